@@ -1,0 +1,130 @@
+//! Builds the native library, and the native tests. `deno task build` calls this; `zig build --help` in this folder lists
+//! the options. Every file of cpu/ but dispatch.cc is compiled once per instruction set, with that set's features and
+//! -DDENIM_ISA; everything else is compiled for the oldest processor, because it runs before dispatch.cc has looked.
+const std = @import("std");
+
+const flags = [_][]const u8{
+    "-std=c++20",           "-Wall",                    "-Wextra",         "-Werror",
+    "-fno-exceptions",      "-fno-rtti",                "-nostdlib++",     "-fno-threadsafe-statics",
+    "-fvisibility=hidden",  "-fvisibility-inlines-hidden", "-fno-math-errno", "-ffp-contract=off",
+    "-fno-strict-aliasing",
+};
+
+/// An instruction set: its name in C++ (namespace, DENIM_ISA) and the processor that it stands for.
+const Isa = struct { name: []const u8, cpu: std.Target.Query };
+
+const x86_64_isas = [_]Isa{
+    .{ .name = "baseline", .cpu = x86(&std.Target.x86.cpu.x86_64_v2, &.{}) },
+    .{ .name = "avx2", .cpu = x86(&std.Target.x86.cpu.x86_64_v3, &.{}) },
+    .{ .name = "avx512", .cpu = x86(&std.Target.x86.cpu.x86_64_v4, &.{.avx512vnni}) },
+};
+const aarch64_isas = [_]Isa{.{ .name = "neon", .cpu = .{ .cpu_model = .baseline } }};
+const apple_isas = [_]Isa{.{ .name = "neon", .cpu = .{ .cpu_model = .{ .explicit = &std.Target.aarch64.cpu.apple_m1 } } }};
+
+fn x86(cpu: *const std.Target.Cpu.Model, comptime more: []const std.Target.x86.Feature) std.Target.Query {
+    return .{ .cpu_model = .{ .explicit = cpu }, .cpu_features_add = std.Target.x86.featureSet(more) };
+}
+
+/// Where the library shall run: old enough for any system that Deno runs on.
+const Platform = enum {
+    @"x86_64-linux",
+    @"aarch64-linux",
+    @"aarch64-macos",
+
+    fn triple(p: Platform) std.Target.Query {
+        const glibc: std.SemanticVersion = .{ .major = 2, .minor = 17, .patch = 0 };
+        return switch (p) {
+            .@"x86_64-linux" => .{ .cpu_arch = .x86_64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
+            .@"aarch64-linux" => .{ .cpu_arch = .aarch64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
+            .@"aarch64-macos" => .{
+                .cpu_arch = .aarch64,
+                .os_tag = .macos,
+                .os_version_min = .{ .semver = .{ .major = 13, .minor = 0, .patch = 0 } },
+            },
+        };
+    }
+    fn isas(p: Platform) []const Isa {
+        return switch (p) {
+            .@"x86_64-linux" => &x86_64_isas,
+            .@"aarch64-linux" => &aarch64_isas,
+            .@"aarch64-macos" => &apple_isas,
+        };
+    }
+};
+
+/// A module for one instruction set of the platform.
+fn module(b: *std.Build, platform: Platform, isa: Isa) *std.Build.Module {
+    var query = platform.triple();
+    query.cpu_model = isa.cpu.cpu_model;
+    query.cpu_features_add = isa.cpu.cpu_features_add;
+    const m = b.createModule(.{
+        .target = b.resolveTargetQuery(query),
+        .optimize = .ReleaseFast,
+        .link_libc = true,
+        .link_libcpp = false,
+        .strip = true,
+        .pic = true,
+        .unwind_tables = .none,
+        .stack_protector = false,
+    });
+    m.addIncludePath(b.path("."));
+    return m;
+}
+
+/// The .cc files of a folder of the runtime, in alphabetical order so that equal sources give an equal library.
+fn sources(b: *std.Build, folder: []const u8, comptime wanted: fn ([]const u8) bool) []const []const u8 {
+    var files: std.ArrayList([]const u8) = .empty;
+    const io = b.graph.io;
+    var dir = b.build_root.handle.openDir(io, folder, .{ .iterate = true }) catch return files.items;
+    defer dir.close(io);
+    var entries = dir.iterate();
+    while (entries.next(io) catch @panic("cannot list the sources")) |entry| {
+        if (entry.kind != .file or !std.mem.endsWith(u8, entry.name, ".cc") or !wanted(entry.name)) continue;
+        files.append(b.allocator, b.pathJoin(&.{ folder, entry.name })) catch @panic("out of memory");
+    }
+    std.mem.sort([]const u8, files.items, {}, struct {
+        fn less(_: void, a: []const u8, c: []const u8) bool {
+            return std.mem.lessThan(u8, a, c);
+        }
+    }.less);
+    return files.items;
+}
+fn all(_: []const u8) bool {
+    return true;
+}
+fn isDispatch(name: []const u8) bool {
+    return std.mem.eql(u8, name, "dispatch.cc");
+}
+fn isKernel(name: []const u8) bool {
+    return !isDispatch(name);
+}
+
+/// A module that holds the whole runtime: the common files itself, the kernels as one archive per instruction set.
+fn runtime(b: *std.Build, platform: Platform) *std.Build.Module {
+    const isas = platform.isas();
+    const m = module(b, platform, isas[0]);
+    m.addCSourceFiles(.{ .files = sources(b, ".", all), .flags = &flags });
+    m.addCSourceFiles(.{ .files = sources(b, "cpu", isDispatch), .flags = &flags });
+    for (isas) |isa| {
+        const kernels = module(b, platform, isa);
+        const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
+        const isa_flags = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
+        kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = isa_flags });
+        m.linkLibrary(b.addLibrary(.{ .name = b.fmt("kernels_{s}", .{isa.name}), .linkage = .static, .root_module = kernels }));
+    }
+    return m;
+}
+
+pub fn build(b: *std.Build) void {
+    const platform = b.option(Platform, "platform", "where the library shall run") orelse .@"x86_64-linux";
+
+    const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = runtime(b, platform) });
+    library.link_gc_sections = true;
+    b.getInstallStep().dependOn(&b.addInstallArtifact(library, .{ .dest_dir = .{ .override = .prefix } }).step);
+
+    const tests = runtime(b, platform);
+    tests.addCSourceFiles(.{ .files = sources(b, "tests", all), .flags = &flags });
+    const program = b.addExecutable(.{ .name = "native_test", .root_module = tests });
+    const step = b.step("native-test", "build the native tests as one program");
+    step.dependOn(&b.addInstallArtifact(program, .{ .dest_dir = .{ .override = .prefix } }).step);
+}
