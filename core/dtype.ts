@@ -1,8 +1,9 @@
 /**
- * Dtypes: names, codes, sizes, categories and promotion. The codes are those of `runtime/generated/ops.h`.
+ * Dtypes: names, codes, sizes, categories and promotion, and the weak scalars that take part in promotion. The codes are
+ * those of `runtime/generated/ops.h`.
  * @module
  */
-import { DTypeError, fail } from "./errors.ts";
+import { DTypeError, fail, ValueError } from "./errors.ts";
 
 /** Category of a dtype, as a set of nested names: see {@linkcode issubdtype}. */
 export type Category =
@@ -75,4 +76,236 @@ export function dtypeOf(name: string): DType {
     fail(DTypeError, "dtype", {
       cannot: `find a dtype named ${name}`, expected: dtypes.map((d) => d.name).join(", "), got: name, fix: "use one of these names",
     });
+}
+
+/** The category of everything, booleans too. */
+export const generic: Category = "generic";
+/** The category of integers, floats and complex numbers. */
+export const number: Category = "number";
+/** The category of all integers. */
+export const integer: Category = "integer";
+/** The category of int8 to int64. */
+export const signedinteger: Category = "signedinteger";
+/** The category of uint8 to uint64. */
+export const unsignedinteger: Category = "unsignedinteger";
+/** The category of floats and complex numbers. */
+export const inexact: Category = "inexact";
+/** The category of real floats. */
+export const floating: Category = "floating";
+/** The category of complex64. */
+export const complexfloating: Category = "complexfloating";
+
+const CATEGORY: Readonly<Record<DTypeKind, Category>> = {
+  bool: "generic", uint: "unsignedinteger", int: "signedinteger", float: "floating", complex: "complexfloating",
+};
+/** The next wider category of each; `generic` is the root. */
+const PARENT: Readonly<Record<Category, Category | null>> = {
+  generic: null, number: "generic", integer: "number", inexact: "number", signedinteger: "integer",
+  unsignedinteger: "integer", floating: "inexact", complexfloating: "inexact",
+};
+
+/**
+ * Whether a dtype or category lies inside another one (`mlx.core.issubdtype`). A dtype lies inside itself only.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.issubdtype(mx.float16, mx.inexact); // true
+ * mx.issubdtype(mx.int32, mx.floating); // false
+ * ```
+ */
+export function issubdtype(a: DType | Category, b: DType | Category): boolean {
+  if (b instanceof DType) return a === b;
+  let category: Category | null = a instanceof DType ? CATEGORY[a.kind] : a;
+  while (category !== null && category !== b) category = PARENT[category];
+  return category !== null;
+}
+
+const KINDS: Readonly<Record<string, readonly DTypeKind[]>> = {
+  "bool": ["bool"], "signed integer": ["int"], "unsigned integer": ["uint"], "integral": ["int", "uint"],
+  "real floating": ["float"], "complex floating": ["complex"], "numeric": ["int", "uint", "float", "complex"],
+};
+/**
+ * Whether a dtype is of a kind named as in the array API standard: a dtype, `"bool"`, `"signed integer"`,
+ * `"unsigned integer"`, `"integral"`, `"real floating"`, `"complex floating"`, `"numeric"`, or a list of these
+ * (`mlx.core.isdtype`).
+ */
+export function isdtype(dtype: DType, kind: DType | string | readonly (DType | string)[]): boolean {
+  if (kind instanceof DType) return dtype === kind;
+  if (typeof kind !== "string") return kind.some((k) => isdtype(dtype, k));
+  const kinds = KINDS[kind] ??
+    fail(ValueError, "isdtype", {
+      cannot: `find a kind named ${kind}`, expected: Object.keys(KINDS).join(", "), got: kind, fix: "use one of these names",
+    });
+  return kinds.includes(dtype.kind);
+}
+
+/** The promotion of two dtypes by rule; {@linkcode promoteTypes} looks it up. */
+function promote(a: DType, b: DType): DType {
+  if (a === b || b === bool_) return a;
+  if (a === bool_) return b;
+  if (a === complex64 || b === complex64) return complex64;
+  if (a.kind === "float" && b.kind === "float") {
+    if (a.size === b.size) return float32; // float16 with bfloat16
+    return a.size > b.size ? a : b;
+  }
+  if (a.kind === "float") return a;
+  if (b.kind === "float") return b;
+  if (a.kind === b.kind) return a.size > b.size ? a : b;
+  const [unsigned, signed] = a.kind === "uint" ? [a, b] : [b, a];
+  const size = Math.max(2 * unsigned.size, signed.size);
+  return [int16, int32, int64].find((d) => d.size === size) ?? float32; // uint64 with a signed integer has no integer
+}
+const PROMOTED: readonly (readonly DType[])[] = dtypes.map((a) => dtypes.map((b) => promote(a, b)));
+/** The dtype in which values of both dtypes meet (`mlx.core` promotion): `promoteTypes(int32, float16)` is float16. */
+export function promoteTypes(a: DType, b: DType): DType {
+  return PROMOTED[a.code]![b.code]!;
+}
+/** The dtype itself if it is float or complex, else float32: what `exp`, `mean` or `divide` compute in. */
+export function atLeastFloat(dtype: DType): DType {
+  return issubdtype(dtype, "inexact") ? dtype : float32;
+}
+
+/** A number that acts as a float in promotion even where it is integral: see {@linkcode float}. */
+export class WeakFloat {
+  /** See {@linkcode float}. */
+  constructor(
+    /** The number. */
+    readonly value: number,
+  ) {}
+}
+/** A complex number: see {@linkcode complex}. */
+export class Complex {
+  /** See {@linkcode complex}. */
+  constructor(
+    /** Real part. */
+    readonly re: number,
+    /** Imaginary part. */
+    readonly im: number,
+  ) {}
+  /** As MLX prints it: `1+2j`. */
+  toString(): string {
+    return `${this.re}${this.im >= 0 || Number.isNaN(this.im) ? "+" : "-"}${Math.abs(this.im)}j`;
+  }
+}
+/**
+ * A weak float. JavaScript has one number type, so `x.add(2)` adds an integer and keeps the dtype of an integer array;
+ * `x.add(mx.float(2))` adds 2.0 and makes it float32.
+ */
+export function float(value: number): WeakFloat {
+  return new WeakFloat(value);
+}
+/** A complex scalar: `x.mul(mx.complex(0, 1))`. Beside any array it makes complex64. */
+export function complex(re: number, im: number = 0): Complex {
+  return new Complex(re, im);
+}
+/** What may stand in place of an array and is weak: it takes the dtype of the array beside it where it can. */
+export type Scalar = number | boolean | bigint | WeakFloat | Complex;
+/** Whether the value is a weak scalar. */
+export function isScalar(x: unknown): x is Scalar {
+  const t = typeof x;
+  return t === "number" || t === "boolean" || t === "bigint" || x instanceof WeakFloat || x instanceof Complex;
+}
+
+const TWO_63 = 2 ** 63;
+/** Whether a scalar acts as an integer: bigints, and integral numbers that a 64-bit integer can hold. */
+function actsAsInteger(x: Scalar): x is number | bigint {
+  return typeof x === "bigint" || (typeof x === "number" && Number.isInteger(x) && Math.abs(x) < TWO_63);
+}
+/**
+ * The dtype that a weak scalar takes beside an array of dtype `beside`, or alone: a boolean takes any dtype, an integer
+ * any but bool (then int32), a float any float dtype (else float32), a complex number is complex64. Integers alone are
+ * int32, or int64 where they need it.
+ */
+export function scalarType(x: Scalar, beside?: DType): DType {
+  if (x instanceof Complex) return complex64;
+  if (typeof x === "boolean") return beside ?? bool_;
+  if (!actsAsInteger(x)) return beside?.kind === "float" ? beside : float32;
+  if (beside && beside !== bool_) return beside;
+  return x > 2147483647 || x < -2147483648 ? int64 : int32;
+}
+
+/**
+ * The dtype of a computation with these arrays, dtypes and weak scalars (`mlx.core.result_type`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.resultType(mx.int32, mx.float16); // float16
+ * mx.resultType(mx.int8, 2); // int8: integers are weak
+ * mx.resultType(mx.int8, 2.5); // float32
+ * ```
+ */
+export function resultType(...args: readonly (DType | { readonly dtype: DType } | Scalar)[]): DType {
+  let result: DType | undefined;
+  for (const x of args) {
+    if (isScalar(x)) continue;
+    const dtype = x instanceof DType ? x : x.dtype;
+    result = result ? promoteTypes(result, dtype) : dtype;
+  }
+  for (const x of args) {
+    if (isScalar(x)) result = result ? promoteTypes(result, scalarType(x, result)) : scalarType(x);
+  }
+  return result ?? bool_;
+}
+/** Whether every value of `from` (a dtype or an array) may become `to` by promotion (`mlx.core.can_cast`). */
+export function canCast(from: DType | { readonly dtype: DType }, to: DType): boolean {
+  return promoteTypes(from instanceof DType ? from : from.dtype, to) === to;
+}
+
+/** Limits of a float dtype: see {@linkcode finfo}. */
+export interface FloatInfo {
+  /** The dtype; float32 for complex64. */
+  readonly dtype: DType;
+  /** Bits of one (real) number. */
+  readonly bits: number;
+  /** The lowest finite value. */
+  readonly min: number;
+  /** The highest finite value. */
+  readonly max: number;
+  /** The step from 1 to the next value. */
+  readonly eps: number;
+  /** The smallest positive value with full precision. */
+  readonly smallestNormal: number;
+}
+/** Limits of an integer dtype: see {@linkcode iinfo}. */
+export interface IntInfo {
+  /** The dtype. */
+  readonly dtype: DType;
+  /** Bits of one number. */
+  readonly bits: number;
+  /** The lowest value; a bigint for 64-bit dtypes. */
+  readonly min: number | bigint;
+  /** The highest value; a bigint for 64-bit dtypes. */
+  readonly max: number | bigint;
+}
+/** Bits of the fraction and of the exponent. */
+const FLOAT_BITS: Readonly<Record<string, readonly [number, number]>> = {
+  float16: [10, 5], bfloat16: [7, 8], float32: [23, 8], float64: [52, 11],
+};
+/** Limits of a float dtype (`mlx.core.finfo`); of complex64, those of its parts. */
+export function finfo(dtype: DType): FloatInfo {
+  const real = dtype === complex64 ? float32 : dtype;
+  const bits = FLOAT_BITS[real.name] ??
+    fail(DTypeError, "finfo", {
+      cannot: `give float limits of ${dtype}`, expected: "a float dtype", got: dtype.name, fix: "use mx.iinfo for integers",
+    });
+  const [fraction, exponent] = bits;
+  const eps = 2 ** -fraction;
+  const bias = 2 ** (exponent - 1) - 1;
+  const max = (2 - eps) * 2 ** bias;
+  return { dtype: real, bits: real.size * 8, min: -max, max, eps, smallestNormal: 2 ** (1 - bias) };
+}
+/** Limits of an integer dtype (`mlx.core.iinfo`). */
+export function iinfo(dtype: DType): IntInfo {
+  if (!issubdtype(dtype, "integer")) {
+    fail(DTypeError, "iinfo", {
+      cannot: `give integer limits of ${dtype}`, expected: "an integer dtype", got: dtype.name, fix: "use mx.finfo for floats",
+    });
+  }
+  const bits = dtype.size * 8;
+  const signed = dtype.kind === "int";
+  const min = signed ? -(1n << BigInt(bits - 1)) : 0n;
+  const max = (1n << BigInt(signed ? bits - 1 : bits)) - 1n;
+  return bits === 64 ? { dtype, bits, min, max } : { dtype, bits, min: Number(min), max: Number(max) };
 }
