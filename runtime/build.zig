@@ -52,9 +52,13 @@ const Platform = enum {
     }
 };
 
-/// A module for one instruction set of the platform.
-fn module(b: *std.Build, platform: Platform, isa: Isa) *std.Build.Module {
+/// A module for one instruction set of the platform, on the platform's C library or another.
+fn module(b: *std.Build, platform: Platform, abi: ?std.Target.Abi, isa: Isa) *std.Build.Module {
     var query = platform.triple();
+    if (abi) |other| {
+        query.abi = other;
+        query.glibc_version = null;
+    }
     query.cpu_model = isa.cpu.cpu_model;
     query.cpu_features_add = isa.cpu.cpu_features_add;
     const m = b.createModule(.{
@@ -100,13 +104,13 @@ fn isKernel(name: []const u8) bool {
 }
 
 /// A module that holds the whole runtime: the common files itself, the kernels as one archive per instruction set.
-fn runtime(b: *std.Build, platform: Platform) *std.Build.Module {
+fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi) *std.Build.Module {
     const isas = platform.isas();
-    const m = module(b, platform, isas[0]);
+    const m = module(b, platform, abi, isas[0]);
     m.addCSourceFiles(.{ .files = sources(b, ".", all), .flags = &flags });
     m.addCSourceFiles(.{ .files = sources(b, "cpu", isDispatch), .flags = &flags });
     for (isas) |isa| {
-        const kernels = module(b, platform, isa);
+        const kernels = module(b, platform, abi, isa);
         const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
         const isa_flags = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
         kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = isa_flags });
@@ -118,11 +122,12 @@ fn runtime(b: *std.Build, platform: Platform) *std.Build.Module {
 pub fn build(b: *std.Build) void {
     const platform = b.option(Platform, "platform", "where the library shall run") orelse .@"x86_64-linux";
 
-    const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = runtime(b, platform) });
+    const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = runtime(b, platform, null) });
     library.link_gc_sections = true;
     b.getInstallStep().dependOn(&b.addInstallArtifact(library, .{ .dest_dir = .{ .override = .prefix } }).step);
 
-    const tests = runtime(b, platform);
+    // Static where it runs under qemu, which then needs no system of that processor around it.
+    const tests = runtime(b, platform, if (platform == .@"aarch64-linux") .musl else null);
     tests.addCSourceFiles(.{ .files = sources(b, "tests", all), .flags = &flags });
     const program = b.addExecutable(.{ .name = "native_test", .root_module = tests });
     const step = b.step("native-test", "build the native tests as one program");
