@@ -1,0 +1,121 @@
+/**
+ * Operands: how numbers beside arrays become arrays, how arrays meet in one dtype and one shape, and how options are
+ * read. Every op begins here; what an op computes is in its family's file.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import {
+  bool_, Complex, complex, type DType, float, iinfo, isScalar, promoteTypes, type Scalar, scalarType, WeakFloat,
+} from "../dtype.ts";
+import { DTypeError, fail, ValueError } from "../errors.ts";
+import { bind, Node } from "../graph.ts";
+import { allocate, write } from "../host.ts";
+import type { HostData, Shape } from "../primitive.ts";
+import { commonShape, sameShape } from "../shape.ts";
+import { broadcastTo } from "./view.ts";
+
+export { Complex, complex, float, type Scalar, WeakFloat };
+/** What an op takes: an array, or a weak scalar. */
+export type Operand = NDArray | Scalar;
+
+/** Whether the value is an array. */
+export function isArray(x: unknown): x is NDArray {
+  return x instanceof Node;
+}
+/** An array of host data, row-major; the data are not copied, so they must not change. */
+export function constant(data: HostData, shape: Shape, dtype: DType): NDArray {
+  return bind("constant", [], { data, shape, dtype });
+}
+/** A 0-d array of a weak scalar; an integer that its integer dtype cannot hold is an error of `op`. */
+export function scalar(op: string, value: Scalar, dtype: DType): NDArray {
+  if (dtype.kind !== "float" && dtype.size < 8) checkRange(op, value, dtype);
+  const data = allocate(dtype, 1);
+  write(data, 0, value, dtype);
+  return constant(data, [], dtype);
+}
+function checkRange(op: string, value: Scalar, dtype: DType): void {
+  if (dtype === bool_ || (typeof value !== "number" && typeof value !== "bigint")) return;
+  const { min, max } = iinfo(dtype);
+  if (value >= min && value <= max) return;
+  fail(ValueError, op, {
+    cannot: `use ${value} as ${dtype}`,
+    expected: `an integer in [${min}, ${max}], as it stands beside an array of ${dtype}`,
+    got: String(value),
+    fix: "cast the array to a wider dtype first, or write mx.float(...)",
+  });
+}
+/** The array itself, or a 0-d array of a scalar in the dtype that it takes beside `beside`. */
+export function toArray(op: string, x: Operand, beside?: DType): NDArray {
+  if (isArray(x)) return x;
+  if (!isScalar(x)) {
+    fail(DTypeError, op, {
+      cannot: `use ${typeof x === "object" ? "this object" : typeof x} as an operand`,
+      expected: "an array or a number",
+      got: String(x),
+      fix: "make an array of it with mx.array",
+    });
+  }
+  return scalar(op, x, scalarType(x, beside));
+}
+/** Two operands as arrays: a scalar is weak beside an array; two scalars keep their own dtypes. */
+export function operands(op: string, a: Operand, b: Operand): [NDArray, NDArray] {
+  if (isArray(a)) return [a, toArray(op, b, a.dtype)];
+  if (isArray(b)) return [toArray(op, a, b.dtype), b];
+  return [toArray(op, a), toArray(op, b)];
+}
+/** The array in another dtype; itself if it has it. */
+export function cast(x: NDArray, dtype: DType): NDArray {
+  return x.dtype === dtype ? x : bind("astype", [x], { dtype });
+}
+/** The dtype in which all arrays meet. */
+export function commonType(arrays: readonly NDArray[]): DType {
+  let dtype = arrays[0]?.dtype ?? bool_;
+  for (let i = 1; i < arrays.length; i++) dtype = promoteTypes(dtype, arrays[i]!.dtype);
+  return dtype;
+}
+/** The arrays cast to the dtype in which they meet. */
+export function promoted<const T extends readonly NDArray[]>(arrays: T): { -readonly [K in keyof T]: NDArray };
+export function promoted(arrays: readonly NDArray[]): NDArray[] {
+  const dtype = commonType(arrays);
+  return arrays.map((x) => cast(x, dtype));
+}
+/**
+ * The arrays broadcast to their common shape, except that 0-d arrays stay 0-d: elementwise primitives take them so, and
+ * a 0-d constant costs nothing.
+ */
+export function broadcasted<const T extends readonly NDArray[]>(op: string, arrays: T): { -readonly [K in keyof T]: NDArray };
+export function broadcasted(op: string, arrays: readonly NDArray[]): NDArray[] {
+  const full = arrays.filter((x) => x.shape.length > 0);
+  if (full.length < 2 || full.every((x) => sameShape(x.shape, full[0]!.shape))) return [...arrays];
+  const shape = commonShape(op, full.map((x) => x.shape));
+  return arrays.map((x) => x.shape.length === 0 || sameShape(x.shape, shape) ? x : broadcastTo(x, shape));
+}
+
+/** Axes in options: one, several, or all of them (null). */
+export type Axes = number | readonly number[] | null;
+const isAxes = (x: unknown): x is Axes => x === null || typeof x === "number" || Array.isArray(x);
+/** Reads `(axis?, options?)`: the axis, bare or in the options, and the options. */
+export function axisArg<O extends { readonly axis?: Axes }>(bare: Axes | O | undefined, options: O | undefined): [Axes | undefined, O | undefined] {
+  if (isAxes(bare)) return [bare, options];
+  const o = bare ?? options;
+  return [o?.axis, o];
+}
+/** One axis in options, or null for the flattened array. */
+export type Axis = number | null;
+const isAxis = (x: unknown): x is Axis => x === null || typeof x === "number";
+/** Reads `(axis?, options?)` where only one axis can be given. */
+export function oneAxisArg<O extends { readonly axis?: Axis }>(bare: Axis | O | undefined, options: O | undefined): [Axis | undefined, O | undefined] {
+  if (isAxis(bare)) return [bare, options];
+  const o = bare ?? options;
+  return [o?.axis, o];
+}
+/** Reads `(dtype?, options?)`: the dtype, bare or in the options. */
+export function dtypeArg(bare: DType | { readonly dtype?: DType | null } | null | undefined): DType | undefined {
+  return (bare && "dtype" in bare ? bare.dtype : isDType(bare) ? bare : null) ?? undefined;
+}
+const isDType = (x: unknown): x is DType => typeof x === "object" && x !== null && "code" in x && "kind" in x;
+const isNumber = (x: unknown): x is number => typeof x === "number";
+/** Reads `(number?, options?)`, for options whose first one may stand bare. */
+export function numberArg<O extends object>(bare: number | O | undefined, options: O | undefined): [number | undefined, O | undefined] {
+  return isNumber(bare) ? [bare, options] : [undefined, bare ?? options];
+}
