@@ -163,34 +163,35 @@ type Answer = { readonly path: string } | { readonly failure: Failure };
  * Throws `RuntimeLibraryError` if there is none and none can be built.
  */
 export function libraryPath({ quiet = false }: { quiet?: boolean } = {}): string {
-  const given = Deno.env.get("DENIM_LIBRARY");
-  if (given) return given;
-  const platform = hostPlatform();
-  return readyLibrary(platform) ?? buildInChild(platform, quiet);
+  try {
+    const given = Deno.env.get("DENIM_LIBRARY");
+    if (given) return given;
+    const platform = hostPlatform();
+    return readyLibrary(platform) ?? buildInChild(platform, quiet);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotCapable)) throw error;
+    return libraryFailure({
+      cannot: "find or build the runtime",
+      expected: "permission to read the environment and the cache folder, to run the build, and to open the library",
+      got: error.message,
+      fix: "start with deno run -A",
+    });
+  }
 }
 function buildInChild(platform: Platform, quiet: boolean): string {
   const cannot = `build the runtime for ${platform}`;
   if (Deno.build.standalone) {
     const expected = "the path of a built library in DENIM_LIBRARY";
-    libraryFailure({ cannot, expected, got: "a compiled program without it", fix: "run deno task build --print, and ship that file" });
+    const fix = "run deno task build --print, and ship that file";
+    libraryFailure({ cannot, expected, got: "a compiled program without it", fix });
   }
   const args = ["run", "--allow-all", "--quiet", "--no-config", "--no-lock", import.meta.url, platform];
   const options: Deno.CommandOptions = { args, stdin: "null", stdout: "piped", stderr: quiet ? "null" : "inherit" };
-  try {
-    const { code, stdout } = new Deno.Command(Deno.execPath(), options).outputSync();
-    const text = new TextDecoder().decode(stdout);
-    if (!text) libraryFailure({ cannot, expected: "the build to end", got: `exit code ${code}`, fix: "try again" });
-    const answer: Answer = JSON.parse(text);
-    return "path" in answer ? answer.path : libraryFailure(answer.failure);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    return libraryFailure({
-      cannot,
-      expected: "the permission to run the build",
-      got: error.message,
-      fix: "start with deno run -A once, or run deno task build",
-    });
-  }
+  const { code, stdout } = new Deno.Command(Deno.execPath(), options).outputSync();
+  const text = new TextDecoder().decode(stdout);
+  if (!text) libraryFailure({ cannot, expected: "the build to end", got: `exit code ${code}`, fix: "try again" });
+  const answer: Answer = JSON.parse(text);
+  return "path" in answer ? answer.path : libraryFailure(answer.failure);
 }
 async function answer(platform: Platform): Promise<Answer> {
   try {
