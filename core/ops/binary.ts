@@ -1,0 +1,212 @@
+/**
+ * Elementwise functions of two arrays. A number beside an array is weak; otherwise both meet in the promoted dtype and
+ * in the common shape. The derivatives are in `core/primitives/binary.ts`, the kernels in `runtime/cpu/fused.cc`.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { atLeastFloat, bool_, complex64, type DType, issubdtype, uint8 } from "../dtype.ts";
+import { DTypeError, fail } from "../errors.ts";
+import { bind } from "../graph.ts";
+import { describe, sameShape } from "../shape.ts";
+import { full } from "./create.ts";
+import { broadcasted, cast, commonType, isArray, numberArg, type Operand, operands, toArray } from "./operand.ts";
+import { all } from "./reduce.ts";
+import { abs, floor, isinf, isnan, logicalNot } from "./unary.ts";
+
+type Name =
+  | "add" | "subtract" | "multiply" | "divide" | "power" | "maximum" | "minimum" | "remainder" | "floorDivide" | "logaddexp"
+  | "arctan2" | "equal" | "notEqual" | "greater" | "greaterEqual" | "less" | "lessEqual" | "logicalAnd" | "logicalOr"
+  | "bitwiseAnd" | "bitwiseOr" | "bitwiseXor" | "leftShift" | "rightShift";
+
+/** Binds after casting both to a dtype and broadcasting them. */
+function meet(name: Name, a: NDArray, b: NDArray, dtype: DType): NDArray {
+  return bind(name, broadcasted(name, [cast(a, dtype), cast(b, dtype)]), {});
+}
+function binary(name: Name, a: Operand, b: Operand): NDArray {
+  if (isArray(a) && isArray(b) && a.dtype === b.dtype && sameShape(a.shape, b.shape)) return bind(name, [a, b], {});
+  const [x, y] = operands(name, a, b);
+  return meet(name, x, y, commonType([x, y]));
+}
+function refuse(op: string, a: NDArray, b: NDArray, expected: string, fix: string): never {
+  fail(DTypeError, op, {
+    cannot: `combine ${describe(a)} and ${describe(b)}`, expected, got: `${a.dtype} and ${b.dtype}`, fix,
+  });
+}
+function refuseComplex(op: string, a: Operand, b: Operand): [NDArray, NDArray] {
+  const [x, y] = operands(op, a, b);
+  if (x.dtype === complex64 || y.dtype === complex64) refuse(op, x, y, "real dtypes", "use mx.real or mx.abs first");
+  return [x, y];
+}
+
+/**
+ * `a + b` (`mlx.core.add`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.add(mx.array([1, 2]), 3); // array([4, 5], dtype=float32)
+ * ```
+ */
+export function add(a: Operand, b: Operand): NDArray {
+  return binary("add", a, b);
+}
+/** `a - b` (`mlx.core.subtract`). */
+export function subtract(a: Operand, b: Operand): NDArray {
+  return binary("subtract", a, b);
+}
+/** `a · b` (`mlx.core.multiply`). */
+export function multiply(a: Operand, b: Operand): NDArray {
+  return binary("multiply", a, b);
+}
+/** `a / b`, always in a float or complex dtype (`mlx.core.divide`). */
+export function divide(a: Operand, b: Operand): NDArray {
+  const [x, y] = operands("divide", a, b);
+  return meet("divide", x, y, atLeastFloat(commonType([x, y])));
+}
+/** `aᵇ`; integers stay integers and wrap (`mlx.core.power`). */
+export function power(a: Operand, b: Operand): NDArray {
+  return binary("power", a, b);
+}
+export { power as pow };
+/** The greater of both; NaN if one is NaN (`mlx.core.maximum`). */
+export function maximum(a: Operand, b: Operand): NDArray {
+  return binary("maximum", a, b);
+}
+/** The lesser of both; NaN if one is NaN (`mlx.core.minimum`). */
+export function minimum(a: Operand, b: Operand): NDArray {
+  return binary("minimum", a, b);
+}
+/** `a - b floor(a / b)`: what is left has the sign of `b` (`mlx.core.remainder`). */
+export function remainder(a: Operand, b: Operand): NDArray {
+  const [x, y] = refuseComplex("remainder", a, b);
+  return binary("remainder", x, y);
+}
+/** `floor(a / b)` (`mlx.core.floor_divide`). */
+export function floorDivide(a: Operand, b: Operand): NDArray {
+  const [x, y] = operands("floorDivide", a, b);
+  const dtype = commonType([x, y]);
+  return issubdtype(dtype, "inexact") ? floor(divide(x, y)) : meet("floorDivide", x, y, dtype);
+}
+/** `[floorDivide(a, b), remainder(a, b)]` (`mlx.core.divmod`). */
+export function divmod(a: Operand, b: Operand): [NDArray, NDArray] {
+  const [x, y] = refuseComplex("divmod", a, b);
+  return [floorDivide(x, y), remainder(x, y)];
+}
+/** `log(eᵃ + eᵇ)` without overflow (`mlx.core.logaddexp`). */
+export function logaddexp(a: Operand, b: Operand): NDArray {
+  const [x, y] = operands("logaddexp", a, b);
+  return meet("logaddexp", x, y, atLeastFloat(commonType([x, y])));
+}
+/** The angle of the point (b, a), in [-π, π] (`mlx.core.arctan2`). */
+export function arctan2(a: Operand, b: Operand): NDArray {
+  const [x, y] = refuseComplex("arctan2", a, b);
+  return meet("arctan2", x, y, atLeastFloat(commonType([x, y])));
+}
+export { arctan2 as atan2 };
+
+/** `a = b`, as booleans (`mlx.core.equal`). */
+export function equal(a: Operand, b: Operand): NDArray {
+  return binary("equal", a, b);
+}
+/** `a ≠ b`, as booleans (`mlx.core.not_equal`). */
+export function notEqual(a: Operand, b: Operand): NDArray {
+  return binary("notEqual", a, b);
+}
+/** `a > b`, as booleans (`mlx.core.greater`). */
+export function greater(a: Operand, b: Operand): NDArray {
+  return binary("greater", a, b);
+}
+/** `a ≥ b`, as booleans (`mlx.core.greater_equal`). */
+export function greaterEqual(a: Operand, b: Operand): NDArray {
+  return binary("greaterEqual", a, b);
+}
+/** `a < b`, as booleans (`mlx.core.less`). */
+export function less(a: Operand, b: Operand): NDArray {
+  return binary("less", a, b);
+}
+/** `a ≤ b`, as booleans (`mlx.core.less_equal`). */
+export function lessEqual(a: Operand, b: Operand): NDArray {
+  return binary("lessEqual", a, b);
+}
+/** Whether neither is 0 (`mlx.core.logical_and`). */
+export function logicalAnd(a: Operand, b: Operand): NDArray {
+  return meet("logicalAnd", toArray("logicalAnd", a), toArray("logicalAnd", b), bool_);
+}
+/** Whether one is not 0 (`mlx.core.logical_or`). */
+export function logicalOr(a: Operand, b: Operand): NDArray {
+  return meet("logicalOr", toArray("logicalOr", a), toArray("logicalOr", b), bool_);
+}
+/** Whether exactly one is not 0 (`mlx.core.logical_xor`). */
+export function logicalXor(a: Operand, b: Operand): NDArray {
+  return meet("notEqual", toArray("logicalXor", a), toArray("logicalXor", b), bool_);
+}
+
+type Bitwise = "bitwiseAnd" | "bitwiseOr" | "bitwiseXor" | "leftShift" | "rightShift";
+function bitwise(name: Bitwise, a: Operand, b: Operand): NDArray {
+  const [x, y] = operands(name, a, b);
+  const dtype = commonType([x, y]);
+  if (issubdtype(dtype, "inexact")) {
+    refuse(name, x, y, "integers or booleans that meet in an integer dtype", "cast them with astype first");
+  }
+  const shift = name === "leftShift" || name === "rightShift";
+  return meet(name, x, y, shift && dtype === bool_ ? uint8 : dtype);
+}
+/** Bits set in both; integers and booleans only (`mlx.core.bitwise_and`). */
+export function bitwiseAnd(a: Operand, b: Operand): NDArray {
+  return bitwise("bitwiseAnd", a, b);
+}
+/** Bits set in one or both; integers and booleans only (`mlx.core.bitwise_or`). */
+export function bitwiseOr(a: Operand, b: Operand): NDArray {
+  return bitwise("bitwiseOr", a, b);
+}
+/** Bits set in exactly one; integers and booleans only (`mlx.core.bitwise_xor`). */
+export function bitwiseXor(a: Operand, b: Operand): NDArray {
+  return bitwise("bitwiseXor", a, b);
+}
+/** Bits moved up by `b` places; 0 where `b` is the width or more (`mlx.core.left_shift`). */
+export function leftShift(a: Operand, b: Operand): NDArray {
+  return bitwise("leftShift", a, b);
+}
+/** Bits moved down by `b` places, signed integers keeping their sign (`mlx.core.right_shift`). */
+export function rightShift(a: Operand, b: Operand): NDArray {
+  return bitwise("rightShift", a, b);
+}
+export { leftShift as bitwiseLeftShift, rightShift as bitwiseRightShift };
+
+/** Options of {@linkcode isclose} and {@linkcode allclose}. */
+export interface CloseOptions {
+  /** Difference allowed in proportion to `|b|`. Default 1e-5. */
+  readonly rtol?: number;
+  /** Difference always allowed. Default 1e-8. */
+  readonly atol?: number;
+  /** Whether NaN equals NaN. Default false. */
+  readonly equalNan?: boolean;
+}
+/** `|a - b| ≤ atol + rtol |b|`; infinities are close to themselves only (`mlx.core.isclose`). */
+export function isclose(a: Operand, b: Operand, rtol?: number | CloseOptions, options?: CloseOptions): NDArray {
+  const [bare, o] = numberArg(rtol, options);
+  const [x, y] = operands("isclose", a, b);
+  const allowed = add(multiply(abs(y), bare ?? o?.rtol ?? 1e-5), o?.atol ?? 1e-8);
+  const near = lessEqual(abs(subtract(x, y)), allowed);
+  // The difference of two infinities says nothing: they are compared by themselves.
+  const finite = logicalNot(logicalOr(isinf(x), isinf(y)));
+  const same = logicalAnd(isinf(x), equal(x, y));
+  const close = logicalOr(logicalAnd(near, finite), same);
+  return o?.equalNan ? logicalOr(close, logicalAnd(isnan(x), isnan(y))) : close;
+}
+/** Whether all elements are close: see {@linkcode isclose} (`mlx.core.allclose`). */
+export function allclose(a: Operand, b: Operand, rtol?: number | CloseOptions, options?: CloseOptions): NDArray {
+  return all(isclose(a, b, rtol, options));
+}
+/** Options of {@linkcode arrayEqual}. */
+export interface ArrayEqualOptions {
+  /** Whether NaN equals NaN. Default false. */
+  readonly equalNan?: boolean;
+}
+/** Whether both have the same shape and equal elements (`mlx.core.array_equal`). */
+export function arrayEqual(a: Operand, b: Operand, options: ArrayEqualOptions = {}): NDArray {
+  const [x, y] = operands("arrayEqual", a, b);
+  if (!sameShape(x.shape, y.shape)) return full([], false, bool_);
+  const same = equal(x, y);
+  return all(options.equalNan ? logicalOr(same, logicalAnd(isnan(x), isnan(y))) : same);
+}

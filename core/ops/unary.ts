@@ -1,0 +1,306 @@
+/**
+ * Elementwise functions of one array. Integer and boolean inputs of the functions that need floats become float32;
+ * floats keep their dtype. The derivatives are in `core/primitives/unary.ts`, the kernels in `runtime/cpu/fused.cc`.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { atLeastFloat, bool_, complex64, type DType, finfo, float, issubdtype } from "../dtype.ts";
+import { DTypeError, fail } from "../errors.ts";
+import { bind } from "../graph.ts";
+import { describe } from "../shape.ts";
+import { divide, equal, less, logicalOr, multiply, notEqual } from "./binary.ts";
+import { full, zerosLike } from "./create.ts";
+import { cast, numberArg, type Operand, scalar, toArray } from "./operand.ts";
+import { where } from "./ternary.ts";
+
+/** Primitives that take any input as it is. */
+type Plain = "negative" | "abs" | "sign" | "square" | "floor" | "ceil" | "round" | "bitwiseInvert";
+/** Primitives whose input is float or complex. */
+type Inexact =
+  | "sqrt" | "rsqrt" | "exp" | "expm1" | "log" | "log1p" | "log2" | "log10" | "sin" | "cos" | "tan" | "arcsin" | "arccos"
+  | "arctan" | "sinh" | "cosh" | "tanh" | "arcsinh" | "arccosh" | "arctanh" | "erf" | "erfinv" | "sigmoid";
+
+function plain(name: Plain, x: Operand): NDArray {
+  return bind(name, [toArray(name, x)], {});
+}
+function inexact(name: Inexact, x: Operand): NDArray {
+  const a = toArray(name, x);
+  return bind(name, [cast(a, atLeastFloat(a.dtype))], {});
+}
+function refuseComplex(op: string, x: Operand): NDArray {
+  const a = toArray(op, x);
+  if (a.dtype === complex64) {
+    fail(DTypeError, op, {
+      cannot: `take ${describe(a)}`, expected: "a real dtype", got: "complex64", fix: "use mx.real, mx.imag or mx.abs first",
+    });
+  }
+  return a;
+}
+/** Neither floats nor complex numbers: they have no NaN and no infinity. */
+function isExact(x: NDArray): boolean {
+  return !issubdtype(x.dtype, "inexact");
+}
+
+/** `x` cast to a dtype (`mlx.core.astype`). Floats truncate towards zero into integers; anything but 0 is true. */
+export function astype(x: Operand, dtype: DType): NDArray {
+  return cast(toArray("astype", x), dtype);
+}
+/** A new array with the values of `x`. */
+export function copy(x: Operand): NDArray {
+  return bind("copy", [toArray("copy", x)], {});
+}
+/** `x` itself (`mlx.core.positive`). */
+export function positive(x: Operand): NDArray {
+  return toArray("positive", x);
+}
+/** `-x` (`mlx.core.negative`); booleans are refused. */
+export function negative(x: Operand): NDArray {
+  const a = toArray("negative", x);
+  if (a.dtype === bool_) {
+    fail(DTypeError, "negative", {
+      cannot: `negate ${describe(a)}`, expected: "a number", got: "bool", fix: "use mx.logicalNot",
+    });
+  }
+  return plain("negative", a);
+}
+/** `|x|` (`mlx.core.abs`); of complex64, the magnitude in float32. */
+export function abs(x: Operand): NDArray {
+  return plain("abs", x);
+}
+/** -1, 0 or 1 by the sign of `x`; 0 for NaN; `z / |z|` for complex numbers (`mlx.core.sign`). */
+export function sign(x: Operand): NDArray {
+  return plain("sign", x);
+}
+/** `x²` (`mlx.core.square`). */
+export function square(x: Operand): NDArray {
+  return plain("square", x);
+}
+/** Square root (`mlx.core.sqrt`); NaN below 0. */
+export function sqrt(x: Operand): NDArray {
+  return inexact("sqrt", x);
+}
+/** `1 / sqrt(x)` (`mlx.core.rsqrt`). */
+export function rsqrt(x: Operand): NDArray {
+  return inexact("rsqrt", x);
+}
+/** `1 / x` (`mlx.core.reciprocal`). */
+export function reciprocal(x: Operand): NDArray {
+  return divide(1, toArray("reciprocal", x));
+}
+/**
+ * `e^x` (`mlx.core.exp`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.exp(mx.array([0, 1])); // array([1, 2.71828], dtype=float32)
+ * ```
+ */
+export function exp(x: Operand): NDArray {
+  return inexact("exp", x);
+}
+/** `e^x - 1`, exact near 0 (`mlx.core.expm1`). */
+export function expm1(x: Operand): NDArray {
+  return inexact("expm1", refuseComplex("expm1", x));
+}
+/** Natural logarithm (`mlx.core.log`). */
+export function log(x: Operand): NDArray {
+  return inexact("log", x);
+}
+/** `log(1 + x)`, exact near 0 (`mlx.core.log1p`). */
+export function log1p(x: Operand): NDArray {
+  return inexact("log1p", x);
+}
+/** Logarithm to base 2 (`mlx.core.log2`). */
+export function log2(x: Operand): NDArray {
+  return inexact("log2", x);
+}
+/** Logarithm to base 10 (`mlx.core.log10`). */
+export function log10(x: Operand): NDArray {
+  return inexact("log10", x);
+}
+/** Sine (`mlx.core.sin`). */
+export function sin(x: Operand): NDArray {
+  return inexact("sin", x);
+}
+/** Cosine (`mlx.core.cos`). */
+export function cos(x: Operand): NDArray {
+  return inexact("cos", x);
+}
+/** Tangent (`mlx.core.tan`). */
+export function tan(x: Operand): NDArray {
+  return inexact("tan", x);
+}
+/** Inverse sine, in [-π/2, π/2] (`mlx.core.arcsin`). */
+export function arcsin(x: Operand): NDArray {
+  return inexact("arcsin", x);
+}
+/** Inverse cosine, in [0, π] (`mlx.core.arccos`). */
+export function arccos(x: Operand): NDArray {
+  return inexact("arccos", x);
+}
+/** Inverse tangent, in (-π/2, π/2) (`mlx.core.arctan`). */
+export function arctan(x: Operand): NDArray {
+  return inexact("arctan", x);
+}
+/** Hyperbolic sine (`mlx.core.sinh`). */
+export function sinh(x: Operand): NDArray {
+  return inexact("sinh", x);
+}
+/** Hyperbolic cosine (`mlx.core.cosh`). */
+export function cosh(x: Operand): NDArray {
+  return inexact("cosh", x);
+}
+/** Hyperbolic tangent (`mlx.core.tanh`). */
+export function tanh(x: Operand): NDArray {
+  return inexact("tanh", x);
+}
+/** Inverse hyperbolic sine (`mlx.core.arcsinh`). */
+export function arcsinh(x: Operand): NDArray {
+  return inexact("arcsinh", x);
+}
+/** Inverse hyperbolic cosine (`mlx.core.arccosh`); NaN below 1. */
+export function arccosh(x: Operand): NDArray {
+  return inexact("arccosh", x);
+}
+/** Inverse hyperbolic tangent (`mlx.core.arctanh`). */
+export function arctanh(x: Operand): NDArray {
+  return inexact("arctanh", x);
+}
+export { arccos as acos, arccosh as acosh, arcsin as asin, arcsinh as asinh, arctan as atan, arctanh as atanh };
+/** The error function `2/√π ∫₀ˣ e^(-t²) dt` (`mlx.core.erf`). */
+export function erf(x: Operand): NDArray {
+  return inexact("erf", refuseComplex("erf", x));
+}
+/** Inverse of {@linkcode erf} on (-1, 1) (`mlx.core.erfinv`). */
+export function erfinv(x: Operand): NDArray {
+  return inexact("erfinv", refuseComplex("erfinv", x));
+}
+/** `1 / (1 + e^-x)` (`mlx.core.sigmoid`). */
+export function sigmoid(x: Operand): NDArray {
+  return inexact("sigmoid", refuseComplex("sigmoid", x));
+}
+/** The greatest integer not above `x`, in the dtype of `x` (`mlx.core.floor`). */
+export function floor(x: Operand): NDArray {
+  return plain("floor", refuseComplex("floor", x));
+}
+/** The smallest integer not below `x`, in the dtype of `x` (`mlx.core.ceil`). */
+export function ceil(x: Operand): NDArray {
+  return plain("ceil", refuseComplex("ceil", x));
+}
+/** `x` without its fraction (`mlx.core.trunc`). */
+export function trunc(x: Operand): NDArray {
+  const a = refuseComplex("trunc", x);
+  return isExact(a) ? a : where(less(a, 0), ceil(a), floor(a));
+}
+/** Options of {@linkcode round}. */
+export interface RoundOptions {
+  /** Places after the decimal point; may be negative. Default 0. */
+  readonly decimals?: number;
+}
+/**
+ * `x` rounded to `decimals` places, halves to the even neighbour, in the dtype of `x` (`mlx.core.round`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.round(mx.array([0.5, 1.5, 2.345])); // array([0, 2, 2], dtype=float32)
+ * ```
+ */
+export function round(x: Operand, decimals?: number | RoundOptions): NDArray {
+  const [bare, options] = numberArg(decimals, undefined);
+  const places = bare ?? options?.decimals ?? 0;
+  const a = toArray("round", x);
+  if (places === 0) return plain("round", a);
+  const scale = Math.fround(10 ** places);
+  const rounded = plain("round", multiply(a, float(scale)));
+  return cast(multiply(rounded, float(1 / scale)), a.dtype);
+}
+/** Whether `x` is 0 (`mlx.core.logical_not`). */
+export function logicalNot(x: Operand): NDArray {
+  return bind("logicalNot", [cast(toArray("logicalNot", x), bool_)], {});
+}
+/** All bits inverted; of booleans, {@linkcode logicalNot} (`mlx.core.bitwise_invert`). */
+export function bitwiseInvert(x: Operand): NDArray {
+  const a = toArray("bitwiseInvert", x);
+  if (!isExact(a)) {
+    fail(DTypeError, "bitwiseInvert", {
+      cannot: `invert the bits of ${describe(a)}`, expected: "integers or booleans", got: a.dtype.name, fix: "cast it first",
+    });
+  }
+  return a.dtype === bool_ ? logicalNot(a) : plain("bitwiseInvert", a);
+}
+/** Real part; `x` itself if it is real (`mlx.core.real`). */
+export function real(x: Operand): NDArray {
+  const a = toArray("real", x);
+  return a.dtype === complex64 ? bind("real", [a], {}) : a;
+}
+/** Imaginary part; zeros if `x` is real (`mlx.core.imag`). */
+export function imag(x: Operand): NDArray {
+  const a = toArray("imag", x);
+  return a.dtype === complex64 ? bind("imag", [a], {}) : zerosLike(a);
+}
+/** Complex conjugate; `x` itself if it is real (`mlx.core.conjugate`). */
+export function conjugate(x: Operand): NDArray {
+  const a = toArray("conjugate", x);
+  return a.dtype === complex64 ? bind("conjugate", [a], {}) : a;
+}
+export { conjugate as conj };
+/** `x * 180 / π` (`mlx.core.degrees`). */
+export function degrees(x: Operand): NDArray {
+  return multiply(toArray("degrees", x), float(180 / Math.PI));
+}
+/** `x * π / 180` (`mlx.core.radians`). */
+export function radians(x: Operand): NDArray {
+  return multiply(toArray("radians", x), float(Math.PI / 180));
+}
+
+function nowhere(x: NDArray): NDArray {
+  return full(x.shape, false, bool_);
+}
+/** Whether each element is NaN (`mlx.core.isnan`). */
+export function isnan(x: Operand): NDArray {
+  const a = toArray("isnan", x);
+  return isExact(a) ? nowhere(a) : notEqual(a, a);
+}
+/** Whether each element is an infinity (`mlx.core.isinf`). */
+export function isinf(x: Operand): NDArray {
+  const a = toArray("isinf", x);
+  if (a.dtype === complex64) return logicalOr(isinf(real(a)), isinf(imag(a)));
+  return isExact(a) ? nowhere(a) : equal(abs(a), Infinity);
+}
+/** Whether each element is neither NaN nor an infinity (`mlx.core.isfinite`). */
+export function isfinite(x: Operand): NDArray {
+  const a = toArray("isfinite", x);
+  return isExact(a) ? full(a.shape, true, bool_) : logicalNot(logicalOr(isinf(a), isnan(a)));
+}
+/** Whether each element is +∞ (`mlx.core.isposinf`). */
+export function isposinf(x: Operand): NDArray {
+  const a = toArray("isposinf", x);
+  return isExact(a) ? nowhere(a) : equal(a, Infinity);
+}
+/** Whether each element is -∞ (`mlx.core.isneginf`). */
+export function isneginf(x: Operand): NDArray {
+  const a = toArray("isneginf", x);
+  return isExact(a) ? nowhere(a) : equal(a, -Infinity);
+}
+/** Options of {@linkcode nanToNum}. */
+export interface NanToNumOptions {
+  /** What replaces NaN. Default 0. */
+  readonly nan?: number;
+  /** What replaces +∞. Default: the highest value of the dtype. */
+  readonly posinf?: number | null;
+  /** What replaces -∞. Default: the lowest value of the dtype. */
+  readonly neginf?: number | null;
+}
+/** NaN and infinities replaced by numbers; other dtypes than floats are returned as they are (`mlx.core.nan_to_num`). */
+export function nanToNum(x: Operand, nan?: number | NanToNumOptions, options?: NanToNumOptions): NDArray {
+  const [bare, o] = numberArg(nan, options);
+  const a = refuseComplex("nanToNum", x);
+  if (isExact(a)) return a;
+  const { max, min } = finfo(a.dtype);
+  const value = (n: number): NDArray => scalar("nanToNum", float(n), a.dtype);
+  const noNan = where(isnan(a), value(bare ?? o?.nan ?? 0), a);
+  const noInf = where(isposinf(a), value(o?.posinf ?? max), noNan);
+  return where(isneginf(a), value(o?.neginf ?? min), noInf);
+}
