@@ -44,7 +44,8 @@ function short(parameter: string): string {
   const [, name, annotation, value] = /^(\**\w+)\s*(?::\s*([^=]*))?(?:=\s*(.*))?$/s.exec(parameter) ?? [];
   if (name === undefined) throw new Error(`not a parameter: ${parameter}`);
   const mark = value === undefined ? "" : value === "None" ? "?" : "=";
-  return `${name}${/array/i.test(annotation ?? "") ? ":a" : ""}${mark}`;
+  const array = /array/i.test(annotation ?? "") && !annotation?.includes("Callable");
+  return `${name}${array ? ":a" : ""}${mark}`;
 }
 
 /** A whole signature in the table's notation. */

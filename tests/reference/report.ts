@@ -1,0 +1,99 @@
+/**
+ * What the reference runners share: command line, one line of progress, and the summary, which separates what the
+ * library lacks from wrong values and from wrong or missing errors.
+ * @module
+ */
+import { Missing } from "./library.ts";
+
+/** How a case ended. */
+export type Outcome =
+  | { readonly kind: "passed" }
+  | { readonly kind: "missing" | "value" | "error" | "no error"; readonly why: string };
+/** The outcome of a case that is as recorded. */
+export const passed: Outcome = { kind: "passed" };
+
+/** Errors of the JavaScript engine about a program that is wrong: never the error that a case expects. */
+const INTERNAL =
+  /is not a function|Cannot (read|set) prop|is not iterable|is not defined|is not a constructor|Cannot (access|destructure|mix)|undefined \(|Maximum call stack/;
+
+/** Whether an error is a mistake of the library or the runner instead of a message to the user. */
+export function isInternal(e: unknown): boolean {
+  const native = e instanceof TypeError || e instanceof ReferenceError || e instanceof SyntaxError || e instanceof RangeError;
+  return !(e instanceof Error) || (native && INTERNAL.test(e.message));
+}
+/** What a thrown error makes of a case. */
+export function outcomeOf(e: unknown): Outcome {
+  if (e instanceof Missing) return { kind: "missing", why: e.what };
+  const text = e instanceof Error ? `${e.name}: ${e.message}` : String(e);
+  const at = isInternal(e) && e instanceof Error ? ` (${e.stack?.split("\n").find((l) => /^\s+at /.test(l))?.trim()})` : "";
+  return { kind: "error", why: text + at };
+}
+
+/** Folders and options of a command line. */
+export interface CommandLine {
+  readonly folders: readonly string[];
+  readonly options: ReadonlyMap<string, string>;
+  readonly flags: ReadonlySet<string>;
+}
+/** Reads `--name value`, `--flag` and folders; anything unknown ends the program with the usage. */
+export function commandLine(args: readonly string[], usage: string, known: { options: readonly string[]; flags: readonly string[] }): CommandLine {
+  const folders: string[] = [], options = new Map<string, string>(), flags = new Set<string>();
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i] ?? "", [name = "", inline] = arg.replace(/^--/, "").split(/=(.*)/s);
+    if (!arg.startsWith("--")) folders.push(arg);
+    else if (known.flags.includes(name)) flags.add(name);
+    else if (known.options.includes(name) && (inline ?? args[i + 1]) !== undefined) options.set(name, inline ?? args[++i] ?? "");
+    else {
+      console.error(usage);
+      Deno.exit(2);
+    }
+  }
+  return { folders, options, flags };
+}
+
+const SHOWN = 40;
+
+/** Counts outcomes and prints them. */
+export class Report {
+  private passes = 0;
+  private done = 0;
+  private readonly groups = new Map<Outcome["kind"], Map<string, number>>();
+  private readonly shown = new Map<string, number>();
+  private readonly live: boolean;
+  constructor(private readonly total: number, private readonly quiet: boolean) {
+    this.live = !quiet && Deno.stderr.isTerminal();
+  }
+
+  /** Counts a case; `name` is what the summary counts by. */
+  add(id: string, name: string, outcome: Outcome): void {
+    this.done++;
+    if (outcome.kind === "passed") this.passes++;
+    else this.failure(id, name, outcome.kind, outcome.why);
+    if (this.live && (this.done % 16 === 0 || this.done === this.total)) {
+      const line = `\r${this.done}/${this.total}  ${this.passes} passed  ${this.done - this.passes} failed\x1b[K`;
+      Deno.stderr.writeSync(new TextEncoder().encode(this.done === this.total ? "\r\x1b[K" : line));
+    }
+  }
+  private failure(id: string, name: string, kind: "missing" | "value" | "error" | "no error", why: string): void {
+    const counts = this.groups.get(kind) ?? new Map<string, number>(), key = kind === "missing" ? why : name;
+    this.groups.set(kind, counts.set(key, (counts.get(key) ?? 0) + 1));
+    const before = this.shown.get(key) ?? 0;
+    this.shown.set(key, before + 1);
+    if (this.quiet || kind === "missing" || before > SHOWN) return;
+    if (this.live) Deno.stderr.writeSync(new TextEncoder().encode("\r\x1b[K"));
+    console.log(before === SHOWN ? `FAIL ${name}: and more` : `FAIL ${id}: ${kind === "value" ? "" : `${kind}: `}${why}`);
+  }
+
+  /** Prints the summary and the last line; the exit code. */
+  finish(): number {
+    const titles = { missing: "missing functions", value: "wrong values", error: "unexpected errors", "no error": "errors not thrown" };
+    for (const kind of ["missing", "value", "error", "no error"] as const) {
+      const counts = [...this.groups.get(kind) ?? []].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
+      if (this.quiet || counts.length === 0) continue;
+      const sum = counts.reduce((n, [, k]) => n + k, 0);
+      console.log(`${titles[kind]}: ${sum} cases, ${counts.map(([name, n]) => `${name} ${n}`).join(", ")}`);
+    }
+    console.log(`${this.passes} passed, ${this.done - this.passes} failed`);
+    return this.done > this.passes ? 1 : 0;
+  }
+}

@@ -1,0 +1,95 @@
+/**
+ * Replays recorded MLX cases on the library: `deno task reference DIR [--filter TEXT] [--device cpu|gpu] [--quiet]
+ * [--perturb N]`. DIR holds `cases.json` and `arrays.safetensors`. The last line is `N passed, N failed`, which add up
+ * to the cases chosen; nothing is skipped.
+ * @module
+ */
+import { SignatureError } from "./calls.ts";
+import { type Case, Engine, hasOutput, isCase, postsOf } from "./cases.ts";
+import { mismatch, perturbed, show, type Value } from "./compare.ts";
+import { type Library, loadLibrary, Missing } from "./library.ts";
+import { commandLine, isInternal, type Outcome, outcomeOf, passed, Report } from "./report.ts";
+import { readTensors } from "./safetensors_reader.ts";
+
+const USAGE = "usage: deno task reference DIR [--filter TEXT] [--device cpu|gpu] [--quiet] [--perturb N]";
+/** The modules that the cases call. */
+export const ROOMS = { mx: "mod.ts", nn: "nn/mod.ts", optim: "optimizers/mod.ts" };
+
+/** The cases of a directory. */
+export function readCases(folder: string): Case[] {
+  const list: unknown[] = JSON.parse(Deno.readTextFileSync(`${folder}/cases.json`));
+  return list.map((x) => {
+    if (!isCase(x)) throw new Error(`${folder}/cases.json holds something that is no case`);
+    return x;
+  });
+}
+
+/** Calls that have to throw, and must not fail inside the engine instead. */
+async function checkThrows(engine: Engine, c: Case): Promise<Outcome> {
+  try {
+    const got = await engine.run(c);
+    return { kind: "no error", why: `${c.error_type ?? "an error"} expected (${c.message ?? ""}), got ${got.map(show).join(", ")}` };
+  } catch (e) {
+    if (e instanceof SignatureError) return passed;
+    return e instanceof Missing || isInternal(e) ? outcomeOf(e) : passed;
+  }
+}
+
+function compared(c: Case, got: readonly Value[], want: readonly Value[]): Outcome {
+  const why = mismatch(got, want, c, postsOf(c));
+  return why === null ? passed : { kind: "value", why: `${why} (want ${want.map(show).join(", ").slice(0, 200)})` };
+}
+
+/** Runs a case; `change` alters what is expected. */
+export async function checkCase(engine: Engine, c: Case, change = false): Promise<Outcome> {
+  if (c.transform === "error") return await checkThrows(engine, c);
+  try {
+    const got = await engine.run(c), want = engine.wanted(c), [first = null, ...others] = want;
+    return compared(c, got, change ? [perturbed(first, c, postsOf(c)[0] ?? null), ...others] : want);
+  } catch (e) {
+    return outcomeOf(e);
+  }
+}
+
+/** `n` of the cases, evenly spread. */
+function spread(cases: readonly Case[], n: number): Set<Case> {
+  const count = Math.min(n, cases.length), chosen = new Set<Case>();
+  for (let i = 0; i < count; i++) {
+    const c = cases[Math.floor((i * cases.length) / count)];
+    if (c !== undefined) chosen.add(c);
+  }
+  return chosen;
+}
+
+/** Those `n` cases that pass as recorded and will be asked for something else. */
+async function perturbedCases(engine: Engine, cases: readonly Case[], n: number): Promise<Set<Case>> {
+  if (n === 0) return new Set();
+  const good: Case[] = [];
+  for (const c of cases.filter(hasOutput)) if ((await checkCase(engine, c)).kind === "passed") good.push(c);
+  return spread(good, n);
+}
+
+function setDevice(lib: Library, device: string): void {
+  if (device !== "cpu" && device !== "gpu") throw new Error(`no device ${device}: cpu or gpu`);
+  lib.call("mx.setDefaultDevice", lib.get(`mx.${device}`));
+}
+
+/** Runs the command line; the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = commandLine(args, USAGE, { options: ["filter", "device", "perturb"], flags: ["quiet"] });
+  const [folder] = line.folders, filter = line.options.get("filter") ?? "", count = Number(line.options.get("perturb") ?? 0);
+  if (folder === undefined || line.folders.length > 1 || !Number.isInteger(count)) {
+    console.error(USAGE);
+    return 2;
+  }
+  const lib = await loadLibrary(ROOMS), device = line.options.get("device");
+  if (device !== undefined) setDevice(lib, device);
+  const cases = readCases(folder).filter((c) => c.id.includes(filter) || c.fn.includes(filter));
+  const engine = new Engine(lib, readTensors(`${folder}/arrays.safetensors`));
+  const changed = await perturbedCases(engine, cases, count);
+  const report = new Report(cases.length, line.flags.has("quiet"));
+  for (const c of cases) report.add(c.id, c.fn, await checkCase(engine, c, changed.has(c)));
+  return report.finish();
+}
+
+if (import.meta.main) Deno.exit(await main(Deno.args));
