@@ -1,0 +1,248 @@
+/**
+ * Reductions over axes, and what is composed of them: means, variances, medians, softmax. `axis` is one axis, several,
+ * or all (null, the default); `keepdims` leaves them with length 1. The derivatives are in `core/primitives/reduce.ts`.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import {
+  atLeastFloat, bool_, complex64, type DType, float, float32, int32, int64, issubdtype, uint32, uint64,
+} from "../dtype.ts";
+import { fail, ShapeError } from "../errors.ts";
+import { bind } from "../graph.ts";
+import { describe, keptAxes, normalizeAxes, normalizeAxis, sameShape, sizeOf, withoutAxes } from "../shape.ts";
+import { add, divide, multiply, notEqual, subtract } from "./binary.ts";
+import { type Axes, axisArg, cast, oneAxisArg, type Operand, scalar, toArray } from "./operand.ts";
+import { sort } from "./sort.ts";
+import { where } from "./ternary.ts";
+import { conjugate, exp, isinf, isnan, log, real, sqrt, square } from "./unary.ts";
+import { moveaxis, reshape, sliceOf, stopGradient, transpose } from "./view.ts";
+
+/** Options of the reductions. */
+export interface ReduceOptions {
+  /** The axis or axes to reduce; all of them if null. Default null. */
+  readonly axis?: Axes;
+  /** Whether the reduced axes stay, with length 1. Default false. */
+  readonly keepdims?: boolean;
+}
+/** A bare axis, or the options. */
+type AxisOr<O> = Axes | O;
+
+/** Binds a reduction primitive over checked axes. */
+function bindReduce(name: "sum" | "prod" | "max" | "min" | "all" | "any", x: NDArray, axes: readonly number[], keepdims: boolean): NDArray {
+  if (axes.length === 0) return x;
+  const y = bind(name, [x], { axes });
+  return keepdims ? reshape(y, keptAxes(x.shape, axes)) : y;
+}
+/** The dtype of sums and products: small integers and booleans need room. */
+function sumType(dtype: DType): DType {
+  if (dtype.kind === "bool") return int32;
+  if (dtype.kind === "int") return dtype === int64 ? int64 : int32;
+  if (dtype.kind === "uint") return dtype === uint64 ? uint64 : uint32;
+  return dtype;
+}
+
+/**
+ * Sum (`mlx.core.sum`). Booleans and integers of 8 and 16 bits are summed as int32 or uint32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.sum(mx.array([[1, 2], [3, 4]]), 0); // array([4, 6], dtype=float32)
+ * ```
+ */
+export function sum(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = toArray("sum", a);
+  const axes = normalizeAxes("sum", which, x.shape.length);
+  return axes.length === 0 && which ? x : bindReduce("sum", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
+}
+/** Product (`mlx.core.prod`), in the dtype of {@linkcode sum}. */
+export function prod(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = toArray("prod", a);
+  const axes = normalizeAxes("prod", which, x.shape.length);
+  return axes.length === 0 && which ? x : bindReduce("prod", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
+}
+function extremum(name: "max" | "min", a: Operand, axis: AxisOr<ReduceOptions> | undefined, options: ReduceOptions | undefined): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = toArray(name, a);
+  const axes = normalizeAxes(name, which, x.shape.length);
+  refuseEmpty(name, x, axes);
+  return bindReduce(name, x, axes, o?.keepdims ?? false);
+}
+function refuseEmpty(op: string, x: NDArray, axes: readonly number[]): void {
+  if (axes.every((axis) => x.shape[axis] !== 0)) return;
+  fail(ShapeError, op, {
+    cannot: `reduce ${describe(x)} over an empty axis`, expected: "at least one element", got: "none", fix: "skip empty arrays",
+  });
+}
+/** Greatest element; NaN if there is one (`mlx.core.max`). Empty axes are an error. */
+export function max(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  return extremum("max", a, axis, options);
+}
+/** Least element; NaN if there is one (`mlx.core.min`). Empty axes are an error. */
+export function min(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  return extremum("min", a, axis, options);
+}
+/** `[min(a), max(a)]` (`mlx.core.minmax`). */
+export function minmax(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): [NDArray, NDArray] {
+  return [min(a, axis, options), max(a, axis, options)];
+}
+/** Whether no element is 0; true for none (`mlx.core.all`). */
+export function all(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = cast(toArray("all", a), bool_);
+  return bindReduce("all", x, normalizeAxes("all", which, x.shape.length), o?.keepdims ?? false);
+}
+/** Whether some element is not 0; false for none (`mlx.core.any`). */
+export function any(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = cast(toArray("any", a), bool_);
+  return bindReduce("any", x, normalizeAxes("any", which, x.shape.length), o?.keepdims ?? false);
+}
+/** How many elements are not 0, as int32 (`mlx.core.count_nonzero`). */
+export function countNonzero(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  return sum(cast(notEqual(toArray("countNonzero", a), scalar("countNonzero", 0, int32)), int32), axis, options);
+}
+/** Number of elements along the axes. */
+function countAlong(x: NDArray, axes: readonly number[]): number {
+  return sizeOf(axes.map((axis) => x.shape[axis]!));
+}
+/** Arithmetic mean; integers are summed as integers and divided as float32 (`mlx.core.mean`). */
+export function mean(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = toArray("mean", a);
+  const axes = normalizeAxes("mean", which, x.shape.length);
+  return multiply(sum(x, axes, { keepdims: o?.keepdims }), float(1 / countAlong(x, axes)));
+}
+/** Options of {@linkcode variance} and {@linkcode std}. */
+export interface VarOptions extends ReduceOptions {
+  /** The sum of squares is divided by N - ddof. Default 0. */
+  readonly ddof?: number;
+}
+/**
+ * Variance `Σ |a - mean|² / (N - ddof)` (`mlx.core.var`). Where `N - ddof` is not positive it is infinite, or NaN for
+ * constants.
+ */
+export function variance(a: Operand, axis?: AxisOr<VarOptions>, options?: VarOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = toArray("var", a);
+  const axes = normalizeAxes("var", which, x.shape.length);
+  const d = subtract(x, mean(x, axes, { keepdims: true }));
+  const squared = d.dtype === complex64 ? real(multiply(d, conjugate(d))) : square(d);
+  const total = sum(squared, axes, { keepdims: o?.keepdims });
+  const n = countAlong(x, axes), ddof = o?.ddof ?? 0;
+  return ddof === 0 ? multiply(total, float(1 / n)) : divide(total, Math.max(n - ddof, 0));
+}
+export { variance as var };
+/** Standard deviation, the square root of {@linkcode variance} (`mlx.core.std`). */
+export function std(a: Operand, axis?: AxisOr<VarOptions>, options?: VarOptions): NDArray {
+  return sqrt(variance(a, axis, options));
+}
+
+/** The axes moved behind the others, in order. */
+function axesLast(x: NDArray, axes: readonly number[]): NDArray {
+  const order = [...x.shape.keys()].filter((i) => !axes.includes(i)).concat(axes);
+  return order.every((axis, i) => axis === i) ? x : transpose(x, { axes: order });
+}
+/** Median: the middle of the sorted elements, the mean of the two middle ones; NaN if there is one (`mlx.core.median`). */
+export function median(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const x = toArray("median", a);
+  const axes = normalizeAxes("median", which, x.shape.length);
+  refuseEmpty("median", x, axes);
+  const outer = withoutAxes(x.shape, axes), n = countAlong(x, axes);
+  const flat = reshape(axesLast(x, axes), [...outer, n]);
+  const sorted = sort(flat, -1);
+  const dtype = atLeastFloat(x.dtype);
+  const at = (i: number): NDArray => {
+    const starts = outer.map(() => 0).concat(i), stops = outer.concat(i + 1);
+    return cast(reshape(sliceOf(sorted, starts, stops), outer), dtype);
+  };
+  const half = Math.floor(n / 2);
+  let middle = n % 2 ? at(half) : multiply(add(at(half), at(half - 1)), 0.5);
+  if (issubdtype(x.dtype, "inexact")) middle = where(any(isnan(flat), -1), float(NaN), middle);
+  return o?.keepdims ? reshape(middle, keptAxes(x.shape, axes)) : middle;
+}
+
+/** Options of {@linkcode argmax} and {@linkcode argmin}. */
+export interface ArgReduceOptions {
+  /** The axis; all elements, flattened, if null. Default null. */
+  readonly axis?: number | null;
+  /** Whether the reduced axes stay, with length 1. Default false. */
+  readonly keepdims?: boolean;
+}
+function argReduce(name: "argmax" | "argmin", a: Operand, axis: number | null | ArgReduceOptions | undefined, options: ArgReduceOptions | undefined): NDArray {
+  const [which, o] = oneAxisArg(axis, options);
+  const x = toArray(name, a);
+  const over = which ?? null;
+  const at = over === null ? 0 : normalizeAxis(name, over, x.shape.length);
+  refuseEmpty(name, x, over === null ? [...x.shape.keys()] : [at]);
+  const y = bind(name, [over === null ? reshape(x, [sizeOf(x.shape)]) : x], { axis: at });
+  if (!o?.keepdims) return y;
+  return reshape(y, over === null ? x.shape.map(() => 1) : keptAxes(x.shape, [at]));
+}
+/** Index of the greatest element, as uint32: the first of several, the first NaN before all (`mlx.core.argmax`). */
+export function argmax(a: Operand, axis?: number | null | ArgReduceOptions, options?: ArgReduceOptions): NDArray {
+  return argReduce("argmax", a, axis, options);
+}
+/** Index of the least element, as uint32: the first of several, the first NaN before all (`mlx.core.argmin`). */
+export function argmin(a: Operand, axis?: number | null | ArgReduceOptions, options?: ArgReduceOptions): NDArray {
+  return argReduce("argmin", a, axis, options);
+}
+
+/** The one axis that is not of length 1, or the last of them: reducing the others changes nothing. */
+function onlyAxis(x: NDArray, axes: readonly number[]): number | null {
+  const long = axes.filter((axis) => x.shape[axis] !== 1);
+  return long.length > 1 ? null : long[0] ?? axes.at(-1) ?? null;
+}
+/** `log Σ e^a` without overflow (`mlx.core.logsumexp`). Empty arrays are an error. */
+export function logsumexp(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const given = toArray("logsumexp", a);
+  const axes = normalizeAxes("logsumexp", which, given.shape.length);
+  refuseEmpty("logsumexp", given, [...given.shape.keys()]);
+  const x = cast(given, atLeastFloat(given.dtype));
+  const shape = o?.keepdims ? keptAxes(x.shape, axes) : withoutAxes(x.shape, axes);
+  const only = x.dtype === complex64 ? null : onlyAxis(x, axes);
+  if (only !== null) {
+    const y = bind("logsumexp", [only === x.shape.length - 1 ? x : moveaxis(x, only, -1)], {});
+    return sameShape(y.shape, shape) ? y : reshape(y, shape);
+  }
+  // e^-∞ = 0 and log 0 = -∞ are right; where the maximum is infinite itself, the result is that maximum.
+  const top = stopGradient(max(x, axes, { keepdims: true }));
+  const y = add(reshape(log(sum(exp(subtract(x, top)), axes)), shape), reshape(top, shape));
+  return where(isinf(reshape(top, shape)), reshape(top, shape), y);
+}
+/** Options of {@linkcode softmax}. */
+export interface SoftmaxOptions {
+  /** The axis or axes over which the result sums to 1; all of them if null. Default null. */
+  readonly axis?: Axes;
+  /** Whether float16 and bfloat16 are summed in float32. The kernels always do. Default false. */
+  readonly precise?: boolean;
+}
+/**
+ * `e^a / Σ e^a` without overflow (`mlx.core.softmax`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.softmax(mx.array([[0, 0], [1, 1]]), -1); // array([[0.5, 0.5], [0.5, 0.5]], dtype=float32)
+ * ```
+ */
+export function softmax(a: Operand, axis?: AxisOr<SoftmaxOptions>, options?: SoftmaxOptions): NDArray {
+  const [which, o] = axisArg(axis, options);
+  const given = toArray("softmax", a);
+  const axes = normalizeAxes("softmax", which, given.shape.length);
+  if (sizeOf(given.shape) === 0) return given;
+  const x = cast(given, atLeastFloat(given.dtype));
+  const precise = o?.precise ?? false;
+  const only = x.dtype === complex64 ? null : onlyAxis(x, axes);
+  if (only !== null) {
+    if (only === x.shape.length - 1) return bind("softmax", [x], { precise });
+    return moveaxis(bind("softmax", [moveaxis(x, only, -1)], { precise }), -1, only);
+  }
+  const wide = precise && x.dtype !== complex64 ? cast(x, float32) : x;
+  const e = exp(subtract(wide, stopGradient(max(wide, axes, { keepdims: true }))));
+  return cast(divide(e, sum(e, axes, { keepdims: true })), x.dtype);
+}
