@@ -117,7 +117,9 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
 function units(root: string, platform: Platform, step: string): number {
   const files = sourceFiles(root).filter((path) => path.endsWith(".cc"));
   const kernels = files.filter((path) => path.startsWith("cpu/") && path !== "cpu/dispatch.cc").length;
-  const tests = step === "install" ? [] : [...Deno.readDirSync(`${root}/runtime/tests`)].filter((e) => e.name.endsWith(".cc"));
+  const tests = step === "install"
+    ? []
+    : [...Deno.readDirSync(`${root}/runtime/tests`)].filter((e) => e.name.endsWith(".cc"));
   return files.length + tests.length + (platform === "x86_64-linux" ? 2 * kernels : 0);
 }
 /** Counts the objects that appear in the compiler's cache, which is all the progress that it shows without a terminal. */
@@ -141,7 +143,9 @@ async function forgetOld(platform: Platform): Promise<void> {
     .sort((a, b) => Number(Deno.statSync(b).mtime) - Number(Deno.statSync(a).mtime));
   for (const path of libraries.slice(kept)) await Deno.remove(path);
   const cache = `${cacheFolder()}/zig-cache/local`;
-  if (exists(`${cache}/o`) && [...Deno.readDirSync(`${cache}/o`)].length > objects) await Deno.remove(cache, { recursive: true });
+  if (exists(`${cache}/o`) && [...Deno.readDirSync(`${cache}/o`)].length > objects) {
+    await Deno.remove(cache, { recursive: true });
+  }
 }
 
 /** Builds the native tests of this checkout as one program, and returns its path. */

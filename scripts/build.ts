@@ -6,7 +6,7 @@
  */
 import { buildLibrary, buildNativeTests, progress, readyLibrary } from "../ffi/build.ts";
 import { DenimError } from "../ffi/errors.ts";
-import { hostPlatform, type Platform, PLATFORMS, platformOf } from "../ffi/platform.ts";
+import { hostPlatform, type Platform, platformOf, PLATFORMS } from "../ffi/platform.ts";
 import { run } from "../ffi/zig.ts";
 
 /** Platforms that the arguments name; this machine's if they name none. */
