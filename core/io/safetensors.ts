@@ -11,6 +11,7 @@ import type { DType } from "../dtype.ts";
 import { CheckpointError, fail } from "../errors.ts";
 import type { HostData } from "../primitive.ts";
 import { writeAtomic } from "./atomic.ts";
+import { isRecord, type Json, type JsonRecord, shown } from "./json.ts";
 import { elementCount, type OpenSource, readRange, withFile } from "./source.ts";
 
 /** One tensor of a safetensors file. */
@@ -59,11 +60,6 @@ const broken = (expected: string, got: string): never =>
     cannot: "read the safetensors header", expected, got, fix: "the file is damaged or not safetensors; fetch or export it again",
   });
 
-type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
-const isRecord = (x: Json | undefined): x is { readonly [key: string]: Json } => typeof x === "object" && x !== null && !Array.isArray(x);
-/** At most the start of a value of a broken file, for an error. */
-const shown = (x: Json | undefined): string => (JSON.stringify(x) ?? "nothing").slice(0, 80);
-
 /**
  * JSON.parse keeps the last of two equal keys, so two readers could see two files: refuse them. Refuses depths, too, that
  * no header has and recursive code would not survive. The text is valid JSON.
@@ -87,7 +83,7 @@ function checkStructure(text: string): void {
   }
 }
 
-function parseJson(bytes: Uint8Array): { readonly [key: string]: Json } {
+function parseJson(bytes: Uint8Array): JsonRecord {
   let text: string, value: Json;
   try {
     text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -101,7 +97,7 @@ function parseJson(bytes: Uint8Array): { readonly [key: string]: Json } {
 
 const isSize = (x: Json | undefined): x is number => typeof x === "number" && Number.isSafeInteger(x) && x >= 0 && !Object.is(x, -0);
 
-function parseEntry(name: string, value: Json, dataStart: number, dataLength: number): SafetensorsEntry {
+function parseEntry(name: string, value: Json | undefined, dataStart: number, dataLength: number): SafetensorsEntry {
   if (!isRecord(value)) return broken(`an object for ${shown(name)}`, shown(value));
   const { dtype: code, shape, data_offsets: offsets } = value;
   const dtype = typeof code === "string" ? DTYPES.get(code) : undefined;

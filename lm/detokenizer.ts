@@ -1,0 +1,164 @@
+/**
+ * Streaming detokenizers: token ids in, readable text out as soon as it is certain, with mlx-lm's segments. The kind is
+ * picked by the `decoder` section of tokenizer.json; {@linkcode Tokenizer.detokenizer} gives a fresh one.
+ * @module
+ */
+import { isRecord, type Json } from "../core/io/json.ts";
+import { byteOfChar, byteOfToken, decodeUtf8 } from "./token_decoder.ts";
+
+/** What a detokenizer asks its tokenizer. */
+export interface TokenText {
+  /** Number of tokens. */
+  readonly size: number;
+  idToToken(id: number): string | undefined;
+  encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  decode(ids: readonly number[]): string;
+}
+
+/**
+ * Turns tokens into text one by one.
+ *
+ * ```ts ignore
+ * const d = tokenizer.detokenizer();
+ * for (const id of ids) {
+ *   d.addToken(id);
+ *   console.log(d.lastSegment());
+ * }
+ * d.finalize();
+ * console.log(d.lastSegment());
+ * ```
+ */
+export abstract class StreamingDetokenizer {
+  /** The tokens so far. */
+  readonly tokens: number[] = [];
+  #offset = 0;
+  /** Takes one token. */
+  abstract addToken(id: number): void;
+  /** Ends the text: what was held back comes out. */
+  abstract finalize(): void;
+  /** The text so far; its end may be held back. */
+  abstract get text(): string;
+  /** What the text got since the last call. MLX: `detokenizer.last_segment`. */
+  lastSegment(): string {
+    const text = this.text, segment = text.slice(this.#offset);
+    this.#offset = text.length;
+    return segment;
+  }
+}
+
+/**
+ * Decodes the current line again for each token: right for every tokenizer, slow for long lines.
+ */
+export class NaiveStreamingDetokenizer extends StreamingDetokenizer {
+  #done = "";
+  #current: number[] = [];
+  #cleansSpaces: boolean;
+  constructor(private readonly tokenizer: TokenText) {
+    super();
+    this.#cleansSpaces = !tokenizer.decode(tokenizer.encode("a ,b", { addSpecialTokens: false })).includes(" ,");
+  }
+  addToken(id: number): void {
+    this.tokens.push(id);
+    this.#current.push(id);
+  }
+  finalize(): void {
+    this.#done += this.tokenizer.decode(this.#current);
+    this.#current = [];
+  }
+  get text(): string {
+    let current = this.tokenizer.decode(this.#current);
+    // An incomplete character can decode to several replacements.
+    if (current.endsWith("\ufffd")) current = current.replace(/\ufffd+$/, "");
+    else if (this.#cleansSpaces && current.endsWith(" ")) current = current.slice(0, -1);
+    if (!current.endsWith("\n")) return this.#done + current;
+    this.#current = [];
+    return this.#done += current;
+  }
+}
+
+const utf8 = new TextEncoder();
+
+/** For SentencePiece vocabularies, whose spaces are U+2581 and whose bytes are tokens like `<0x0A>`. */
+export class SPMStreamingDetokenizer extends StreamingDetokenizer {
+  text = "";
+  #pending: number[] = [];
+  /** @param trimSpace Whether the text loses one leading space. */
+  constructor(private readonly tokenizer: TokenText, readonly trimSpace: boolean = true) {
+    super();
+  }
+  #flush(force: boolean): void {
+    let text = decodeUtf8(this.#pending);
+    if (!force && text.endsWith("\ufffd")) return;
+    if (this.text === "" && this.trimSpace && text.startsWith(" ")) text = text.slice(1);
+    this.text += text;
+    this.#pending = [];
+  }
+  addToken(id: number): void {
+    this.tokens.push(id);
+    const token = this.tokenizer.idToToken(id) ?? "", byte = byteOfToken(token);
+    if (byte !== null) this.#pending.push(byte);
+    else this.#pending.push(...utf8.encode(token.replaceAll("\u2581", " ")));
+    this.#flush(false);
+  }
+  finalize(): void {
+    this.#flush(true);
+  }
+}
+
+/** The bytes that a byte-level token stands for; a character outside the map stands for its own UTF-8. */
+function byteLevelBytes(text: string, zeroIsText: boolean): number[] {
+  const bytes: number[] = [];
+  for (const c of text) {
+    const b = byteOfChar.get(c);
+    if (b === undefined || (b === 0 && zeroIsText)) bytes.push(...utf8.encode(c));
+    else bytes.push(b);
+  }
+  return bytes;
+}
+
+/** For byte-level vocabularies as GPT-2's. Holds back incomplete characters and single spaces; drops a leading space. */
+export class BPEStreamingDetokenizer extends StreamingDetokenizer {
+  text = "";
+  #pending = "";
+  constructor(private readonly tokenizer: TokenText) {
+    super();
+  }
+  #append(text: string): void {
+    this.text += this.text === "" && text.startsWith(" ") ? text.slice(1) : text;
+    this.#pending = "";
+  }
+  addToken(id: number): void {
+    this.tokens.push(id);
+    // Beyond the vocabulary lies the padding of a model's output.
+    const token = this.tokenizer.idToToken(id) ?? (id < this.tokenizer.size ? "" : "!");
+    this.#pending += token;
+    // mlx-lm shows byte 0 as the character of its token, but not at the end of the text; segments follow it.
+    const text = decodeUtf8(byteLevelBytes(this.#pending, true));
+    if (!text.endsWith("\ufffd") && token !== "\u0120") this.#append(text);
+  }
+  finalize(): void {
+    this.#append(decodeUtf8(byteLevelBytes(this.#pending, false)));
+  }
+}
+
+const SPM: readonly Json[] = [
+  { type: "Replace", pattern: { String: "\u2581" }, content: " " },
+  { type: "ByteFallback" },
+  { type: "Fuse" },
+];
+const STRIP: Json = { type: "Strip", content: " ", start: 1, stop: 0 };
+/** Equal values, whatever the order of keys. */
+function same(a: Json | undefined, b: Json | undefined): boolean {
+  if (Array.isArray(a) && Array.isArray(b)) return a.length === b.length && a.every((x, i) => same(x, b[i]));
+  if (!isRecord(a) || !isRecord(b)) return a === b;
+  return Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([key, x]) => same(x, b[key]));
+}
+
+/** The detokenizer that mlx-lm picks for a `decoder` section. */
+export function makeDetokenizer(tokenizer: TokenText, decoder: Json | undefined): StreamingDetokenizer {
+  const sequence = (decoders: readonly Json[]): Json => ({ type: "Sequence", decoders });
+  if (same(decoder, sequence([...SPM, STRIP]))) return new SPMStreamingDetokenizer(tokenizer, true);
+  if (same(decoder, sequence(SPM))) return new SPMStreamingDetokenizer(tokenizer, false);
+  if (isRecord(decoder) && decoder.type === "ByteLevel") return new BPEStreamingDetokenizer(tokenizer);
+  return new NaiveStreamingDetokenizer(tokenizer);
+}
