@@ -33,7 +33,7 @@ export function parseSignature(text: string): readonly Parameter[] {
   const parameters: Parameter[] = [];
   for (const word of text.split(" ").filter((w) => w !== "")) {
     const [, stars = "", name = "", array, mark] = /^(\**)(\w*)(:a)?([?=])?$/.exec(word) ?? [];
-    if (name !== "") {
+    if (name !== "" && stars !== "**") {
       const rest = stars === "*";
       parameters.push({ name, rest, keyword, array: array !== undefined, required: !rest && mark === undefined, nullable: mark === "?" });
     }

@@ -5,6 +5,7 @@
  */
 import type { Caller } from "./calls.ts";
 import { isArray, isList } from "./library.ts";
+import { callFunction } from "./nn.ts";
 import { type Dict, PyFloat } from "./values.ts";
 
 /** A helper: arguments and keywords as in Python. */
@@ -80,8 +81,11 @@ const quantizeRoundtrip: Helper = (c, [w], { group_size = null, bits = null, mod
   return c.call("dequantize", parts(c.call("quantize", [w], kwargs)), kwargs);
 };
 
-/** The function of mx that a case names, of arrays alone. */
-const named = (c: Caller, fn: unknown) => (...x: readonly unknown[]): unknown => c.call(String(fn), x);
+/** The function of mx or nn that a case names, of arrays alone. */
+const named = (c: Caller, fn: unknown) => (...x: readonly unknown[]): unknown => {
+  const name = String(fn);
+  return name.startsWith("nn.") ? callFunction(c, "nn", name.slice(3), x, {}) : c.call(name, x);
+};
 /** The gradient of `sum(f(x))`. */
 function gradOfSum(c: Caller, f: (x: unknown) => unknown): (x: unknown) => unknown {
   return c.function(c.lib.call("mx.grad", (x: unknown) => sum(c, f(x))));

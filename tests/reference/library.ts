@@ -143,18 +143,21 @@ export function numbers(v: Value): HostArray {
   return v;
 }
 
-/** Modules of the repository as one library; a room that does not exist leaves its namespace out. */
+/** Rooms of the repository as one library; a room that does not exist leaves its namespace out. */
 export async function loadLibrary(rooms: Readonly<Record<string, string>>): Promise<Library> {
   const spaces: Record<string, unknown> = {};
-  for (const [name, path] of Object.entries(rooms)) {
-    const url = new URL(`../../${path}`, import.meta.url);
-    try {
-      await Deno.stat(url);
-    } catch {
-      continue;
-    }
+  for (const [name, folder] of Object.entries(rooms)) {
+    const url = new URL(`../../${folder}/mod.ts`, import.meta.url);
+    if (!await exists(url)) continue;
     const room: object = await import(url.href);
     spaces[name] = room;
   }
   return new Library(spaces);
+}
+async function exists(url: URL): Promise<boolean> {
+  try {
+    return (await Deno.stat(url)).isFile;
+  } catch {
+    return false;
+  }
 }

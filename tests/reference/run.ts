@@ -12,8 +12,8 @@ import { commandLine, isInternal, type Outcome, outcomeOf, passed, Report } from
 import { readTensors } from "./safetensors_reader.ts";
 
 const USAGE = "usage: deno task reference DIR [--filter TEXT] [--device cpu|gpu] [--quiet] [--perturb N]";
-/** The modules that the cases call. */
-export const ROOMS = { mx: "mod.ts", nn: "nn/mod.ts", optim: "optimizers/mod.ts" };
+/** The rooms whose modules the cases call. */
+export const ROOMS: Readonly<Record<string, string>> = { mx: "core", nn: "nn", optim: "optimizers" };
 
 /** The cases of a directory. */
 export function readCases(folder: string): Case[] {
@@ -92,4 +92,3 @@ export async function main(args: readonly string[]): Promise<number> {
   return report.finish();
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -35,7 +35,7 @@ function pythonFloat(v: Json | undefined): number {
   return text === "nan" ? NaN : text === "inf" ? Infinity : text === "-inf" ? -Infinity : Number(text);
 }
 
-/** `{"a.b.0": leaf}` as nested dictionaries, and lists where all keys are digits. */
+/** `{"a.b.0": leaf}` as nested dictionaries, and lists (gaps are empty dictionaries) where all keys are digits. */
 export function unflatten(entries: readonly (readonly [string, unknown])[]): unknown {
   const [only] = entries;
   if (only !== undefined && only[0] === "") return only[1];
@@ -48,7 +48,9 @@ export function unflatten(entries: readonly (readonly [string, unknown])[]): unk
   }
   const children = [...groups].map(([k, v]): [string, unknown] => [k, unflatten(v)]);
   if (children.length > 0 && children.every(([k]) => /^\d+$/.test(k))) {
-    return children.sort(([a], [b]) => Number(a) - Number(b)).map(([, v]) => v);
+    const list: unknown[] = [];
+    for (const [k, v] of children) list[Number(k)] = v;
+    return Array.from(list, (v) => v ?? {});
   }
   return Object.fromEntries(children);
 }
