@@ -4,6 +4,7 @@
 
 namespace denim::DENIM_ISA {
 namespace {
+using namespace wide;
 
 constexpr int64_t kGrain = 16384;  // elements that are worth a task
 
@@ -82,7 +83,7 @@ DENIM_WIDE void rms_norm_row(const T* x, const T* weight, T* y, int64_t n, Acc<T
   Vec<A> squares = 0;
   each_vector<A>(n, [&](int64_t i, int64_t k) {
     Vec<A> v = load_n(x + i, k);
-    squares += v * v;
+    squares = mul_add<A>(v, v, squares);
   });
   A scale = 1 / static_cast<A>(sqrt(lane_sum(squares) / static_cast<A>(n) + eps));
   each_vector<A>(n, [&](int64_t i, int64_t k) {
@@ -99,7 +100,7 @@ DENIM_WIDE void layer_norm_row(const T* x, const T* weight, const T* bias, T* y,
   A mean = lane_sum(sum) / static_cast<A>(n);
   each_vector<A>(n, [&](int64_t i, int64_t k) {
     Vec<A> v = load_n(x + i, k, mean) - mean;
-    squares += v * v;
+    squares = mul_add<A>(v, v, squares);
   });
   A scale = 1 / static_cast<A>(sqrt(lane_sum(squares) / static_cast<A>(n) + eps));
   each_vector<A>(n, [&](int64_t i, int64_t k) {

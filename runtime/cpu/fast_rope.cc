@@ -5,6 +5,7 @@
 
 namespace denim::DENIM_ISA {
 namespace {
+using namespace wide;
 
 constexpr int64_t kGrain = 8192;
 
@@ -45,16 +46,31 @@ size_t scratch_rope(const Call& c) {
   return static_cast<size_t>(2 * s.table() + s.half) * static_cast<size_t>(c.in[0].dtype == DType::float64 ? 8 : 4);
 }
 
+/// e^x in float32 for -88 < x <= 0 by the polynomial for 2^fraction that MLX uses: a result with another last bit, multiplied
+/// by a position of 10^5, would be an angle that differs in the third digit. Double products rounded once act as fused ones.
+float exp_like_mlx(float x) {
+  constexpr float series[] = {1.339887440266574e-3f, 9.618437357674640e-3f, 5.550332471162809e-2f,
+                              2.402264791363012e-1f, 6.931472028550421e-1f, 1.0f};
+  float scaled = x * 1.442695f, whole = floorf(scaled + 0.5f), fraction = scaled - whole, y = 1.535336188319500e-4f;
+  for (float term : series) y = static_cast<float>(static_cast<double>(y) * fraction + term);
+  return ldexpf(y, static_cast<int>(whole));
+}
+
 /// 1 / f_i, rounded to A.
 template <class A>
 void inverse_freqs(const Call& c, const RopeShape& s, A* inverse) {
   const auto& p = c.as<RopeParams>();
-  A step = static_cast<A>(log(p.base) / static_cast<double>(s.half));
+  A step = static_cast<A>(log(p.base)) / static_cast<A>(s.half);
   for (int64_t i = 0; i < s.half; i++) {
     if (p.has_freqs) {
       inverse[i] = 1 / static_cast<A>(c.in[2].as<float>()[i * c.in[2].strides[0]]);
     } else {
-      inverse[i] = static_cast<A>(exp(static_cast<double>(static_cast<A>(-i) * step)));
+      A x = static_cast<A>(-i) * step;
+      if constexpr (sizeof(A) == 4) {
+        inverse[i] = x > -88 && x <= 0 ? exp_like_mlx(x) : expf(x);
+      } else {
+        inverse[i] = exp(x);
+      }
     }
   }
 }
@@ -86,8 +102,8 @@ DENIM_WIDE void rotate_halves(const T* x, T* y, const Acc<T>* cosines, const Acc
   using A = Acc<T>;
   each_vector<A>(half, [&](int64_t i, int64_t n) {
     Vec<A> a = load_n(x + i, n), b = load_n(x + half + i, n), co = load_n(cosines + i, n), si = load_n(sines + i, n);
-    store_n(y + i, a * co - b * si, n);
-    store_n(y + half + i, a * si + b * co, n);
+    store_n(y + i, mul_add<A>(a, co, -b * si), n);
+    store_n(y + half + i, mul_add<A>(a, si, b * co), n);
   });
 }
 template <class T>

@@ -21,7 +21,14 @@
 #endif
 #define DENIM_INLINE inline __attribute__((always_inline))
 
-namespace denim::DENIM_ISA {
+// A namespace of its own: inline functions of other headers may bear the same names.
+namespace denim::DENIM_ISA::wide {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool kManyRegisters = true;  // 32 vectors, else 16
+#else
+constexpr bool kManyRegisters = false;
+#endif
 
 struct Bf16 {
   uint16_t bits;
@@ -126,6 +133,15 @@ DENIM_INLINE void store_n(T* p, Vec<Acc<T>> v, int64_t n) {
   for (int64_t i = 0; i < n; i++) p[i] = from_acc<T>(v[i]);
 }
 
+/// a * b + c, in one rounding where the processor has it: the compiler is told not to contract on its own.
+template <class A>
+DENIM_INLINE Vec<A> mul_add(Vec<A> a, Vec<A> b, Vec<A> c) {
+#if defined(__FMA__) || defined(__aarch64__)
+  return __builtin_elementwise_fma(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
 template <class A>
 DENIM_INLINE Vec<A> max_of(Vec<A> a, Vec<A> b) {
   return a > b ? a : b;
@@ -158,13 +174,12 @@ DENIM_INLINE Vec<A> exp_nonpositive(Vec<A> x) {
   constexpr double series[] = {1, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880,
                                1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
   constexpr int degree = wide ? 13 : 7;
-  Vec<A> shifted = x * static_cast<A>(1.4426950408889634) + magic;
+  Vec<A> shifted = mul_add<A>(x, static_cast<A>(1.4426950408889634), magic);
   Vec<A> n = shifted - magic;
-  Vec<A> r = x - n * ln2_high;
-  r = r - n * ln2_low;
+  Vec<A> r = mul_add<A>(n, -ln2_low, mul_add<A>(n, -ln2_high, x));
   Vec<A> y = static_cast<A>(series[degree]);
 #pragma clang loop unroll(full)
-  for (int k = degree - 1; k >= 0; k--) y = y * r + static_cast<A>(series[k]);
+  for (int k = degree - 1; k >= 0; k--) y = mul_add<A>(y, r, static_cast<A>(series[k]));
   auto exponent = bits_as<IntVec<A>>(shifted) << (wide ? 52 : 23);
   y = bits_as<Vec<A>>(bits_as<IntVec<A>>(y) + exponent);
   return x < smallest ? Vec<A>(0) : y;
@@ -178,8 +193,8 @@ DENIM_INLINE A exp_nonpositive_scalar(A x) {
 template <class A, class F>
 DENIM_INLINE void each_vector(int64_t size, F f) {
   int64_t i = 0;
-  for (; i + kLanes<A> <= size; i += kLanes<A>) f(i, kLanes<A>);
-  if (i < size) f(i, size - i);
+  for (; i + kLanes<A> <= size; i += kLanes<A>) [[clang::always_inline]] f(i, kLanes<A>);
+  if (i < size) [[clang::always_inline]] f(i, size - i);
 }
 
 /// f(i, worker) for i in [0, n) on the worker threads.
@@ -231,4 +246,4 @@ auto with_float(DType t, F f) {
   }
 }
 
-}  // namespace denim::DENIM_ISA
+}  // namespace denim::DENIM_ISA::wide

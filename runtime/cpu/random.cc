@@ -5,6 +5,7 @@
 
 namespace denim::DENIM_ISA {
 namespace {
+using namespace wide;
 
 using Words = Vec<uint32_t>;
 constexpr int kWords = kLanes<uint32_t>;
