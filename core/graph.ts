@@ -1,12 +1,273 @@
 /**
  * Lazy nodes: their states, who still reads them, who holds them, and `bind`, the one function that makes them.
- * No native code is touched here.
+ * Nothing native is touched here. How nodes become programs is `plan.ts`, when they are computed and kept is `eval.ts`.
  * @module
  */
 import type { NDArray } from "./array.ts";
+import type { DType } from "./dtype.ts";
+import { DonatedError, fail, TraceError } from "./errors.ts";
+import type { Entry } from "./learn.ts";
+import type { Aval, Layout, Params, ParamSchema, Primitive, Shape } from "./primitive.ts";
 import type { ParamsOf, PrimitiveName } from "./primitives/mod.ts";
 
-/** Build one lazy node: the shape and dtype rules run now, the kernel later. (Skeleton: the signature that ops are written against.) */
-export function bind<N extends PrimitiveName>(_name: N, _inputs: readonly NDArray[], _params: ParamsOf<N>, _options: { donate?: boolean } = {}): NDArray {
-  throw new Error("not yet");
+/**
+ * - `lazy`: never computed;
+ * - `evaluated`: has a handle and has let go of its inputs;
+ * - `spent`: was computed inside a program and not kept; it keeps its inputs and can be computed again;
+ * - `donated`: its buffer was given away.
+ */
+export type State = "lazy" | "evaluated" | "spent" | "donated";
+/** The parameters of any primitive. */
+export type AnyParams = Params<ParamSchema>;
+/** Number of a stream: 0 is the default stream. */
+export type StreamId = number;
+
+let nextId = 0;
+/** What the graph knows of an array. {@linkcode NDArray} adds what users call. */
+export class Node implements Aval {
+  /** A number of its own, in order of creation. */
+  readonly id: number = nextId++;
+  /** Whether it has been computed, and what became of the result. */
+  state: State = "lazy";
+  /** Set inside grad, vmap, compile: abstract, never evaluated, and no consumer of what it reads. */
+  readonly traced: boolean;
+  /** Of an evaluated array: its buffer. */
+  handle: number = 0;
+  /** Of an evaluated array: where its elements are in the buffer; null means row-contiguous from the start. */
+  layout: Layout | null = null;
+  /** Of an evaluated array: bytes of its buffer, which may hold more than this array. */
+  bufferBytes = 0;
+  /** Memory of the buffer as V8 sees it, so that V8 counts the bytes. */
+  bytes: ArrayBuffer | null = null;
+  /** Consumers bound while this was lazy and never computed since: a plain count, so garbage among them only costs a keep or a copy. */
+  early = 0;
+  /** Never computed consumers bound since this left "lazy", held weakly: garbage among them is discounted after a collection. */
+  readers: Set<WeakRef<NDArray>> | null = null;
+  /** Modules, optimizers and caches that registered it. */
+  holders: Set<WeakRef<Holder>> | null = null;
+  /** How often a kernel computed it. */
+  computed = 0;
+  /** Program entry and position it was computed at. */
+  origin: { readonly entry: Entry; readonly position: number } | null = null;
+  /** Kept for a learned position, a frontier, a third computation or its small size: not because someone said so. */
+  keptByChoice = false;
+  /** Who took its buffer. */
+  donatedTo: string | null = null;
+  /** A name for error messages. */
+  label = "";
+  #ref: WeakRef<NDArray> | null = null;
+
+  /** Made by {@linkcode bind} only. */
+  constructor(
+    /** The record of the primitive that makes it. */
+    readonly prim: Primitive,
+    /** What it is made from. */
+    public inputs: readonly NDArray[],
+    /** The primitive's parameters. */
+    public params: AnyParams,
+    /** Lengths of its axes. */
+    readonly shape: Shape,
+    /** Type of its elements. */
+    readonly dtype: DType,
+    /** The stream that computes it. */
+    readonly stream: StreamId,
+    /** Its first input is given away: the result may take that buffer. */
+    readonly donate: boolean,
+    traced: boolean,
+  ) {
+    this.traced = traced;
+  }
+  /** One WeakRef per node. */
+  get ref(): WeakRef<NDArray> {
+    return this.#ref ??= new WeakRef(self(this));
+  }
+}
+function self(n: Node): NDArray {
+  return n as NDArray; // every node is made by the installed constructor
+}
+
+/** Number of elements of a shape. */
+export function elements(shape: Shape): number {
+  let n = 1;
+  for (const d of shape) n *= d;
+  return n;
+}
+/** `float32[2,3]`. */
+export function aval(x: Aval): string {
+  return `${x.dtype.name}[${x.shape.join(",")}]`;
+}
+/** How messages name a node: `h#12 (tanh, float32[2,3])`. */
+export function describe(n: Node): string {
+  return `${n.label || "array"}#${n.id} (${n.prim.name}, ${aval(n)})`;
+}
+
+type Constructor = new (...args: ConstructorParameters<typeof Node>) => NDArray;
+let construct: Constructor;
+/** The seam that lets the class with all methods live above the graph. */
+export function installArray(c: Constructor): void {
+  construct = c;
+}
+const registry = new Map<string, Primitive>();
+/** Called once, by `primitives/mod.ts`, with every primitive in the order of its code. */
+export function installPrimitives(all: Iterable<Primitive>): void {
+  for (const p of all) registry.set(p.name, p);
+}
+/** The record of that name. */
+export function primitive(name: PrimitiveName): Primitive {
+  return registry.get(name)!;
+}
+/** All records, in the order of their codes. */
+export function allPrimitives(): readonly Primitive[] {
+  return [...registry.values()];
+}
+
+let currentStream: StreamId = 0;
+/** The stream that new nodes run on. */
+export function activeStream(): StreamId {
+  return currentStream;
+}
+/** Sets it; returns the one before. */
+export function setActiveStream(s: StreamId): StreamId {
+  const before = currentStream;
+  currentStream = s;
+  return before;
+}
+
+/**
+ * Builds one lazy node: the shape and dtype rules run now, the kernel later. `donate` gives the input that the record's
+ * `inPlace` names away: where nothing else needs it, the result takes its buffer, and the input becomes unusable.
+ */
+export function bind<N extends PrimitiveName>(
+  name: N, inputs: readonly NDArray[], params: ParamsOf<N>, options: { readonly donate?: boolean } = {},
+): NDArray {
+  return bindRecord(registry.get(name)!, inputs, params, options.donate ?? false);
+}
+/** `bind` for code that has the record at hand and rebuilds a graph. */
+export function bindRecord(prim: Primitive, inputs: readonly NDArray[], params: AnyParams, donate = false, stream = currentStream): NDArray {
+  let traced = false;
+  for (const i of inputs) {
+    if (i.state === "donated") failDonated(prim.name, i);
+    traced ||= i.traced;
+  }
+  const out = prim.infer(inputs, params);
+  const y = new construct(prim, inputs, params, out.shape, out.dtype, stream, donate, traced);
+  if (!traced) registerReads(y);
+  return y;
+}
+/** An abstract array, for transforms. */
+export function tracer(like: Aval): NDArray {
+  return new construct(registry.get("constant")!, [], {}, like.shape, like.dtype, currentStream, false, true);
+}
+/** Is it an input of a trace, and not something computed in one? */
+export function isTracer(n: Node): boolean {
+  return n.traced && n.inputs.length === 0;
+}
+/** A node that has no inputs and is already computed: results of compiled programs, uploads, mapped files. */
+export function evaluatedNode(like: Aval): NDArray {
+  return new construct(registry.get("constant")!, [], {}, like.shape, like.dtype, currentStream, false, false);
+}
+
+/** Throws: the array was given away. */
+export function failDonated(op: string, k: Node): never {
+  fail(DonatedError, op, {
+    cannot: `use ${describe(k)}`, expected: "a live array", got: `one given away to ${k.donatedTo}`,
+    fix: "use the result of that update, or copy it before",
+  });
+}
+/** Throws: values do not exist while tracing. */
+export function failTraced(op: string, x: Node): never {
+  fail(TraceError, op, {
+    cannot: `read ${describe(x)}`, expected: "a concrete array", got: "one that grad, vmap or compile is tracing",
+    fix: "return it from the function and read it outside, or use mx.where instead of an if on its value",
+  });
+}
+
+function registerReads(y: NDArray): void {
+  const inputs = y.inputs;
+  for (let k = 0; k < inputs.length; k++) {
+    const i = inputs[k]!;
+    if (k > 0 && inputs.indexOf(i) < k) continue;
+    if (i.state === "lazy") i.early++;
+    else addReader(i, y);
+  }
+}
+/** `y` reads `x`. Where x is spent, x reads its own inputs again, down to what is evaluated: a donation walks this way up. */
+function addReader(x: NDArray, y: NDArray): void {
+  const todo: [NDArray, NDArray][] = [[x, y]];
+  for (let e = todo.pop(); e; e = todo.pop()) {
+    const [input, reader] = e, set = input.readers ??= new Set();
+    if (set.has(reader.ref)) continue;
+    set.add(reader.ref);
+    if (input.state === "spent") for (const i of input.inputs) todo.push([i, input]);
+  }
+}
+/** First computation of `y`: it is no longer a pending consumer. */
+export function settleConsumer(y: NDArray): void {
+  const inputs = y.inputs;
+  for (let k = 0; k < inputs.length; k++) {
+    const i = inputs[k]!;
+    if (k > 0 && inputs.indexOf(i) < k) continue;
+    if (!i.readers?.delete(y.ref)) i.early--;
+  }
+}
+/** Does anything alive, never computed and outside `program` still need `x`, directly or through spent nodes? */
+export function wantedOutside(x: NDArray, program: ReadonlySet<NDArray>, uses: ReadonlyMap<NDArray, readonly NDArray[]>): boolean {
+  if (x.early === 0 && !x.readers) return false;
+  const todo = [x], seen = new Set(todo);
+  for (let n = todo.pop(); n; n = todo.pop()) {
+    if (n.early > earlyInside(n, uses.get(n))) return true;
+    for (const ref of n.readers ?? []) {
+      const r = ref.deref();
+      if (!r || r.state === "evaluated") n.readers!.delete(ref);
+      else if (program.has(r)) continue; // computed here, and kept if it is wanted outside itself
+      else if (r.state === "lazy") return true;
+      else if (r.state === "spent" && !seen.has(r)) {
+        seen.add(r);
+        todo.push(r);
+      }
+    }
+  }
+  return false;
+}
+function earlyInside(n: NDArray, uses: readonly NDArray[] | undefined): number {
+  if (!uses) return 0;
+  let inside = 0;
+  for (let k = 0; k < uses.length; k++) {
+    const c = uses[k]!;
+    if (c.state === "lazy" && uses.indexOf(c) === k && !n.readers?.has(c.ref)) inside++;
+  }
+  return inside;
+}
+
+/**
+ * What a module, an optimizer or a cache is to eval: named slots whose arrays are kept once computed, and whose buffers are
+ * never given away under their feet.
+ */
+export class Holder {
+  #slots = new Map<string, NDArray>();
+  readonly #ref: WeakRef<Holder> = new WeakRef(this);
+  /** Puts `x` into the slot, in place of what was there. */
+  hold(slot: string, x: NDArray): NDArray {
+    if (this.#slots.get(slot) === x) return x;
+    this.release(slot);
+    this.#slots.set(slot, x);
+    (x.holders ??= new Set()).add(this.#ref);
+    return x;
+  }
+  /** Empties the slot. */
+  release(slot: string): void {
+    const x = this.#slots.get(slot);
+    this.#slots.delete(slot);
+    if (!x) return;
+    for (const other of this.#slots.values()) if (other === x) return;
+    x.holders!.delete(this.#ref);
+  }
+}
+/** Is it in a slot of a holder that is still alive? */
+export function held(x: NDArray): boolean {
+  for (const h of x.holders ?? []) {
+    if (h.deref()) return true;
+    x.holders!.delete(h);
+  }
+  return false;
 }

@@ -1,0 +1,181 @@
+/**
+ * eval: what to compute, what to keep, what may be overwritten; then one native call and the change of states. The rules and
+ * their reasons are in `docs/evaluation.md`; fusion and places are in `plan.ts` and `lower.ts`.
+ * @module
+ */
+import { runtime, type Submitted } from "../ffi/runtime.ts";
+import type { NDArray } from "./array.ts";
+import { describe, elements, failDonated, failTraced, held, settleConsumer, wantedOutside } from "./graph.ts";
+import { DonatedError, fail, MemoryLimitError, SpentError } from "./errors.ts";
+import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.ts";
+import { hostBytes, lower, type Lowered } from "./lower.ts";
+import { adopt, collectGarbage, disown, relieve } from "./memory.ts";
+import { collect, schedule, usesOf } from "./plan.ts";
+import type { HostData } from "./primitive.ts";
+import { failure } from "./status.ts";
+
+/** Host constants above this size are uploaded by a call of their own, so that their bytes are not copied into a program first. */
+const INLINE_BYTES = 16384;
+/** How a program is run: waited for, or queued. */
+export type Mode = "wait" | "queue";
+
+/** Evaluates and waits. The first error of a root is thrown; the other roots are computed all the same. */
+export function evaluate(roots: readonly NDArray[]): void {
+  launch(roots, "wait");
+  firstError(roots);
+}
+/** Submits now and waits never. Errors of reservation, donation and tracing are thrown here; the others stay in the poisoned outputs. */
+export function submit(roots: readonly NDArray[]): void {
+  launch(roots, "queue");
+}
+/** Throws the error of the first root that was poisoned. */
+export function firstError(roots: readonly NDArray[]): void {
+  for (const r of roots) {
+    if (r.handle === 0) continue;
+    const failed = runtime().wait(r.handle);
+    if (failed) throw failure("eval", failed);
+  }
+}
+
+function launch(roots: readonly NDArray[], mode: Mode): void {
+  let todo = false;
+  for (const r of roots) {
+    if (r.traced) failTraced("eval", r);
+    if (r.state === "donated") failDonated("eval", r);
+    if (r.state !== "evaluated") todo = true;
+    else used(r);
+  }
+  if (!todo) return;
+  relieve();
+  withMemory((optional) => attempt(roots, optional, mode));
+}
+
+/** Out of memory is an error only after: finish what is in flight, collect, settle survivors, drop what is kept by choice. */
+export function withMemory(run: (optional: boolean) => void): void {
+  const rungs = [() => {}, () => runtime().synchronize(-1), collectGarbage, settle, () => runtime().clearCache()];
+  for (const [i, rung] of rungs.entries()) {
+    rung();
+    try {
+      return run(i < rungs.length - 1);
+    } catch (e) {
+      if (!(e instanceof MemoryLimitError) || i === rungs.length - 1) throw e;
+    }
+  }
+}
+/** Spent nodes that survive a collection are referenced: learn them, and compute them so that they let go of their inputs. */
+export function settle(): void {
+  collectGarbage();
+  for (const n of survivors()) {
+    asked(n, true);
+    try {
+      attempt([n], false, "wait");
+      n.keptByChoice = true; // alive at the next collection, it confirms its position
+    } catch (e) {
+      if (!(e instanceof MemoryLimitError || e instanceof SpentError || e instanceof DonatedError)) throw e;
+    }
+  }
+  collectGarbage();
+}
+
+function attempt(roots: readonly NDArray[], optional: boolean, mode: Mode): void {
+  const nodes = collect(roots, isLeaf);
+  if (!nodes.length) return;
+  const other = crossing(nodes, roots);
+  if (other.length) {
+    for (const n of other) if (n.state !== "evaluated") attempt([n], optional, "queue");
+    return attempt(roots, optional, mode);
+  }
+  for (const n of nodes) if (n.prim.kind === "constant" && elements(n.shape) * n.dtype.size > INLINE_BYTES) upload(n);
+  run(nodes.filter((n) => n.state !== "evaluated"), roots, optional, mode);
+}
+/** Nodes whose consumer runs on another stream, and roots of several streams: each stream gets a program of its own. */
+function crossing(nodes: readonly NDArray[], roots: readonly NDArray[]): NDArray[] {
+  const stream = nodes[0]!.stream;
+  if (nodes.every((n) => n.stream === stream || n.prim.kind === "constant")) return [];
+  const cut = new Set<NDArray>();
+  for (const n of nodes) for (const i of n.inputs) if (i.state !== "evaluated" && i.stream !== n.stream && i.prim.kind !== "constant") cut.add(i);
+  if (cut.size === 0) { for (const r of roots) cut.add(r); }
+  return nodes.filter((n) => cut.has(n));
+}
+function upload(n: NDArray): void {
+  const done = runtime().upload(hostBytes(n.params.data as HostData));
+  if (done.failed) throw failure("eval", done.failed);
+  n.computed++;
+  adopt(n, done, null, elements(n.shape) * n.dtype.size);
+}
+
+function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boolean, mode: Mode): void {
+  if (!nodes.length) return;
+  const uses = usesOf(nodes), program = new Set(nodes), rootSet = new Set(roots);
+  const frontier = nodes.filter((n) => n.state === "spent" && (rootSet.has(n) || uses.get(n)?.some((c) => c.state === "lazy")));
+  for (const n of frontier) asked(n); // before the look-up: this very program may have the structure that just learned something
+  const { entry, position } = entryFor(nodes, roots), learned: NDArray[] = [];
+  if (entry.keep.size) { for (const [n, p] of position) if (entry.keep.has(p)) learned.push(n); }
+  const writers = nodes.filter((n) => n.donate), givenAway = new Set(writers.map((w) => w.inputs[w.prim.inPlace!]!));
+  const must = new Set(nodes.filter((n) => rootSet.has(n) || (n.holders && held(n)) || (n.prim.kind !== "constant" && wantedOutside(n, program, uses))));
+  for (const w of writers) if (!givenAway.has(w)) must.add(w);
+  const keep = new Set(must);
+  if (optional) {
+    for (const n of frontier) keep.add(n);
+    for (const n of learned) keep.add(n);
+    for (const n of nodes) if (n.computed >= 2 || (n.prim.kind === "constant" && elements(n.shape) > 1)) keep.add(n);
+    for (const n of givenAway) if (!must.has(n)) keep.delete(n);
+  }
+  const donatable = new Set<NDArray>();
+  for (const k of givenAway) if (k.state === "evaluated" && !rootSet.has(k) && mayDonate(k, program, uses)) donatable.add(k);
+  const plan = lower(schedule({ nodes, keep, donatable, givenAway, keepSmall: optional }), runtime().tableHash);
+  const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream ?? nodes[0]!.stream;
+  const done = runtime().eval(stream, plan.words, plan.inputs.map((k) => k.handle), plan.written, plan.outputs.length, mode === "wait");
+  if (done.failed) throw failure("eval", done.failed);
+  // The call is made: from here on only states change.
+  entry.turns++;
+  for (const n of learned) entry.spend(position.get(n)!);
+  commit(plan, done.outputs, nodes);
+  for (const n of plan.inputs) used(n);
+  afterwards(nodes, must, entry, position);
+}
+function afterwards(nodes: readonly NDArray[], must: ReadonlySet<NDArray>, entry: Entry, position: ReadonlyMap<NDArray, number>): void {
+  const watch = watching(entry);
+  for (const n of nodes) {
+    n.keptByChoice = n.state === "evaluated" && !must.has(n);
+    const p = position.get(n);
+    if (p !== undefined) n.origin = { entry, position: p };
+    if (watch && n.state === "spent" && n.prim.kind !== "constant") entry.watch.push(n.ref);
+  }
+}
+function isLeaf(n: NDArray, path: readonly NDArray[]): boolean {
+  if (n.state !== "donated") return n.state === "evaluated";
+  const touched = path.find((p) => p.state === "spent");
+  if (!touched) failDonated("eval", n);
+  asked(touched);
+  return fail(SpentError, "eval", {
+    cannot: `recompute ${describe(touched)}`, expected: `its input ${describe(n)}`, got: `a buffer given away to ${n.donatedTo}`,
+    fix: `pass ${touched.label || "it"} to eval() before that, or let a holder keep it`,
+  });
+}
+/** In place only if nothing alive and uncomputed outside reads it, no holder has it, and no second handle shares the buffer. */
+export function mayDonate(k: NDArray, program: ReadonlySet<NDArray>, uses: ReadonlyMap<NDArray, readonly NDArray[]>): boolean {
+  return k.state === "evaluated" && runtime().refs(k.handle) === 1 && !(k.holders && held(k)) && !wantedOutside(k, program, uses);
+}
+function commit(p: Lowered, outputs: readonly Submitted[], nodes: readonly NDArray[]): void {
+  const made = new Set<NDArray>();
+  for (const o of p.outputs) made.add(o.node);
+  for (const n of nodes) {
+    if (n.prim.kind === "constant" && !made.has(n)) continue; // immediates and small uploads stay what they are
+    n.computed++;
+    if (n.state === "lazy") settleConsumer(n);
+    n.state = "spent";
+  }
+  p.outputs.forEach((o, i) => {
+    adopt(o.node, outputs[i]!, o.layout, o.nbytes);
+    o.node.inputs = [];
+    o.node.params = {};
+  });
+  for (const [k, taker] of p.takers) donated(k, describe(taker));
+}
+/** The runtime has taken its buffer. */
+export function donated(k: NDArray, to: string): void {
+  disown(k);
+  k.state = "donated";
+  k.donatedTo = to;
+}

@@ -1,0 +1,112 @@
+/**
+ * Buffers of evaluated arrays: released when their array is collected, also inside one synchronous job that never awaits.
+ *
+ * V8 does not see native bytes, and finalizers never run inside one job. So the bytes are shown to V8 as ArrayBuffers
+ * (its own collections then start in code that awaits), and under pressure a collection is run from here: a
+ * checkpoint in an own context clears the list of WeakRefs that were made or read in this job, `gc()` collects, and a sweep over
+ * weak references finds the dead arrays at once.
+ * @module
+ */
+import { setFlagsFromString } from "node:v8";
+import { createContext, runInContext, runInNewContext } from "node:vm";
+import { runtime, type Submitted } from "../ffi/runtime.ts";
+import type { NDArray } from "./array.ts";
+import { confirm } from "./learn.ts";
+import type { Layout } from "./primitive.ts";
+
+const MB = 2 ** 20;
+/** A collection is due after this many new bytes, or as many as are live. */
+const PRESSURE_BYTES = 48 * MB;
+/** Collections take at most this share of the time, unless pressure is HARD times what makes one due. */
+const TIME_SHARE = 0.03, HARD = 3;
+/** Smaller buffers are not shown to V8: an ArrayBuffer costs more than they do. */
+const SHOWN_BYTES = 4096;
+
+const owners = new Map<number, WeakRef<NDArray>>();
+const registry = new FinalizationRegistry<number>(releaseIfDead);
+let liveBytes = 0, newBytes = 0, liveAfter = 0, lastEnd = 0, lastCost = 0;
+const bytesOf = new Map<number, number>();
+
+let collector: { gc: () => void; checkpoint: ReturnType<typeof createContext> } | null | undefined;
+/** V8's `gc()`, asked for at run time; null where that is not possible. */
+function collectorOf(): typeof collector {
+  if (collector !== undefined) return collector;
+  try {
+    setFlagsFromString("--expose-gc");
+    const gc: unknown = runInNewContext("gc");
+    collector = typeof gc === "function" ? { gc: () => void gc(), checkpoint: createContext({}, { microtaskMode: "afterEvaluate" }) } : null;
+  } catch {
+    collector = null;
+  }
+  return collector;
+}
+/** Can memory be reclaimed inside a synchronous job here? */
+export function collectsSynchronously(): boolean {
+  return collectorOf() !== null;
+}
+
+/** The array owns a handle from now on. */
+export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes: number): void {
+  n.state = "evaluated";
+  n.handle = made.handle;
+  n.layout = layout;
+  n.bufferBytes = nbytes;
+  n.bytes = nbytes >= SHOWN_BYTES ? runtime().bufferAt(made.pointer, nbytes) : null;
+  owners.set(made.handle, n.ref);
+  bytesOf.set(made.handle, nbytes);
+  liveBytes += nbytes;
+  newBytes += nbytes;
+  registry.register(n, made.handle, n);
+}
+/** The runtime has taken the handle. */
+export function disown(n: NDArray): void {
+  forget(n.handle);
+  registry.unregister(n);
+  n.handle = 0;
+  n.bytes = null;
+}
+function forget(h: number): void {
+  owners.delete(h);
+  liveBytes -= bytesOf.get(h) ?? 0;
+  bytesOf.delete(h);
+}
+/** Gives the buffer back at once; the array becomes unusable. */
+export function dispose(n: NDArray): void {
+  const h = n.handle;
+  disown(n);
+  runtime().release([h]);
+}
+/** Collects, and releases the buffers of arrays that nobody can reach any more. */
+export function collectGarbage(): void {
+  const start = performance.now(), c = collectorOf();
+  if (c) {
+    runInContext("0", c.checkpoint); // clears the kept-alive list of WeakRefs
+    c.gc();
+  }
+  const dead: number[] = [], alive: NDArray[] = [];
+  for (const [h, ref] of owners) {
+    const n = ref.deref();
+    if (n) alive.push(n);
+    else dead.push(h);
+  }
+  for (const h of dead) forget(h);
+  if (dead.length) runtime().release(dead);
+  confirm(alive);
+  newBytes = 0;
+  liveAfter = liveBytes;
+  lastEnd = performance.now();
+  lastCost = lastEnd - start;
+}
+/** Called before each evaluation: collects when enough was allocated since the last time. */
+export function relieve(): void {
+  const due = Math.max(PRESSURE_BYTES, liveAfter);
+  if (newBytes < due) return;
+  if (newBytes < HARD * due && performance.now() - lastEnd < lastCost / TIME_SHARE) return;
+  collectGarbage();
+}
+function releaseIfDead(h: number): void {
+  const ref = owners.get(h);
+  if (!ref || ref.deref()) return;
+  forget(h);
+  runtime().release([h]);
+}

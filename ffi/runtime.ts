@@ -1,0 +1,218 @@
+/**
+ * The runtime as the rooms above see it: one object per isolate, made on first use, which opens the library then. Arrays are
+ * handles (numbers), programs are words; no pointer leaves this room.
+ * @module
+ */
+import { libraryPath } from "./build.ts";
+import { RuntimeLibraryError } from "./errors.ts";
+import { symbols } from "./symbols.ts";
+
+/** A handle, and where its buffer is. */
+export interface Submitted {
+  readonly handle: number;
+  readonly pointer: number;
+  readonly nbytes: number;
+}
+/** What went wrong on the native side: a status of `rt.h` and its text. */
+export interface NativeFailure {
+  readonly status: number;
+  readonly text: string;
+}
+/** Outputs of a program, or why there are none. */
+export interface Outcome {
+  readonly outputs: readonly Submitted[];
+  readonly failed: NativeFailure | null;
+}
+/** Figures of the runtime, in bytes or counts since its start. */
+export interface Stats {
+  active: number;
+  peak: number;
+  cached: number;
+  mapped: number;
+  buffers: number;
+  peakBuffers: number;
+  allocations: number;
+  programs: number;
+  kernels: number;
+  copies: number;
+}
+const STATS = ["active", "peak", "cached", "mapped", "buffers", "peakBuffers", "allocations", "programs", "kernels", "copies"] as const;
+/** What `set` can change, by its number in `rt.h`. */
+export const settings = { memoryLimit: 0, cacheLimit: 1, peak: 2, clearCache: 3, failAllocation: 4, failKernel: 5 } as const;
+
+type Symbols = Deno.DynamicLibrary<typeof symbols>["symbols"];
+
+/** A session with the native library. */
+export class Runtime {
+  readonly #c: Symbols;
+  readonly #session: number;
+  #inputs = new Float64Array(64);
+  #outputs = new Float64Array(64);
+  readonly #one = new Float64Array(3);
+  readonly #encoder = new TextEncoder();
+  /** Hash of the op table that the library was built with. */
+  readonly tableHash: number;
+
+  /** Opens the library at `path`. */
+  constructor(path: string) {
+    let library: Deno.DynamicLibrary<typeof symbols>;
+    try {
+      library = Deno.dlopen(path, symbols);
+    } catch (e) {
+      if (e instanceof Deno.errors.NotCapable) throw e;
+      throw new RuntimeLibraryError("ffi", {
+        cannot: `open ${path}`, expected: "the runtime built for this machine", got: e instanceof Error ? e.message : String(e),
+        fix: "run deno task build",
+      });
+    }
+    this.#c = library.symbols;
+    this.tableHash = this.#c.rt_table_hash();
+    this.#session = this.#c.rt_session_open();
+  }
+
+  /** Runs a program once. `give[i]` hands input i over. */
+  eval(
+    stream: number, words: Float64Array<ArrayBuffer>, inputs: readonly number[], give: readonly boolean[], nOutputs: number, wait: boolean,
+  ): Outcome {
+    this.#fill(inputs, give, nOutputs);
+    const status = this.#c.rt_eval(
+      this.#session, stream, words, words.length, this.#inputs, inputs.length, this.#outputs, nOutputs, wait ? 1 : 0,
+    );
+    return this.#outcome(status, nOutputs);
+  }
+  /** Decodes a program for many runs. */
+  prepare(words: Float64Array<ArrayBuffer>): { program: number; failed: NativeFailure | null } {
+    const status = this.#c.rt_prepare(this.#session, words, words.length, this.#one);
+    return { program: status ? 0 : this.#one[0]!, failed: this.#failed(status, 0) };
+  }
+  /** Runs a prepared program. */
+  run(stream: number, program: number, inputs: readonly number[], give: readonly boolean[], nOutputs: number, wait: boolean): Outcome {
+    this.#fill(inputs, give, nOutputs);
+    const status = this.#c.rt_run(this.#session, stream, program, this.#inputs, inputs.length, this.#outputs, nOutputs, wait ? 1 : 0);
+    return this.#outcome(status, nOutputs);
+  }
+  /** Forgets a prepared program. */
+  drop(program: number): void {
+    this.#c.rt_drop(this.#session, program);
+  }
+  /** Copies bytes into a new buffer. */
+  upload(bytes: Uint8Array): Submitted & { failed: NativeFailure | null } {
+    return this.#single(this.#c.rt_upload(this.#session, shared(bytes), bytes.byteLength, this.#one));
+  }
+  /** Maps a file, read-only. */
+  map(path: string): Submitted & { failed: NativeFailure | null } {
+    const name = this.#encoder.encode(path);
+    return this.#single(this.#c.rt_map(this.#session, name, name.length, this.#one));
+  }
+  /** A second handle of the same buffer. */
+  retain(handle: number): Submitted & { failed: NativeFailure | null } {
+    return this.#single(this.#c.rt_retain(this.#session, handle, this.#one));
+  }
+  /** Copies bytes out, after the programs that write them. */
+  read(handle: number, offset: number, to: Uint8Array<ArrayBuffer>): NativeFailure | null {
+    return this.#failed(this.#c.rt_read(this.#session, handle, offset, to, to.byteLength), handle);
+  }
+  /** Gives handles back. */
+  release(handles: readonly number[]): void {
+    this.#c.rt_release(this.#session, Float64Array.from(handles), handles.length);
+  }
+  /** How many handles the buffer has. */
+  refs(handle: number): number {
+    return this.#c.rt_refs(this.#session, handle);
+  }
+  /** Waits until the buffer is written. */
+  wait(handle: number): NativeFailure | null {
+    return this.#failed(this.#c.rt_wait(this.#session, handle), handle);
+  }
+  /** The same on a thread of its own. */
+  async waitAsync(handle: number): Promise<NativeFailure | null> {
+    return this.#failed(await this.#c.rt_wait_async(this.#session, handle), handle);
+  }
+  /** A new stream. */
+  openStream(): number {
+    return this.#c.rt_stream_open(this.#session);
+  }
+  /** Waits for a stream, or (-1) for all. */
+  synchronize(stream: number): void {
+    this.#c.rt_synchronize(this.#session, stream);
+  }
+  /** Gives cached buffers back to the system. */
+  clearCache(): void {
+    this.set("clearCache", 0);
+  }
+  /** Sets a limit or counter; returns the value before. */
+  set(what: keyof typeof settings, value: number): number {
+    return this.#c.rt_set(settings[what], value);
+  }
+  /** Memory and counters. */
+  stats(): Stats {
+    const out = new Float64Array(STATS.length);
+    this.#c.rt_stats(out, out.length);
+    const stats: Partial<Stats> = {};
+    STATS.forEach((name, i) => stats[name] = out[i]!);
+    return stats as Stats;
+  }
+  /** Facts about the machine, one per line. */
+  info(): string {
+    const text = new Uint8Array(4096);
+    return new TextDecoder().decode(text.subarray(0, this.#c.rt_info(text, text.length)));
+  }
+  /** The memory of a buffer, so that V8 counts it. Valid only as long as the buffer's handle. */
+  bufferAt(pointer: number, nbytes: number): ArrayBuffer | null {
+    const p = Deno.UnsafePointer.create(BigInt(pointer));
+    return p && Deno.UnsafePointerView.getArrayBuffer(p, nbytes);
+  }
+
+  #fill(inputs: readonly number[], give: readonly boolean[], nOutputs: number): void {
+    if (this.#inputs.length < 2 * inputs.length) this.#inputs = new Float64Array(4 * inputs.length);
+    if (this.#outputs.length < 3 * nOutputs) this.#outputs = new Float64Array(6 * nOutputs);
+    for (let i = 0; i < inputs.length; i++) {
+      this.#inputs[2 * i] = inputs[i]!;
+      this.#inputs[2 * i + 1] = give[i] ? 1 : 0;
+    }
+  }
+  #outcome(status: number, n: number): Outcome {
+    const failed = this.#failed(status, 0), outputs: Submitted[] = [];
+    if (!failed) {
+      for (let i = 0; i < n; i++) {
+        outputs.push({ handle: this.#outputs[3 * i]!, pointer: this.#outputs[3 * i + 1]!, nbytes: this.#outputs[3 * i + 2]! });
+      }
+    }
+    return { outputs, failed };
+  }
+  #single(status: number): Submitted & { failed: NativeFailure | null } {
+    return { handle: this.#one[0]!, pointer: this.#one[1]!, nbytes: this.#one[2]!, failed: this.#failed(status, 0) };
+  }
+  #failed(status: number, handle: number): NativeFailure | null {
+    if (status === 0) return null;
+    const text = new Uint8Array(1024), n = this.#c.rt_failure(this.#session, handle, text, text.length);
+    return { status, text: new TextDecoder().decode(text.subarray(0, n)) };
+  }
+}
+/** Deno's FFI takes views of unshared memory only. */
+function shared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  return bytes.buffer instanceof ArrayBuffer ? bytes as Uint8Array<ArrayBuffer> : new Uint8Array(bytes);
+}
+
+let current: Runtime | undefined, expectedHash: number | undefined;
+/** What the op table of the TypeScript side hashes to; a library of another table is refused. Called once, by `core`. */
+export function expectTable(hash: number): void {
+  expectedHash = hash;
+}
+/** The session of this isolate; opens (and, the first time, builds) the library. */
+export function runtime(): Runtime {
+  return current ??= open();
+}
+/** Has the library been opened? */
+export function isOpen(): boolean {
+  return current !== undefined;
+}
+function open(): Runtime {
+  const path = Deno.env.get("DENIM_LIBRARY") ?? libraryPath(), r = new Runtime(path);
+  if (expectedHash !== undefined && r.tableHash !== expectedHash) {
+    throw new RuntimeLibraryError("ffi", {
+      cannot: `use ${path}`, expected: `op table ${expectedHash.toString(16)}`, got: r.tableHash.toString(16), fix: "run deno task build",
+    });
+  }
+  return r;
+}

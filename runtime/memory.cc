@@ -1,0 +1,230 @@
+// The caching pool (size classes an eighth apart; page-aligned from 4 KiB on, so that a GPU can wrap them) and buffers.
+#include "memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace denim {
+
+MemoryState g_memory = {0, 0, 0, 0, 0, 0, 0, 0, -1, -1};
+
+static pthread_mutex_t g_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t g_done = PTHREAD_COND_INITIALIZER;
+static int g_waiters = 0;
+
+void lock() { pthread_mutex_lock(&g_mutex); }
+void unlock() { pthread_mutex_unlock(&g_mutex); }
+void wait_done() {
+  g_waiters++;
+  pthread_cond_wait(&g_done, &g_mutex);
+  g_waiters--;
+}
+void signal_done() {
+  if (g_waiters) pthread_cond_broadcast(&g_done);
+}
+
+void wait_on(pthread_cond_t* condition) { pthread_cond_wait(condition, &g_mutex); }
+
+Failure* make_failure(int32_t status, const char* format, ...) {
+  Failure* f = static_cast<Failure*>(malloc(sizeof(Failure)));
+  if (!f) abort();
+  f->refs = 1;
+  f->status = status;
+  va_list args;
+  va_start(args, format);
+  vsnprintf(f->text, sizeof f->text, format, args);
+  va_end(args);
+  return f;
+}
+Failure* share(Failure* f) {
+  if (f) f->refs++;
+  return f;
+}
+void unshare(Failure* f) {
+  if (f && --f->refs == 0) free(f);
+}
+
+// ---- size classes: up to 1 KiB in steps of 64, then eight per doubling --------------------------------------------------
+constexpr int kSmallClasses = 16, kClasses = kSmallClasses + 8 * 40;
+constexpr int64_t kPage = 4096, kMapped = 1 << 18, kHuge = 8 << 20, kLargest = int64_t(1) << 48;
+
+static int class_of(int64_t n) {
+  if (n <= 1024) return n <= 64 ? 0 : static_cast<int>((n - 1) / 64);
+  int log = 63 - __builtin_clzll(static_cast<uint64_t>(n - 1));  // 2^log < n <= 2^(log+1)
+  int64_t step = int64_t(1) << (log - 3);
+  return kSmallClasses + (log - 10) * 8 + static_cast<int>((n - 1 - (int64_t(1) << log)) / step);
+}
+static int64_t class_bytes(int c) {
+  if (c < kSmallClasses) return 64 * (c + 1);
+  int log = 10 + (c - kSmallClasses) / 8, eighth = (c - kSmallClasses) % 8;
+  return (int64_t(1) << log) + (eighth + 1) * (int64_t(1) << (log - 3));
+}
+static int64_t round_class(int64_t n) {
+  int64_t bytes = class_bytes(class_of(n));
+  return bytes >= kPage ? (bytes + kPage - 1) / kPage * kPage : bytes;
+}
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+static FreeBlock* g_free[kClasses];
+static int64_t g_free_bytes[kClasses];
+
+static uint8_t* system_take(int64_t capacity) {
+  if (capacity >= kMapped) {
+    void* p = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return nullptr;
+#ifdef MADV_HUGEPAGE
+    if (capacity >= kHuge) madvise(p, capacity, MADV_HUGEPAGE);
+#endif
+    return static_cast<uint8_t*>(p);
+  }
+  void* p = nullptr;
+  if (posix_memalign(&p, capacity >= kPage ? kPage : 64, capacity)) return nullptr;
+  return static_cast<uint8_t*>(p);
+}
+static void system_give(uint8_t* p, int64_t capacity) {
+  if (capacity >= kMapped) munmap(p, capacity);
+  else free(p);
+}
+static uint8_t* pool_take(int c, int64_t capacity) {
+  if (FreeBlock* f = g_free[c]) {
+    g_free[c] = f->next;
+    g_free_bytes[c] -= capacity;
+    g_memory.cached -= capacity;
+    return reinterpret_cast<uint8_t*>(f);
+  }
+  return system_take(capacity);
+}
+static int64_t cache_limit() {
+  if (g_memory.cache_limit >= 0) return g_memory.cache_limit;
+  constexpr int64_t kLeast = int64_t(64) << 20;
+  return g_memory.active > kLeast ? g_memory.active : kLeast;
+}
+static void pool_give(uint8_t* p, int64_t capacity) {
+  if (capacity > cache_limit() / 2 + (1 << 20)) return system_give(p, capacity);
+  int c = class_of(capacity);
+  FreeBlock* f = reinterpret_cast<FreeBlock*>(p);
+  f->next = g_free[c];
+  g_free[c] = f;
+  g_free_bytes[c] += capacity;
+  g_memory.cached += capacity;
+  if (g_memory.cached > cache_limit()) trim_cache(cache_limit() / 2);
+}
+void trim_cache(int64_t bytes) {
+  for (int c = kClasses - 1; c >= 0 && g_memory.cached > bytes; c--) {
+    int64_t capacity = round_class(class_bytes(c));
+    while (g_free[c] && g_memory.cached > bytes) {
+      FreeBlock* f = g_free[c];
+      g_free[c] = f->next;
+      g_free_bytes[c] -= capacity;
+      g_memory.cached -= capacity;
+      system_give(reinterpret_cast<uint8_t*>(f), capacity);
+    }
+  }
+}
+
+static int64_t read_number(const char* path) {
+  FILE* f = fopen(path, "r");
+  if (!f) return -1;
+  long long v = -1;
+  if (fscanf(f, "%lld", &v) != 1) v = -1;
+  fclose(f);
+  return v;
+}
+int64_t total_memory() {
+  int64_t total = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const char* groups[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+  for (const char* path : groups) {
+    int64_t v = read_number(path);
+    if (v > 0 && v < total) total = v;
+  }
+  return total;
+}
+
+static Buffer* new_buffer(uint8_t* data, int64_t nbytes, int64_t capacity) {
+  Buffer* b = static_cast<Buffer*>(calloc(1, sizeof(Buffer)));
+  if (!b) abort();
+  b->data = data;
+  b->nbytes = nbytes;
+  b->capacity = capacity;
+  if (++g_memory.buffers > g_memory.peak_buffers) g_memory.peak_buffers = g_memory.buffers;
+  return b;
+}
+Buffer* allocate(int64_t nbytes, Failure** failure) {
+  if (!g_memory.limit) g_memory.limit = total_memory() / 10 * 9;
+  bool told = g_memory.fail_allocation >= 0 && g_memory.fail_allocation-- == 0;
+  if (nbytes >= 0 && nbytes < kLargest && !told) {
+    int64_t capacity = round_class(nbytes ? nbytes : 1);
+    if (g_memory.active + capacity <= g_memory.limit) {
+      if (g_memory.active + g_memory.cached + capacity > g_memory.limit) trim_cache(g_memory.limit - g_memory.active - capacity);
+      int c = class_of(capacity);
+      uint8_t* data = pool_take(c, capacity);
+      if (!data) {
+        trim_cache(0);
+        data = pool_take(c, capacity);
+      }
+      if (data) {
+        g_memory.allocations++;
+        g_memory.active += capacity;
+        if (g_memory.active > g_memory.peak) g_memory.peak = g_memory.active;
+        return new_buffer(data, nbytes, capacity);
+      }
+    }
+  }
+  *failure = make_failure(kMemoryLimit,
+                          "reserve %lld bytes\nat most %lld bytes in all\n%lld bytes live already\nfree arrays, work on less at once, or raise "
+                          "the limit with setMemoryLimit\nmemory",
+                          static_cast<long long>(nbytes), static_cast<long long>(g_memory.limit), static_cast<long long>(g_memory.active));
+  return nullptr;
+}
+static Failure* file_failure(const char* path, const char* got) {
+  return make_failure(kBadFile, "map %s\na readable file\n%s\ncheck the path and its permissions\nload", path, got);
+}
+Buffer* map_file(const char* path, Failure** failure) {
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    *failure = file_failure(path, strerror(errno));
+    return nullptr;
+  }
+  struct stat info;
+  if (fstat(fd, &info) || !S_ISREG(info.st_mode) || info.st_size <= 0) {
+    *failure = file_failure(path, "no regular file with content");
+    close(fd);
+    return nullptr;
+  }
+  void* p = mmap(nullptr, info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  int error = errno;
+  close(fd);
+  if (p == MAP_FAILED) {
+    *failure = file_failure(path, strerror(error));
+    return nullptr;
+  }
+  Buffer* b = new_buffer(static_cast<uint8_t*>(p), info.st_size, 0);
+  b->mapped = true;
+  g_memory.mapped += info.st_size;
+  return b;
+}
+void reclaim(Buffer* b) {
+  if (b->refs || b->busy) return;
+  g_memory.buffers--;
+  if (b->mapped) {
+    munmap(b->data, b->nbytes);
+    g_memory.mapped -= b->nbytes;
+  } else {
+    g_memory.active -= b->capacity;
+    pool_give(b->data, b->capacity);
+  }
+  unshare(b->poison);
+  free(b);
+}
+
+}  // namespace denim

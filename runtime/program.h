@@ -1,0 +1,75 @@
+// Programs: decoded, checked, and run. The words come from `ffi/program.ts`, which describes the format; they are treated as
+// hostile: every number is checked, so a bad program is an error and never undefined behaviour.
+#pragma once
+#include <pthread.h>
+
+#include "kernel.h"
+#include "memory.h"
+
+namespace denim {
+
+/// Where a value is while the program runs: in place `place` (inputs first, then fresh buffers) or, for -1, in the arena.
+struct ValueSpec {
+  int32_t place;
+  int64_t offset, nbytes;
+};
+struct ConstantSpec {
+  int32_t place;
+  const uint8_t* bytes;
+  int64_t nbytes;
+};
+/// One operand: `array->data` is set before each run.
+struct Operand {
+  int32_t value;
+  int64_t offset;  // of its element [0, 0, ...] in the value, in bytes
+};
+struct Instruction {
+  Op op;
+  bool fused;
+  int32_t n_in, n_out;
+  const Kernel* kernel;
+  Operand* operands;  // inputs, then outputs
+  Array* arrays;      // likewise
+  Call call;          // of a kernel
+  Fused* body;        // of a fused instruction
+  void* plan;
+};
+struct Block;  // memory of the decoded form
+
+struct Program {
+  int32_t refs;
+  int32_t n_inputs, n_places, n_values, n_constants, n_instructions, n_outputs;
+  int64_t* input_bytes;
+  bool* input_written;
+  int64_t* place_bytes;  // of fresh places
+  int64_t arena_bytes, scratch_bytes;
+  ValueSpec* values;
+  ConstantSpec* constants;
+  int32_t* outputs;
+  Instruction* instructions;
+  Block* blocks;
+  pthread_mutex_t running;  // the arrays' addresses belong to one run at a time
+};
+
+/// Elements that a loop may have; smaller in fuzzers, so that no program runs for long.
+extern int64_t g_max_elements;
+
+/// Decodes; on failure returns null and sets `*failure`.
+Program* decode(const double* words, uint32_t n, Failure** failure);
+void free_program(Program* p);
+
+/// Runs it. `places` has the address of every place, `poison_of` the failure of each place's content on entry; on return
+/// `output_poison[i]` is the failure of output i, or null. The first failure made here is owned by the caller through `made`.
+struct Run {
+  uint8_t** places;
+  uint8_t* arena;
+  uint8_t* scratch;
+  Failure** entry_poison;  // per input
+  Failure** output_poison;
+};
+void run_program(Program* p, const Run& run);
+
+/// Counters (atomic adds).
+extern int64_t g_kernels, g_copies, g_fail_kernel;
+
+}  // namespace denim

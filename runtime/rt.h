@@ -1,0 +1,85 @@
+// The C ABI: everything that crosses between TypeScript and the runtime. `ffi/symbols.ts` is its twin.
+//
+// Numbers are doubles where they may exceed 32 bits (all integers up to 2^53 are exact). A session belongs to one isolate
+// (thread); handles are generational ids inside a session, so a stale or forged one is an error. A call that returns
+// int32_t returns 0 or a status; `rt_failure` then gives the text: lines of cannot, expected, got, fix.
+#pragma once
+#include <stdint.h>
+
+#define RT_API extern "C" __attribute__((visibility("default")))
+
+enum RtStatus : int32_t {
+  kOk = 0,
+  kBadProgram = 1,
+  kBadArgument = 2,
+  kMemoryLimit = 3,
+  kKernelFailed = 4,
+  kBadIndex = 5,
+  kBadFile = 6,
+};
+
+/// Hash of the op table that the library was built with.
+RT_API double rt_table_hash(void);
+/// A session of the calling thread; it is closed when the thread ends, at the latest.
+RT_API double rt_session_open(void);
+RT_API void rt_session_close(double session);
+
+/// Decodes and runs a program. inputs: pairs (handle, given away). outputs: triples (handle, address, bytes), written on success.
+/// wait = 0 queues it and returns at once; wait = 1 returns when it has run.
+RT_API int32_t rt_eval(double session, int32_t stream, const double* words, uint32_t n_words, const double* inputs,
+                       uint32_t n_inputs, double* outputs, uint32_t n_outputs, int32_t wait);
+/// Decodes a program once, to be run many times. out: its handle.
+RT_API int32_t rt_prepare(double session, const double* words, uint32_t n_words, double* out);
+RT_API int32_t rt_run(double session, int32_t stream, double program, const double* inputs, uint32_t n_inputs, double* outputs,
+                      uint32_t n_outputs, int32_t wait);
+RT_API void rt_drop(double session, double program);
+
+/// Copies bytes into a new buffer. out: (handle, address, bytes).
+RT_API int32_t rt_upload(double session, const uint8_t* bytes, double nbytes, double* out);
+/// Maps a file, read-only; the path is UTF-8 of n bytes. out: (handle, address, bytes).
+RT_API int32_t rt_map(double session, const uint8_t* path, uint32_t n, double* out);
+/// Copies bytes out of a buffer, after the programs that write it.
+RT_API int32_t rt_read(double session, double handle, double offset, uint8_t* to, double nbytes);
+/// A second handle of the same buffer; 0 if there is no such handle. out: as rt_upload.
+RT_API int32_t rt_retain(double session, double handle, double* out);
+RT_API void rt_release(double session, const double* handles, uint32_t n);
+/// Handles of the buffer, or -1.
+RT_API int32_t rt_refs(double session, double handle);
+/// Waits until the buffer has been written; the status of what failed, if anything did.
+RT_API int32_t rt_wait(double session, double handle);
+/// Text of the failure of a handle's content, or of the session's last call (handle 0). Returns the bytes written.
+RT_API uint32_t rt_failure(double session, double handle, uint8_t* text, uint32_t capacity);
+
+/// A new stream; a negative number where there are too many.
+RT_API int32_t rt_stream_open(double session);
+/// Waits for all that was queued on the stream (-1: on all).
+RT_API int32_t rt_synchronize(double session, int32_t stream);
+
+/// Figures, see enum RtStat; returns how many there are.
+RT_API uint32_t rt_stats(double* out, uint32_t capacity);
+/// Sets a limit or resets a counter, see enum RtSetting; returns the value before.
+RT_API double rt_set(int32_t setting, double value);
+/// One line per fact: instruction set, threads, memory.
+RT_API uint32_t rt_info(uint8_t* text, uint32_t capacity);
+
+enum RtStat : uint32_t {
+  kStatActive = 0,      // bytes of buffers in use
+  kStatPeak = 1,        // their maximum
+  kStatCached = 2,      // bytes of buffers kept for reuse
+  kStatMapped = 3,      // bytes of mapped files
+  kStatBuffers = 4,     // buffers in use
+  kStatPeakBuffers = 5,
+  kStatAllocations = 6,
+  kStatPrograms = 7,    // programs run
+  kStatKernels = 8,     // instructions run
+  kStatCopies = 9,      // donations refused: copies at entry or by a kernel that could not work in place
+  kStatCount = 10,
+};
+enum RtSetting : int32_t {
+  kSetMemoryLimit = 0,
+  kSetCacheLimit = 1,
+  kSetPeak = 2,
+  kSetClearCache = 3,
+  kSetFailAllocation = 4,  // for tests: the n-th allocation from now fails
+  kSetFailKernel = 5,      // for tests: the n-th instruction from now fails
+};

@@ -1,0 +1,73 @@
+// Sessions (one per isolate): handle tables, prepared programs, streams and their queues. All under `lock()`.
+#pragma once
+#include <pthread.h>
+
+#include "memory.h"
+#include "program.h"
+
+namespace denim {
+
+constexpr int kMaxStreams = 64, kMaxSessions = 256;
+
+/// A program on its way: what it uses is busy until it has run.
+struct Job {
+  Job* next;
+  Program* program;
+  Buffer** places;  // inputs (or their copies), then fresh buffers
+  int32_t n_places;
+  Buffer *arena, *scratch;
+  Buffer** copy_from;  // per input: copied at entry, or null
+  Ticket* waits;
+  int32_t n_waits;
+  uint64_t seq;
+  Buffer** outputs;
+};
+/// Runs programs in order, each on the submitting thread (where it waits and nothing is queued) or on its worker.
+struct Stream {
+  pthread_t worker;
+  bool started, closing;
+  pthread_cond_t work;
+  Job *head, *tail;
+  uint64_t submitted, completed;
+};
+struct Slot {
+  uint32_t generation;
+  Buffer* buffer;
+  Program* program;
+  int32_t next_free;
+};
+struct Session {
+  uint32_t id;
+  pthread_t thread;
+  Slot* slots;
+  int32_t n_slots, capacity, free_slot;
+  Stream* streams[kMaxStreams];
+  int32_t n_streams;
+  Failure* last;
+};
+
+Session* open_session();
+/// Waits for its streams, then frees all it has.
+void close_session(Session* s);
+/// The session of that number, or null.
+Session* find_session(double id);
+
+/// Handles. A program's handle and a buffer's live in the same table.
+double new_handle(Session* s, Buffer* b, Program* p);
+Slot* find_slot(Session* s, double handle);
+Buffer* find_buffer(Session* s, double handle);
+Program* find_program(Session* s, double handle);
+void drop_handle(Session* s, Slot* slot);
+/// Remembers it as the session's last failure; returns its status.
+int32_t fail(Session* s, Failure* f);
+
+int32_t open_stream(Session* s);
+void wait_for(const Ticket& t);
+void wait_stream(Session* s, int32_t stream);
+
+/// Reserves all memory, takes what is given away, runs or queues the program. outputs: triples.
+int32_t submit(Session* s, int32_t stream, Program* p, const double* inputs, uint32_t n_inputs, double* outputs, uint32_t n_outputs, bool wait);
+
+extern int64_t g_programs;
+
+}  // namespace denim
