@@ -16,35 +16,41 @@ function wanted(args: readonly string[]): readonly Platform[] {
   return named.length > 0 ? named : [hostPlatform()];
 }
 
+/** The program that runs Linux programs of another processor, if this machine has it. */
+export async function findQemu(arch: string): Promise<string | null> {
+  for (const command of [`qemu-${arch}`, `qemu-${arch}-static`]) {
+    if ((await run({ command }, ["--version"])).code === 0) return command;
+  }
+  return null;
+}
 /** Runs the native tests, where this machine can. Returns whether they passed. */
 async function runNativeTests(platform: Platform, program: string): Promise<boolean> {
-  const [arch, os] = platform.split("-");
-  if (os !== hostPlatform().split("-")[1]) return skipped(platform, "of another system");
-  if (arch === Deno.build.arch) return (await new Deno.Command(program).spawn().status).success;
-  for (const qemu of [`qemu-${arch}`, `qemu-${arch}-static`]) {
-    if ((await run({ command: qemu }, ["--version"])).code !== 0) continue;
-    return (await new Deno.Command(qemu, { args: [program] }).spawn().status).success;
-  }
-  return skipped(platform, "without qemu-user on this machine");
-}
-function skipped(platform: Platform, reason: string): boolean {
-  console.error(`denim: native tests for ${platform} skipped: ${reason}`);
+  if (platform === hostPlatform()) return (await new Deno.Command(program).spawn().status).success;
+  const qemu = platform.endsWith("linux") ? await findQemu(platform.split("-")[0] ?? "") : null;
+  if (qemu !== null) return (await new Deno.Command(qemu, { args: [program] }).spawn().status).success;
+  console.error(`denim: the native tests for ${platform} were built but cannot be run here`);
   return true;
 }
 
-const report = progress();
-const print = Deno.args.includes("--print");
-try {
-  for (const platform of wanted(Deno.args)) {
+async function main(args: readonly string[]): Promise<boolean> {
+  const report = progress();
+  const print = args.includes("--print");
+  for (const platform of wanted(args)) {
     const ready = readyLibrary(platform);
     if (ready && !print) report(`the library for ${platform} is up to date: ${ready}`);
     const path = ready ?? await buildLibrary(platform, report);
     if (print) console.log(path);
-    if (!Deno.args.includes("--native-test")) continue;
-    if (!await runNativeTests(platform, await buildNativeTests(platform, report))) Deno.exit(1);
+    if (!args.includes("--native-test")) continue;
+    if (!await runNativeTests(platform, await buildNativeTests(platform, report))) return false;
   }
-} catch (error) {
-  if (!(error instanceof DenimError)) throw error;
-  console.error(error.message);
-  Deno.exit(1);
+  return true;
+}
+if (import.meta.main) {
+  try {
+    if (!await main(Deno.args)) Deno.exit(1);
+  } catch (error) {
+    if (!(error instanceof DenimError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
 }
