@@ -10,9 +10,17 @@
 
 /** Where the table's groups, named as in the `fn` of a case, come from. */
 const GROUPS: readonly (readonly [group: string, module: string])[] = [
-  ["core", "mlx.core"], ["array", "mlx.core.array"], ["fast", "mlx.core.fast"], ["linalg", "mlx.core.linalg"],
-  ["fft", "mlx.core.fft"], ["random", "mlx.core.random"], ["nn", "mlx.nn"], ["losses", "mlx.nn.losses"],
-  ["init", "mlx.nn.init"], ["optim", "mlx.optimizers"], ["utils", "mlx.utils"],
+  ["core", "mlx.core"],
+  ["array", "mlx.core.array"],
+  ["fast", "mlx.core.fast"],
+  ["linalg", "mlx.core.linalg"],
+  ["fft", "mlx.core.fft"],
+  ["random", "mlx.core.random"],
+  ["nn", "mlx.nn"],
+  ["losses", "mlx.nn.losses"],
+  ["init", "mlx.nn.init"],
+  ["optim", "mlx.optimizers"],
+  ["utils", "mlx.utils"],
 ];
 const LEFT_OUT = new Set(["self", "stream", "/"]);
 
@@ -54,6 +62,15 @@ export function shorten(signature: string): string {
     .replace(/ ?\*$/, "");
 }
 
+const WIDTH = 120;
+/** One line of the table, or two where it would be too long. */
+function row(name: string, text: string): string {
+  const line = `    ${name}: "${text}",`;
+  if (line.length <= WIDTH) return line;
+  const cut = text.lastIndexOf(" ", WIDTH - name.length - 12) + 1;
+  return `    ${name}: "${text.slice(0, cut)}" +\n      "${text.slice(cut)}",`;
+}
+
 function main(path: string): void {
   const api: Record<string, readonly Entry[]> = JSON.parse(Deno.readTextFileSync(path));
   console.log(`/**
@@ -70,7 +87,7 @@ export const signatures: Readonly<Record<string, Readonly<Record<string, string>
     console.log(`  ${group}: {`);
     for (const { name, signature } of api[module] ?? []) {
       if (signature === undefined || name.startsWith("_")) continue;
-      console.log(`    ${name}: ${JSON.stringify(shorten(signature))},`);
+      console.log(row(name, shorten(signature)));
     }
     console.log("  },");
   }

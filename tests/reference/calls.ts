@@ -35,7 +35,14 @@ export function parseSignature(text: string): readonly Parameter[] {
     const [, stars = "", name = "", array, mark] = /^(\**)(\w*)(:a)?([?=])?$/.exec(word) ?? [];
     if (name !== "" && stars !== "**") {
       const rest = stars === "*";
-      parameters.push({ name, rest, keyword, array: array !== undefined, required: !rest && mark === undefined, nullable: mark === "?" });
+      parameters.push({
+        name,
+        rest,
+        keyword,
+        array: array !== undefined,
+        required: !rest && mark === undefined,
+        nullable: mark === "?",
+      });
     }
     keyword ||= stars !== "";
   }
@@ -44,9 +51,27 @@ export function parseSignature(text: string): readonly Parameter[] {
 }
 
 const OPERATORS: Dict<string> = {
-  add: "add", sub: "subtract", mul: "multiply", truediv: "divide", floordiv: "floorDivide", mod: "remainder", pow: "power",
-  matmul: "matmul", and: "bitwiseAnd", or: "bitwiseOr", xor: "bitwiseXor", lshift: "leftShift", rshift: "rightShift",
-  eq: "equal", ne: "notEqual", lt: "less", le: "lessEqual", gt: "greater", ge: "greaterEqual", neg: "negative", abs: "abs",
+  add: "add",
+  sub: "subtract",
+  mul: "multiply",
+  truediv: "divide",
+  floordiv: "floorDivide",
+  mod: "remainder",
+  pow: "power",
+  matmul: "matmul",
+  and: "bitwiseAnd",
+  or: "bitwiseOr",
+  xor: "bitwiseXor",
+  lshift: "leftShift",
+  rshift: "rightShift",
+  eq: "equal",
+  ne: "notEqual",
+  lt: "less",
+  le: "lessEqual",
+  gt: "greater",
+  ge: "greaterEqual",
+  neg: "negative",
+  abs: "abs",
   invert: "bitwiseInvert",
 };
 const PROPERTIES = new Set(["T", "mT", "real", "imag", "shape", "ndim", "size", "itemsize", "nbytes", "dtype"]);
@@ -79,7 +104,9 @@ export class Caller {
 
   /** A decoded value as the library takes it. An operand keeps 2.0 a float. */
   lower(v: unknown, operand = false): unknown {
-    if (v instanceof PyFloat) return operand && Number.isInteger(v.value) ? this.lib.call("mx.float", v.value) : v.value;
+    if (v instanceof PyFloat) {
+      return operand && Number.isInteger(v.value) ? this.lib.call("mx.float", v.value) : v.value;
+    }
     if (v instanceof PyComplex) return this.lib.call("mx.complex", v.re, v.im);
     if (isList(v)) return v.map((x) => this.lower(x));
     if (isPlain(v)) return Object.fromEntries(Object.entries(v).map(([k, x]) => [k, this.lower(x)]));
@@ -136,8 +163,12 @@ export class Caller {
     const names = args.length === 1 ? ["stop"] : ["start", "stop", "step", "dtype"];
     const given: Record<string, unknown> = { ...kwargs };
     args.forEach((v, i) => given[names[i] ?? "dtype"] = v);
-    if ([given.start, given.stop, given.step].some((v) => v instanceof PyFloat)) given.dtype ??= this.lib.dtype("float32");
-    const options = Object.fromEntries(["step", "dtype"].filter((k) => (given[k] ?? null) !== null).map((k) => [k, this.lower(given[k])]));
+    if ([given.start, given.stop, given.step].some((v) => v instanceof PyFloat)) {
+      given.dtype ??= this.lib.dtype("float32");
+    }
+    const options = Object.fromEntries(
+      ["step", "dtype"].filter((k) => (given[k] ?? null) !== null).map((k) => [k, this.lower(given[k])]),
+    );
     const bounds = ["start", "stop"].filter((k) => (given[k] ?? null) !== null).map((k) => this.lower(given[k]));
     return this.lib.call("mx.arange", ...bounds, ...(Object.keys(options).length > 0 ? [options] : []));
   }
@@ -149,11 +180,17 @@ export class Caller {
     if (where instanceof Index) {
       const items = where.items.map((v) => this.lower(v));
       if (name === "getitem") return lib.method(x, "index", ...items);
-      return lib.method(lib.method(x, "at", ...items), name === "setitem" ? "set" : name.slice(3), this.lower(update, true));
+      return lib.method(
+        lib.method(x, "at", ...items),
+        name === "setitem" ? "set" : name.slice(3),
+        this.lower(update, true),
+      );
     }
     if (["len", "bool", "int", "float"].includes(name)) return this.convert(name, x);
     if (name === "reshape") return lib.method(x, name, isList(where) ? where : rest);
-    if (name === "transpose") return rest.length === 0 ? lib.method(x, name) : lib.method(x, name, { axes: isList(where) ? where : rest });
+    if (name === "transpose") {
+      return rest.length === 0 ? lib.method(x, name) : lib.method(x, name, { axes: isList(where) ? where : rest });
+    }
     lib.property(x, camel(name));
     return lib.method(x, camel(name), ...this.byRule(signatures.array?.[name] ?? "*args:a", rest, kwargs));
   }

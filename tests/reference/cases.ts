@@ -59,7 +59,8 @@ function outputs(r: unknown): unknown[] {
   const nested = isList(r) && r.length > 0 && r.every((x) => isArray(x) || isList(x)) && r.some(isArray);
   return nested ? r.flatMap(outputs) : [r];
 }
-const isPost = (p: Case["post"]): p is Post => p === null || typeof p === "string" || !isList(p) || p.every((x) => !isList(x));
+const isPost = (p: Case["post"]): p is Post =>
+  p === null || typeof p === "string" || !isList(p) || p.every((x) => !isList(x));
 
 /** The post-processing of each output. */
 export function postsOf(c: Case): readonly Post[] {
@@ -93,10 +94,14 @@ export class Engine {
   }
   private transformed(c: Case, given: Arguments): unknown {
     switch (c.transform) {
-      case "grad": return this.grad(c, given);
-      case "jvp": return this.jvp(c, given);
-      case "vmap": return this.vmap(c, given);
-      default: return this.call(c, given);
+      case "grad":
+        return this.grad(c, given);
+      case "jvp":
+        return this.jvp(c, given);
+      case "vmap":
+        return this.vmap(c, given);
+      default:
+        return this.call(c, given);
     }
   }
 
@@ -107,23 +112,40 @@ export class Engine {
     const callKwargs = (): Dict<unknown> => this.decoder.dict(c.call_kwargs ?? {});
     switch (group) {
       case "nn":
-        return /^[a-z]/.test(name) ? outputs(callFunction(this.caller, group, name, args, kwargs)) : this.layer(c, name, args, kwargs, params);
+        return /^[a-z]/.test(name)
+          ? outputs(callFunction(this.caller, group, name, args, kwargs))
+          : this.layer(c, name, args, kwargs, params);
       case "losses":
-      case "utils": return outputs(callFunction(this.caller, group, name, args, kwargs));
-      case "init": return outputs(callInit(this.caller, name, args, kwargs, callKwargs()));
+      case "utils":
+        return outputs(callFunction(this.caller, group, name, args, kwargs));
+      case "init":
+        return outputs(callInit(this.caller, name, args, kwargs, callKwargs()));
       case "optim":
         return name === "clip_grad_norm"
           ? clipGradNorm(this.caller, args)
           : runOptimizer(this.caller, name, kwargs, params, (c.grads ?? []).map((g) => this.decoder.dict(g)));
-      case "schedule": return [runSchedule(this.caller, name, args, kwargs, c.steps ?? [])];
-      case "custom": return outputs(callCustom(this.caller, name, args, kwargs));
-      default: return outputs(this.caller.call(c.fn, args, kwargs));
+      case "schedule":
+        return [runSchedule(this.caller, name, args, kwargs, c.steps ?? [])];
+      case "custom":
+        return outputs(callCustom(this.caller, name, args, kwargs));
+      default:
+        return outputs(this.caller.call(c.fn, args, kwargs));
     }
   }
-  private layer(c: Case, name: string, args: readonly unknown[], kwargs: Dict<unknown>, params: Dict<unknown>): unknown[] {
+  private layer(
+    c: Case,
+    name: string,
+    args: readonly unknown[],
+    kwargs: Dict<unknown>,
+    params: Dict<unknown>,
+  ): unknown[] {
     const [result, ...state] = callLayer(this.caller, name, args, kwargs, {
-      params, training: c.mode !== "eval", method: c.method ?? "__call__", callKwargs: this.decoder.dict(c.call_kwargs ?? {}),
-      stateOut: c.state_out ?? [], seed: c.seed ?? null,
+      params,
+      training: c.mode !== "eval",
+      method: c.method ?? "__call__",
+      callKwargs: this.decoder.dict(c.call_kwargs ?? {}),
+      stateOut: c.state_out ?? [],
+      seed: c.seed ?? null,
     });
     return [...outputs(result), ...state];
   }
@@ -132,7 +154,9 @@ export class Engine {
   private inputs(c: Case, given: Arguments): { slots: Slot[]; primals: unknown[] } {
     const slots: Slot[] = [], primals: unknown[] = [];
     const take = (kind: keyof Arguments, key: string | number, value: unknown): void => {
-      const items: [number | null, unknown][] = isList(value) ? value.map((v, i): [number, unknown] => [i, v]) : [[null, value]];
+      const items: [number | null, unknown][] = isList(value)
+        ? value.map((v, i): [number, unknown] => [i, v])
+        : [[null, value]];
       for (const [item, v] of items) {
         if (item !== null && !isArray(v)) continue;
         slots.push({ kind, key, item });

@@ -13,8 +13,9 @@ export interface DTypeValue {
   readonly dtypeName: string;
 }
 /** A result on the host: an array, a dtype, or plain data that may contain arrays. */
-export type Value =
-  | null | boolean | number | bigint | string | HostArray | DTypeValue | readonly Value[] | { readonly [key: string]: Value };
+export type Value = null | boolean | number | bigint | string | HostArray | DTypeValue | readonly Value[] | {
+  readonly [key: string]: Value;
+};
 /** Allowed distance: `atol + rtol * |want|`. */
 export interface Tolerance {
   readonly rtol: number;
@@ -48,15 +49,23 @@ export function show(v: Value): string {
   }
   if (isDType(v)) return v.dtypeName;
   if (isList(v)) return `[${v.slice(0, 6).map(show).join(", ")}${v.length > 6 ? ", ..." : ""}]`;
-  if (v !== null && typeof v === "object") return `{${Object.entries(v).map(([k, x]) => `${k}: ${show(x)}`).join(", ")}}`;
+  if (v !== null && typeof v === "object") {
+    return `{${Object.entries(v).map(([k, x]) => `${k}: ${show(x)}`).join(", ")}}`;
+  }
   return typeof v === "bigint" ? `${v}n` : JSON.stringify(v) ?? String(v);
 }
 
 /** Ascending with NaN last, as NumPy sorts. */
-const ascending = (a: number, b: number): number => Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) ? -1 : a - b;
+const ascending = (a: number, b: number): number =>
+  Number.isNaN(a) ? (Number.isNaN(b) ? 0 : 1) : Number.isNaN(b) ? -1 : a - b;
 
 /** Calls `change` on every line of `x` along `axis`. */
-function alongAxis(x: Float64Array, shape: readonly number[], axis: number, change: (line: Float64Array) => Float64Array): Float64Array {
+function alongAxis(
+  x: Float64Array,
+  shape: readonly number[],
+  axis: number,
+  change: (line: Float64Array) => Float64Array,
+): Float64Array {
   const k = axis < 0 ? axis + shape.length : axis, n = shape[k] ?? 1;
   const inner = shape.slice(k + 1).reduce((a, b) => a * b, 1), out = x.slice();
   for (let start = 0; start < x.length; start++) {
@@ -74,16 +83,23 @@ function sortComplex(x: HostArray): Float64Array {
     const r = Math.round(v * 1e4);
     return (Math.abs(v * 1e4 - Math.trunc(v * 1e4)) === 0.5 && r % 2 !== 0 ? r - 1 : r) / 1e4;
   };
-  const pairs = Array.from({ length: data.length / step }, (_, i): [number, number] =>
-    [round(data[i * step] ?? 0), step === 2 ? round(data[i * 2 + 1] ?? 0) : 0]);
-  for (let i = 0; i < pairs.length; i += n) out.push(...pairs.slice(i, i + n).sort((a, b) => a[0] - b[0] || a[1] - b[1]).flat());
+  const pairs = Array.from(
+    { length: data.length / step },
+    (_, i): [number, number] => [round(data[i * step] ?? 0), step === 2 ? round(data[i * 2 + 1] ?? 0) : 0],
+  );
+  for (let i = 0; i < pairs.length; i += n) {
+    out.push(...pairs.slice(i, i + n).sort((a, b) => a[0] - b[0] || a[1] - b[1]).flat());
+  }
   return Float64Array.from(out);
 }
 
 /** Absolute values; of complex numbers their lengths. */
 function magnitudes({ dtype, data }: HostArray): Float64Array {
   if (dtype !== "complex64") return float64(data).map(Math.abs);
-  return Float64Array.from({ length: data.length / 2 }, (_, i) => Math.hypot(Number(data[2 * i]), Number(data[2 * i + 1])));
+  return Float64Array.from(
+    { length: data.length / 2 },
+    (_, i) => Math.hypot(Number(data[2 * i]), Number(data[2 * i + 1])),
+  );
 }
 
 /** What is left to compare of an array: its numbers in float64, and whether they are pairs of a complex number. */
@@ -92,10 +108,14 @@ function processed(x: HostArray, post: Post): { values: Float64Array; complex: b
   if (post === null) return { values: float64(x.data), complex };
   const [name, ...args] = typeof post === "string" ? [post] : post, [first = 0, second = 0] = args.map(Number);
   switch (name) {
-    case "skip": return { values: new Float64Array(0), complex: false };
-    case "abs": return { values: magnitudes(x), complex: false };
-    case "sort": return { values: alongAxis(float64(x.data), x.shape, first, (l) => l.sort(ascending)), complex };
-    case "sort_complex": return { values: sortComplex(x), complex: true };
+    case "skip":
+      return { values: new Float64Array(0), complex: false };
+    case "abs":
+      return { values: magnitudes(x), complex: false };
+    case "sort":
+      return { values: alongAxis(float64(x.data), x.shape, first, (l) => l.sort(ascending)), complex };
+    case "sort_complex":
+      return { values: sortComplex(x), complex: true };
     case "partition": {
       const n = x.shape.at(second) ?? 1, kth = first < 0 ? first + n : first;
       return {
@@ -138,7 +158,10 @@ export function arrayMismatch(got: HostArray, want: HostArray, tolerance: Tolera
   if (!w.complex) return distant(g.values, w.values, tolerance);
   // Each part by itself, with rtol times the largest part as absolute slack.
   for (const part of [0, 1]) {
-    const largest = w.values.reduce((m, v, i) => i % 2 === part && Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m, 0);
+    const largest = w.values.reduce(
+      (m, v, i) => i % 2 === part && Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m,
+      0,
+    );
     const slack = { rtol: tolerance.rtol, atol: tolerance.atol + tolerance.rtol * largest };
     const why = distant(g.values, w.values, slack, part, 2);
     if (why !== null) return `${part === 0 ? "real" : "imaginary"} part ${why}`;
@@ -172,7 +195,12 @@ function plainMismatch(got: Value, want: Value): string | null {
 }
 
 /** Why the outputs of a case are not the recorded ones, or null. */
-export function mismatch(got: readonly Value[], want: readonly Value[], tolerance: Tolerance, posts: readonly Post[]): string | null {
+export function mismatch(
+  got: readonly Value[],
+  want: readonly Value[],
+  tolerance: Tolerance,
+  posts: readonly Post[],
+): string | null {
   if (got.length !== want.length) return `${got.length} outputs instead of ${want.length}`;
   for (const [i, w] of want.entries()) {
     const g = got[i] ?? null, where = want.length > 1 ? `output ${i}: ` : "";

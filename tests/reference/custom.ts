@@ -92,7 +92,9 @@ function gradOfSum(c: Caller, f: (x: unknown) => unknown): (x: unknown) => unkno
 }
 /** The gradients of `sum(f(x, y)^2)` with respect to both. */
 const gradOfSquares = (c: Caller, f: (x: unknown, y: unknown) => unknown, x: unknown, y: unknown): unknown =>
-  c.function(c.lib.call("mx.grad", (a: unknown, b: unknown) => sum(c, c.call("square", [f(a, b)])), { argnums: [0, 1] }))(x, y);
+  c.function(
+    c.lib.call("mx.grad", (a: unknown, b: unknown) => sum(c, c.call("square", [f(a, b)])), { argnums: [0, 1] }),
+  )(x, y);
 
 const secondDerivative: Helper = (c, [fn, x]) => gradOfSum(c, gradOfSum(c, named(c, fn)))(x);
 const vmapGrad: Helper = (c, [fn, x]) => c.function(c.lib.call("mx.vmap", gradOfSum(c, named(c, fn))))(x);
@@ -107,7 +109,8 @@ const scatterMaxGrad: Helper = (c, [x, index, v]) =>
 
 /** mean(logsumexp(relu(x w1^T + b1) w2^T + b2)) */
 const mlp: Helper = (c, [x, w1, b1, w2, b2]) => {
-  const layer = (y: unknown, w: unknown, b: unknown): unknown => c.call("add", [matmul(c, y, c.lib.property(w, "T")), b]);
+  const layer = (y: unknown, w: unknown, b: unknown): unknown =>
+    c.call("add", [matmul(c, y, c.lib.property(w, "T")), b]);
   const h = c.call("maximum", [layer(x, w1, b1), 0]);
   return c.call("mean", [c.call("logsumexp", [layer(h, w2, b2)], axis(-1))]);
 };
@@ -127,10 +130,21 @@ const newtonSqrt: Helper = (c, [x, steps]) => {
 };
 
 const HELPERS: Dict<Helper> = {
-  argpartition_values: argpartitionValues, random_sequence: randomSequence, eig_residual: eigResidual,
-  lu_reconstruct: luReconstruct, svd_reconstruct: svdReconstruct, qr_reconstruct: qrReconstruct,
-  eigh_reconstruct: eighReconstruct, quantize_roundtrip: quantizeRoundtrip, second_derivative: secondDerivative,
-  vmap_grad: vmapGrad, jvp_grad: jvpGrad, grad_vmap: gradVmap, mlp, attention, newton_sqrt: newtonSqrt,
+  argpartition_values: argpartitionValues,
+  random_sequence: randomSequence,
+  eig_residual: eigResidual,
+  lu_reconstruct: luReconstruct,
+  svd_reconstruct: svdReconstruct,
+  qr_reconstruct: qrReconstruct,
+  eigh_reconstruct: eighReconstruct,
+  quantize_roundtrip: quantizeRoundtrip,
+  second_derivative: secondDerivative,
+  vmap_grad: vmapGrad,
+  jvp_grad: jvpGrad,
+  grad_vmap: gradVmap,
+  mlp,
+  attention,
+  newton_sqrt: newtonSqrt,
   scatter_max_grad: scatterMaxGrad,
 };
 

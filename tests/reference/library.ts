@@ -38,7 +38,8 @@ export const isArray = (x: unknown): x is AnyArray =>
 const isNumbers = (x: unknown): x is Numbers => ArrayBuffer.isView(x) && !(x instanceof DataView);
 
 /** MLX's name as the library spells it: `take_along_axis` is `takeAlongAxis`. */
-export const camel = (name: string): string => name.replace(/(?<=[a-z0-9])_([a-z0-9])/gi, (_, c: string) => c.toUpperCase());
+export const camel = (name: string): string =>
+  name.replace(/(?<=[a-z0-9])_([a-z0-9])/gi, (_, c: string) => c.toUpperCase());
 
 /** The library's namespaces: `mx`, and beside it whatever the runner needs, such as `nn`, `optim` or `lm`. */
 export class Library {
@@ -123,7 +124,9 @@ export class Library {
     if (x instanceof DType) return { dtypeName: x.name };
     if (isList(x)) return await Promise.all(x.map((v) => this.convert(v)));
     if (isPlain(x)) {
-      const pairs = await Promise.all(Object.entries(x).map(async ([k, v]): Promise<[string, Value]> => [k, await this.convert(v)]));
+      const pairs = await Promise.all(
+        Object.entries(x).map(async ([k, v]): Promise<[string, Value]> => [k, await this.convert(v)]),
+      );
       return Object.fromEntries(pairs);
     }
     if (x === undefined || x === null) return null;

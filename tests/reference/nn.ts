@@ -9,8 +9,12 @@ import { type Dict, flatten, unflatten } from "./values.ts";
 
 /** Calls of layers that have optional parameters; all others take positional arguments alone. */
 const FORWARD: Dict<string> = {
-  MultiHeadAttention: "queries keys values mask?", RNN: "x hidden?", GRU: "x hidden?", LSTM: "x hidden? cell?",
-  RoPE: "x offset:a=", ALiBi: "attention_scores offset= mask:a?",
+  MultiHeadAttention: "queries keys values mask?",
+  RNN: "x hidden?",
+  GRU: "x hidden?",
+  LSTM: "x hidden? cell?",
+  RoPE: "x offset:a=",
+  ALiBi: "attention_scores offset= mask:a?",
 };
 
 /** What a case of a layer says beside its arguments, decoded. */
@@ -36,7 +40,13 @@ function build(c: Caller, name: string, kwargs: Dict<unknown>): object {
 }
 
 /** Builds a layer, loads its parameters, calls it, and appends the state that is asked for. */
-export function callLayer(c: Caller, name: string, args: readonly unknown[], kwargs: Dict<unknown>, how: LayerCase): unknown[] {
+export function callLayer(
+  c: Caller,
+  name: string,
+  args: readonly unknown[],
+  kwargs: Dict<unknown>,
+  how: LayerCase,
+): unknown[] {
   const layer = build(c, name, kwargs), quiet = name === "QQLinear" && "scales" in how.params;
   if (quiet) c.lib.method(layer, "eval");
   if (Object.keys(how.params).length > 0) {
@@ -52,9 +62,17 @@ export function callLayer(c: Caller, name: string, args: readonly unknown[], kwa
 }
 
 /** `init.NAME(...options)(array)`. */
-export function callInit(c: Caller, name: string, args: readonly unknown[], kwargs: Dict<unknown>, callKwargs: Dict<unknown>): unknown {
+export function callInit(
+  c: Caller,
+  name: string,
+  args: readonly unknown[],
+  kwargs: Dict<unknown>,
+  callKwargs: Dict<unknown>,
+): unknown {
   const [array, ...rest] = args;
-  const initialise = c.function(c.lib.call(`nn.init.${camel(name)}`, ...c.byRule(signatures.init?.[name] ?? "", rest, kwargs)));
+  const initialise = c.function(
+    c.lib.call(`nn.init.${camel(name)}`, ...c.byRule(signatures.init?.[name] ?? "", rest, kwargs)),
+  );
   return initialise(...c.byRule("a gain= mode=", [array], callKwargs));
 }
 
@@ -69,7 +87,13 @@ function optimizer(c: Caller, name: string, kwargs: Dict<unknown>): object {
 }
 
 /** All parameters, by name, after each of the steps. */
-export function runOptimizer(c: Caller, name: string, kwargs: Dict<unknown>, params: Dict<unknown>, grads: readonly Dict<unknown>[]): unknown[] {
+export function runOptimizer(
+  c: Caller,
+  name: string,
+  kwargs: Dict<unknown>,
+  params: Dict<unknown>,
+  grads: readonly Dict<unknown>[],
+): unknown[] {
   const opt = optimizer(c, name, kwargs), out: unknown[] = [];
   let tree = unflatten(Object.entries(params));
   for (const g of grads) {
@@ -87,8 +111,16 @@ export function clipGradNorm(c: Caller, args: readonly unknown[]): unknown[] {
 }
 
 /** The schedule at each step, stacked. */
-export function runSchedule(c: Caller, name: string, args: readonly unknown[], kwargs: Dict<unknown>, steps: readonly number[]): unknown {
-  const schedule = c.function(c.lib.call(`optim.${camel(name)}`, ...c.byRule(signatures.optim?.[name] ?? "", args, kwargs)));
+export function runSchedule(
+  c: Caller,
+  name: string,
+  args: readonly unknown[],
+  kwargs: Dict<unknown>,
+  steps: readonly number[],
+): unknown {
+  const schedule = c.function(
+    c.lib.call(`optim.${camel(name)}`, ...c.byRule(signatures.optim?.[name] ?? "", args, kwargs)),
+  );
   const at = (step: number): unknown => {
     const rate = schedule(c.lib.call("mx.array", step, c.lib.dtype("uint64")));
     const array = typeof rate === "number" ? c.lib.call("mx.array", rate) : rate;
@@ -98,7 +130,13 @@ export function runSchedule(c: Caller, name: string, args: readonly unknown[], k
 }
 
 /** A function of `mlx.nn`, `losses` or `utils`. */
-export function callFunction(c: Caller, group: "nn" | "losses" | "utils", name: string, args: readonly unknown[], kwargs: Dict<unknown>): unknown {
+export function callFunction(
+  c: Caller,
+  group: "nn" | "losses" | "utils",
+  name: string,
+  args: readonly unknown[],
+  kwargs: Dict<unknown>,
+): unknown {
   const path = `${group === "utils" ? "mx" : group === "losses" ? "nn.losses" : "nn"}.${camel(name)}`;
   c.lib.get(path);
   return c.lib.call(path, ...c.byRule(signatures[group]?.[name] ?? "*args", args, kwargs));

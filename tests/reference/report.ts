@@ -18,14 +18,17 @@ const INTERNAL =
 
 /** Whether an error is a mistake of the library or the runner instead of a message to the user. */
 export function isInternal(e: unknown): boolean {
-  const native = e instanceof TypeError || e instanceof ReferenceError || e instanceof SyntaxError || e instanceof RangeError;
+  const native = e instanceof TypeError || e instanceof ReferenceError || e instanceof SyntaxError ||
+    e instanceof RangeError;
   return !(e instanceof Error) || (native && INTERNAL.test(e.message));
 }
 /** What a thrown error makes of a case. */
 export function outcomeOf(e: unknown): Outcome {
   if (e instanceof Missing) return { kind: "missing", why: e.what };
   const text = e instanceof Error ? `${e.name}: ${e.message}` : String(e);
-  const at = isInternal(e) && e instanceof Error ? ` (${e.stack?.split("\n").find((l) => /^\s+at /.test(l))?.trim()})` : "";
+  const at = isInternal(e) && e instanceof Error
+    ? ` (${e.stack?.split("\n").find((l) => /^\s+at /.test(l))?.trim()})`
+    : "";
   return { kind: "error", why: text + at };
 }
 
@@ -36,14 +39,19 @@ export interface CommandLine {
   readonly flags: ReadonlySet<string>;
 }
 /** Reads `--name value`, `--flag` and folders; anything unknown ends the program with the usage. */
-export function commandLine(args: readonly string[], usage: string, known: { options: readonly string[]; flags: readonly string[] }): CommandLine {
+export function commandLine(
+  args: readonly string[],
+  usage: string,
+  known: { options: readonly string[]; flags: readonly string[] },
+): CommandLine {
   const folders: string[] = [], options = new Map<string, string>(), flags = new Set<string>();
   for (let i = 0; i < args.length; i++) {
     const arg = args[i] ?? "", [name = "", inline] = arg.replace(/^--/, "").split(/=(.*)/s);
     if (!arg.startsWith("--")) folders.push(arg);
     else if (known.flags.includes(name)) flags.add(name);
-    else if (known.options.includes(name) && (inline ?? args[i + 1]) !== undefined) options.set(name, inline ?? args[++i] ?? "");
-    else {
+    else if (known.options.includes(name) && (inline ?? args[i + 1]) !== undefined) {
+      options.set(name, inline ?? args[++i] ?? "");
+    } else {
       console.error(usage);
       Deno.exit(2);
     }
@@ -81,12 +89,19 @@ export class Report {
     this.shown.set(key, before + 1);
     if (this.quiet || kind === "missing" || before > SHOWN) return;
     if (this.live) Deno.stderr.writeSync(new TextEncoder().encode("\r\x1b[K"));
-    console.log(before === SHOWN ? `FAIL ${name}: and more` : `FAIL ${id}: ${kind === "value" ? "" : `${kind}: `}${why}`);
+    console.log(
+      before === SHOWN ? `FAIL ${name}: and more` : `FAIL ${id}: ${kind === "value" ? "" : `${kind}: `}${why}`,
+    );
   }
 
   /** Prints the summary and the last line; the exit code. */
   finish(): number {
-    const titles = { missing: "missing functions", value: "wrong values", error: "unexpected errors", "no error": "errors not thrown" };
+    const titles = {
+      missing: "missing functions",
+      value: "wrong values",
+      error: "unexpected errors",
+      "no error": "errors not thrown",
+    };
     for (const kind of ["missing", "value", "error", "no error"] as const) {
       const counts = [...this.groups.get(kind) ?? []].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
       if (this.quiet || counts.length === 0) continue;

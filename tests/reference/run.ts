@@ -28,7 +28,10 @@ export function readCases(folder: string): Case[] {
 async function checkThrows(engine: Engine, c: Case): Promise<Outcome> {
   try {
     const got = await engine.run(c);
-    return { kind: "no error", why: `${c.error_type ?? "an error"} expected (${c.message ?? ""}), got ${got.map(show).join(", ")}` };
+    return {
+      kind: "no error",
+      why: `${c.error_type ?? "an error"} expected (${c.message ?? ""}), got ${got.map(show).join(", ")}`,
+    };
   } catch (e) {
     if (e instanceof SignatureError) return passed;
     return e instanceof Missing || isInternal(e) ? outcomeOf(e) : passed;
@@ -74,21 +77,38 @@ function setDevice(lib: Library, device: string): void {
   lib.call("mx.setDefaultDevice", lib.get(`mx.${device}`));
 }
 
+/** What a replay is told. */
+export interface ReplayOptions {
+  /** Only cases whose id or function contains this. */
+  readonly filter?: string;
+  /** How many expected outputs to change. */
+  readonly perturb?: number;
+  /** Print the last line alone. */
+  readonly quiet?: boolean;
+}
+/** Replays the cases of a directory and prints what failed; the exit code. */
+export async function replay(
+  lib: Library,
+  folder: string,
+  { filter = "", perturb = 0, quiet = false }: ReplayOptions,
+): Promise<number> {
+  const cases = readCases(folder).filter((c) => c.id.includes(filter) || c.fn.includes(filter));
+  const engine = new Engine(lib, readTensors(`${folder}/arrays.safetensors`));
+  const changed = await perturbedCases(engine, cases, perturb);
+  const report = new Report(cases.length, quiet);
+  for (const c of cases) report.add(c.id, c.fn, await checkCase(engine, c, changed.has(c)));
+  return report.finish();
+}
+
 /** Runs the command line; the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const line = commandLine(args, USAGE, { options: ["filter", "device", "perturb"], flags: ["quiet"] });
-  const [folder] = line.folders, filter = line.options.get("filter") ?? "", count = Number(line.options.get("perturb") ?? 0);
-  if (folder === undefined || line.folders.length > 1 || !Number.isInteger(count)) {
+  const [folder] = line.folders, perturb = Number(line.options.get("perturb") ?? 0);
+  if (folder === undefined || line.folders.length > 1 || !Number.isInteger(perturb) || perturb < 0) {
     console.error(USAGE);
     return 2;
   }
   const lib = await loadLibrary(ROOMS), device = line.options.get("device");
   if (device !== undefined) setDevice(lib, device);
-  const cases = readCases(folder).filter((c) => c.id.includes(filter) || c.fn.includes(filter));
-  const engine = new Engine(lib, readTensors(`${folder}/arrays.safetensors`));
-  const changed = await perturbedCases(engine, cases, count);
-  const report = new Report(cases.length, line.flags.has("quiet"));
-  for (const c of cases) report.add(c.id, c.fn, await checkCase(engine, c, changed.has(c)));
-  return report.finish();
+  return await replay(lib, folder, { filter: line.options.get("filter"), perturb, quiet: line.flags.has("quiet") });
 }
-

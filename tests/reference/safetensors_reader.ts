@@ -7,8 +7,17 @@ import type { DTypeName } from "../../core/dtype.ts";
 
 /** Numbers of a tensor. bool is a Uint8Array, bfloat16 a Float32Array, complex64 interleaved in a Float32Array. */
 export type Numbers =
-  | Uint8Array | Uint16Array | Uint32Array | BigUint64Array | Int8Array | Int16Array | Int32Array | BigInt64Array
-  | Float16Array | Float32Array | Float64Array;
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Float16Array
+  | Float32Array
+  | Float64Array;
 /** A tensor on the host. */
 export interface HostArray {
   readonly dtype: DTypeName;
@@ -24,8 +33,19 @@ export interface RawTensor {
 }
 
 const NAMES: Readonly<Record<string, DTypeName>> = {
-  BOOL: "bool", U8: "uint8", U16: "uint16", U32: "uint32", U64: "uint64", I8: "int8", I16: "int16", I32: "int32",
-  I64: "int64", F16: "float16", BF16: "bfloat16", F32: "float32", F64: "float64",
+  BOOL: "bool",
+  U8: "uint8",
+  U16: "uint16",
+  U32: "uint32",
+  U64: "uint64",
+  I8: "int8",
+  I16: "int16",
+  I32: "int32",
+  I64: "int64",
+  F16: "float16",
+  BF16: "bfloat16",
+  F32: "float32",
+  F64: "float64",
 };
 
 /** The numbers in `bytes`, copied: a tensor may lie at any offset of its file. */
@@ -33,18 +53,30 @@ export function numbersOf(type: string, bytes: Uint8Array): Numbers {
   const { buffer } = bytes.slice();
   switch (type) {
     case "BOOL":
-    case "U8": return new Uint8Array(buffer);
-    case "U16": return new Uint16Array(buffer);
-    case "U32": return new Uint32Array(buffer);
-    case "U64": return new BigUint64Array(buffer);
-    case "I8": return new Int8Array(buffer);
-    case "I16": return new Int16Array(buffer);
-    case "I32": return new Int32Array(buffer);
-    case "I64": return new BigInt64Array(buffer);
-    case "F16": return new Float16Array(buffer);
-    case "BF16": return widen(new Uint16Array(buffer));
-    case "F32": return new Float32Array(buffer);
-    case "F64": return new Float64Array(buffer);
+    case "U8":
+      return new Uint8Array(buffer);
+    case "U16":
+      return new Uint16Array(buffer);
+    case "U32":
+      return new Uint32Array(buffer);
+    case "U64":
+      return new BigUint64Array(buffer);
+    case "I8":
+      return new Int8Array(buffer);
+    case "I16":
+      return new Int16Array(buffer);
+    case "I32":
+      return new Int32Array(buffer);
+    case "I64":
+      return new BigInt64Array(buffer);
+    case "F16":
+      return new Float16Array(buffer);
+    case "BF16":
+      return widen(new Uint16Array(buffer));
+    case "F32":
+      return new Float32Array(buffer);
+    case "F64":
+      return new Float64Array(buffer);
   }
   throw new Error(`unknown safetensors type ${type}`);
 }
@@ -100,8 +132,9 @@ export function formatTensors(tensors: ReadonlyMap<string, RawTensor>): Uint8Arr
   for (const [name, { type, shape, bytes }] of tensors) {
     head[name] = { dtype: type, shape, data_offsets: [end, end += bytes.length] };
   }
-  const text = JSON.stringify(head);
-  const json = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
+  const text = new TextEncoder().encode(JSON.stringify(head));
+  const json = new Uint8Array(Math.ceil(text.length / 8) * 8).fill(0x20);
+  json.set(text);
   const file = new Uint8Array(8 + json.length + end);
   new DataView(file.buffer).setBigUint64(0, BigInt(json.length), true);
   file.set(json, 8);

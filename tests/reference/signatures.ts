@@ -123,8 +123,10 @@ export const signatures: Readonly<Record<string, Readonly<Record<string, string>
     full: "shape vals:a dtype?",
     full_like: "a:a vals:a dtype?",
     gather_mm: "a:a b:a lhs_indices:a? rhs_indices:a? * sorted_indices=",
-    gather_qmm: "x:a w:a scales:a biases:a? lhs_indices:a? rhs_indices:a? transpose= group_size? bits? mode= global_scale:a? * sorted_indices=",
-    gather_qqmm: "x:a w:a scales:a? lhs_indices:a? rhs_indices:a? group_size? bits? mode= global_scale_x:a? global_scale_w:a? * sorted_indices=",
+    gather_qmm: "x:a w:a scales:a biases:a? lhs_indices:a? rhs_indices:a? transpose= group_size? bits? mode= " +
+      "global_scale:a? * sorted_indices=",
+    gather_qqmm: "x:a w:a scales:a? lhs_indices:a? rhs_indices:a? group_size? bits? mode= global_scale_x:a? " +
+      "global_scale_w:a? * sorted_indices=",
     get_active_memory: "",
     get_array_buffer_size: "*args",
     get_cache_memory: "",
@@ -325,8 +327,10 @@ export const signatures: Readonly<Record<string, Readonly<Record<string, string>
     cuda_kernel: "name input_names output_names source header= ensure_row_contiguous= shared_memory=",
     gated_delta_update: "q:a k:a v:a gamma:a beta:a initial_state:a? mask:a?",
     layer_norm: "x:a weight:a bias:a eps",
-    metal_kernel: "name input_names output_names source header= ensure_row_contiguous= atomic_outputs= compile_options?",
-    precompiled_cuda_kernel: "* name compiled_source inputs:a= output_shapes output_dtypes scalars grid threadgroup shared_memory= init_value? ensure_row_contiguous=",
+    metal_kernel: "name input_names output_names source header= ensure_row_contiguous= atomic_outputs= " +
+      "compile_options?",
+    precompiled_cuda_kernel: "* name compiled_source inputs:a= output_shapes output_dtypes scalars grid threadgroup " +
+      "shared_memory= init_value? ensure_row_contiguous=",
     rms_norm: "x:a weight:a eps",
     rope: "a:a dims * traditional base scale offset:a freqs:a?",
     scaled_dot_product_attention: "q:a k:a v:a * scale mask:a? sinks:a? force_fused=",
@@ -428,7 +432,8 @@ export const signatures: Readonly<Record<string, Readonly<Record<string, string>
     MaxPool3d: "kernel_size stride? padding=",
     Mish: "",
     Module: "",
-    MultiHeadAttention: "dims num_heads query_input_dims? key_input_dims? value_input_dims? value_dims? value_output_dims? bias=",
+    MultiHeadAttention: "dims num_heads query_input_dims? key_input_dims? value_input_dims? value_dims? " +
+      "value_output_dims? bias=",
     PReLU: "num_parameters= init=",
     QQLinear: "input_dims output_dims group_size? bits? mode=",
     QuantizedAllToShardedLinear: "input_dims output_dims bias= group_size= bits= mode= group?",
@@ -454,7 +459,8 @@ export const signatures: Readonly<Record<string, Readonly<Record<string, string>
     Softsign: "",
     Step: "threshold=",
     Tanh: "",
-    Transformer: "dims= num_heads= num_encoder_layers= num_decoder_layers= mlp_dims? dropout= activation= custom_encoder? custom_decoder? norm_first= checkpoint=",
+    Transformer: "dims= num_heads= num_encoder_layers= num_decoder_layers= mlp_dims? dropout= activation= " +
+      "custom_encoder? custom_decoder? norm_first= checkpoint=",
     TransformerDecoder: "num_layers dims num_heads mlp_dims? dropout= activation= norm_first= checkpoint=",
     TransformerDecoderLayer: "dims num_heads mlp_dims? dropout= activation= norm_first=",
     TransformerEncoder: "num_layers dims num_heads mlp_dims? dropout= activation= norm_first= checkpoint=",
@@ -522,7 +528,8 @@ export const signatures: Readonly<Record<string, Readonly<Record<string, string>
   },
   optim: {
     AdaDelta: "learning_rate rho= eps=",
-    Adafactor: "learning_rate? eps= clip_threshold= decay_rate= beta_1? weight_decay= scale_parameter= relative_step= warmup_init=",
+    Adafactor: "learning_rate? eps= clip_threshold= decay_rate= beta_1? weight_decay= scale_parameter= " +
+      "relative_step= warmup_init=",
     Adagrad: "learning_rate eps=",
     Adam: "learning_rate betas= eps= bias_correction=",
     AdamW: "learning_rate betas= eps= weight_decay= bias_correction=",

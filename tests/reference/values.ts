@@ -4,7 +4,7 @@
  * @module
  */
 import type { Value } from "./compare.ts";
-import { hostArray, type HostArray, type RawTensor } from "./safetensors_reader.ts";
+import { type HostArray, hostArray, type RawTensor } from "./safetensors_reader.ts";
 import { isFunction, isList, isPlain, type Library } from "./library.ts";
 
 /** JSON. */
@@ -25,7 +25,8 @@ export class Index {
   constructor(readonly items: readonly unknown[]) {}
 }
 
-const isDict = (v: Json | undefined): v is { readonly [key: string]: Json } => v !== null && typeof v === "object" && !Array.isArray(v);
+const isDict = (v: Json | undefined): v is { readonly [key: string]: Json } =>
+  v !== null && typeof v === "object" && !Array.isArray(v);
 const isJsonList = (v: Json | undefined): v is readonly Json[] => Array.isArray(v);
 const listOf = (v: Json | undefined): readonly Json[] => isJsonList(v) ? v : [];
 
@@ -105,7 +106,9 @@ export class Decoder {
       const x = this.value(v);
       return x instanceof PyFloat ? x.value : x;
     };
-    const last = Object.keys(options).length > 0 ? [Object.fromEntries(Object.entries(options).map(([k, v]) => [k, plain(v)]))] : [];
+    const last = Object.keys(options).length > 0
+      ? [Object.fromEntries(Object.entries(options).map(([k, v]) => [k, plain(v)]))]
+      : [];
     const camelName = String(name).replace(/_([a-z])/g, (_, c: string) => c.toUpperCase());
     return this.lib.call(`optim.${camelName}`, ...listOf(args).map(plain), ...last);
   }
@@ -118,11 +121,17 @@ export class Decoder {
     if ("dtype" in v) return this.lib.dtype(String(v.dtype));
     if ("slice" in v) return this.slice(listOf(v.slice));
     if ("float" in v) return new PyFloat(pythonFloat(v.float));
-    if ("complexnum" in v) return new PyComplex(pythonFloat(listOf(v.complexnum)[0]), pythonFloat(listOf(v.complexnum)[1]));
+    if ("complexnum" in v) {
+      return new PyComplex(pythonFloat(listOf(v.complexnum)[0]), pythonFloat(listOf(v.complexnum)[1]));
+    }
     if ("index" in v) return new Index(listOf(v.index).map((x) => this.item(x)));
     if ("fnref" in v) return this.function(String(v.fnref));
     if ("schedule" in v) return this.schedule(listOf(v.schedule));
-    if ("tree" in v) return unflatten(isDict(v.tree) ? Object.entries(v.tree).map(([k, x]): [string, unknown] => [k, this.value(x)]) : []);
+    if ("tree" in v) {
+      return unflatten(
+        isDict(v.tree) ? Object.entries(v.tree).map(([k, x]): [string, unknown] => [k, this.value(x)]) : [],
+      );
+    }
     return this.dict(v);
   }
   private function(path: string): unknown {
