@@ -1,0 +1,25 @@
+/**
+ * Replays the recorded cases of `tests/fixtures/reference` on the library: one test per namespace and transform.
+ * @module
+ */
+import { assertEquals } from "@std/assert";
+import { type Case, Engine } from "./cases.ts";
+import { loadLibrary } from "./library.ts";
+import { checkCase, readCases, ROOMS } from "./run.ts";
+import { readTensors } from "./safetensors_reader.ts";
+
+const FOLDER = decodeURIComponent(new URL("../fixtures/reference", import.meta.url).pathname);
+const lib = await loadLibrary(ROOMS);
+const engine = new Engine(lib, readTensors(`${FOLDER}/arrays.safetensors`));
+const groupOf = (c: Case): string => `${c.fn.includes(".") ? c.fn.split(".")[0] : "core"} ${c.transform}`;
+
+for (const [group, cases] of Map.groupBy(readCases(FOLDER), groupOf)) {
+  Deno.test(`recorded cases: ${group} (${cases.length})`, async () => {
+    const failures: string[] = [];
+    for (const c of cases) {
+      const outcome = await checkCase(engine, c);
+      if (outcome.kind !== "passed") failures.push(`${c.id}: ${outcome.kind}: ${outcome.why}`);
+    }
+    assertEquals(failures, []);
+  });
+}
