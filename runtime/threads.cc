@@ -37,7 +37,8 @@ struct Pool {
   alignas(64) uint32_t busy;  // some thread owns the pool
   uint32_t stop;
   int started;  // workers that run
-  int threads;  // callers included; 0: not yet counted
+  bool refused;  // the system gave no more threads
+  int threads;  // the caller included; 0: not yet counted; then it never changes
   pthread_t ids[kMaxThreads];
 };
 Pool g_pool;
@@ -218,7 +219,7 @@ void start_workers(Pool& p) {
     if (pthread_create(&p.ids[p.started], &attr, worker_main, worker) != 0) break;
     p.started++;
   }
-  __atomic_store_n(&p.threads, p.started + 1, __ATOMIC_RELEASE);
+  p.refused = p.started < p.threads - 1;
   pthread_attr_destroy(&attr);
 }
 
@@ -277,7 +278,7 @@ void parallel(int64_t n, void (*fn)(void* ctx, int64_t i, int worker), void* ctx
       !__atomic_compare_exchange_n(&p.busy, &idle, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
     return run_inline(n, fn, ctx);
   }
-  if (p.started < p.threads - 1) start_workers(p);
+  if (p.started < p.threads - 1 && !p.refused) start_workers(p);
   run_job(p, n, fn, ctx);
   __atomic_store_n(&p.busy, 0, __ATOMIC_RELEASE);
 }
