@@ -54,14 +54,14 @@ export function sum(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOp
   const [which, o] = axisArg(axis, options);
   const x = toArray("sum", a);
   const axes = normalizeAxes("sum", which, x.shape.length);
-  return axes.length === 0 && which ? x : bindReduce("sum", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
+  return axes.length === 0 ? x : bindReduce("sum", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
 }
 /** Product (`mlx.core.prod`), in the dtype of {@linkcode sum}. */
 export function prod(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("prod", a);
   const axes = normalizeAxes("prod", which, x.shape.length);
-  return axes.length === 0 && which ? x : bindReduce("prod", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
+  return axes.length === 0 ? x : bindReduce("prod", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
 }
 function extremum(name: "max" | "min", a: Operand, axis: AxisOr<ReduceOptions> | undefined, options: ReduceOptions | undefined): NDArray {
   const [which, o] = axisArg(axis, options);

@@ -1,0 +1,325 @@
+/**
+ * Random numbers, bit for bit those of MLX: what `mx.random` holds. Every draw takes a key, or splits the global one.
+ * The bits come from the primitive `randomBits` (Threefry 2x32); everything else is composed of it here.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { type DType, bfloat16, complex64, float, float16, float32, int32, issubdtype, promoteTypes, uint32, WeakFloat } from "../dtype.ts";
+import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
+import { bind } from "../graph.ts";
+import type { Shape } from "../primitive.ts";
+import { checkedShape, commonShape, describe, describeShape, normalizeAxis, sameShape, sizeOf, withoutAxes } from "../shape.ts";
+import { add, divide, equal, less, maximum, minimum, multiply, subtract } from "./binary.ts";
+import { take } from "./index.ts";
+import { cast, constant, isArray, type Operand, toArray } from "./operand.ts";
+import { argmax, max, sum } from "./reduce.ts";
+import { cumsum } from "./scan.ts";
+import { argsort, searchsorted } from "./sort.ts";
+import { where } from "./ternary.ts";
+import { abs, erf, erfinv, exp, floor, isinf, log, log1p, negative, sign } from "./unary.ts";
+import { expandDims, reshape, sliceOf, view } from "./view.ts";
+
+/** The global key. `compile` recognises it among inputs and outputs, so that compiled functions draw anew. */
+export class RandomState {
+  #key: NDArray | null = null;
+  /** The key of the next draw; seeded by the clock at first. */
+  get key(): NDArray {
+    return this.#key ??= key(Date.now());
+  }
+  set key(key: NDArray) {
+    this.#key = key;
+  }
+}
+/** The global random state (`mlx.core.random.state`). */
+export const state: RandomState = new RandomState();
+
+/** A key made of a seed, an integer of at most 64 bits: [seed >> 32, seed] (`mlx.core.random.key`). */
+export function key(seed: number | bigint): NDArray {
+  if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
+    fail(ValueError, "random.key", {
+      cannot: `make a key of ${seed}`, expected: "an integer", got: String(seed), fix: "use a bigint above 2^53",
+    });
+  }
+  const bits = BigInt.asUintN(64, BigInt(seed));
+  return constant(new Uint32Array([Number(bits >> 32n), Number(bits & 0xffffffffn)]), [2], uint32);
+}
+/** Restarts the global random state from a seed (`mlx.core.random.seed`). */
+export function seed(value: number | bigint): void {
+  state.key = key(value);
+}
+/** The given key, or a new one split from the global state: row 0 is the next state, row 1 is used. */
+function keyOr(given: NDArray | null | undefined): NDArray {
+  if (given) return given;
+  const both = split(state.key);
+  state.key = reshape(sliceOf(both, [0, 0], [1, 2]), [2]);
+  return reshape(sliceOf(both, [1, 0], [2, 2]), [2]);
+}
+/** Options of {@linkcode split}. */
+export interface SplitOptions {
+  /** How many keys. Default 2. */
+  readonly num?: number;
+}
+/** `num` new keys of one key, as [num, 2] (`mlx.core.random.split`). */
+export function split(key: NDArray, num: number | SplitOptions = {}): NDArray {
+  return bits([typeof num === "number" ? num : num.num ?? 2, 2], { key });
+}
+
+/** Options that every distribution has. */
+export interface KeyOptions {
+  /** The key; the global state if null. Default null. */
+  readonly key?: NDArray | null;
+}
+/** Options of distributions with a shape. */
+export interface ShapeOptions extends KeyOptions {
+  /** The shape of the result. Default: one number. */
+  readonly shape?: Shape | null;
+}
+/** Options of distributions with a shape and a dtype. */
+export interface DrawOptions extends ShapeOptions {
+  /** The dtype of the result. Default float32. */
+  readonly dtype?: DType | null;
+}
+/** A bare shape, a bare dtype, or the options. */
+type ShapeOr<O> = Shape | DType | O;
+const isShape = (x: unknown): x is Shape => Array.isArray(x);
+const isDType = (x: unknown): x is DType => typeof x === "object" && x !== null && "code" in x && "kind" in x;
+/** Reads `(shape or dtype?, options?)`. */
+function read<O extends DrawOptions>(op: string, bare: ShapeOr<O> | undefined, options: O | undefined): { o: O | undefined; shape: Shape | undefined; dtype: DType | undefined } {
+  const o = isShape(bare) || isDType(bare) ? options : bare ?? options;
+  const shape = isShape(bare) ? bare : o?.shape ?? undefined;
+  return { o, shape: shape && checkedShape(op, shape), dtype: isDType(bare) ? bare : o?.dtype ?? undefined };
+}
+function requireFloat(op: string, dtype: DType): DType {
+  if (!issubdtype(dtype, "floating")) {
+    fail(DTypeError, op, {
+      cannot: `draw ${dtype}`, expected: "a real float dtype", got: dtype.name, fix: "draw float32 and cast it",
+    });
+  }
+  return dtype;
+}
+
+/** Options of {@linkcode bits}. */
+export interface BitsOptions extends KeyOptions {
+  /** Bytes of each number: 1, 2 or 4. Default 4. */
+  readonly width?: number;
+}
+/** Random bits as unsigned integers of `width` bytes. */
+export function bits(shape: Shape, options: BitsOptions = {}): NDArray {
+  const width = options.width ?? 4;
+  if (width !== 1 && width !== 2 && width !== 4) {
+    fail(ValueError, "random.bits", { cannot: `draw ${width} bytes`, expected: "1, 2 or 4", got: String(width), fix: "use one of these" });
+  }
+  const k = keyOr(options.key);
+  if (k.dtype !== uint32 || !sameShape(k.shape, [2])) {
+    fail(ShapeError, "random", {
+      cannot: `use ${describe(k)} as a key`, expected: "uint32[2]", got: describe(k), fix: "make keys with mx.random.key or split",
+    });
+  }
+  return bind("randomBits", [k], { shape: checkedShape("random.bits", shape), width });
+}
+
+/** The highest value below 1 of a dtype: float32 bits may round up to 1. */
+function belowOne(dtype: DType): number {
+  if (dtype === float16) return 1 - 2 ** -11;
+  return dtype === bfloat16 ? 1 - 2 ** -8 : 1 - 2 ** -24;
+}
+/** Numbers in [low, high) from bits: `low + (high - low) min(bits / (2^32 - 1), 1 - ε)`. */
+function spread(low: NDArray, high: NDArray, shape: Shape, dtype: DType, key: NDArray | null | undefined): NDArray {
+  const lo = cast(low, dtype), range = subtract(cast(high, dtype), lo);
+  if (!sameShape(commonShape("random.uniform", [shape, range.shape]), shape)) {
+    fail(ShapeError, "random.uniform", {
+      cannot: `draw ${describeShape(shape)} between bounds of shape ${describeShape(range.shape)}`,
+      expected: "bounds that broadcast to the shape", got: describeShape(range.shape), fix: "give the broadcast shape",
+    });
+  }
+  // The bits and 2^32 - 1 are rounded to float32 first, as MLX does.
+  const unit = divide(cast(bits(shape, { key }), float32), float(4294967295));
+  return add(multiply(range, cast(minimum(unit, belowOne(dtype)), dtype)), lo);
+}
+/** Options of {@linkcode uniform}. */
+export interface UniformOptions extends DrawOptions {
+  /** The lower bound, included. Default 0. */
+  readonly low?: Operand;
+  /** The upper bound, excluded. Default 1. */
+  readonly high?: Operand;
+}
+/**
+ * Evenly distributed numbers in [low, high) (`mlx.core.random.uniform`). The bounds broadcast to the shape.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.uniform([3], { key: mx.random.key(0) }); // array([0.965319, 0.314678, 0.633026], dtype=float32)
+ * ```
+ */
+export function uniform(shape?: ShapeOr<UniformOptions>, options?: UniformOptions): NDArray {
+  const { o, shape: size = [], dtype = float32 } = read("random.uniform", shape, options);
+  const low = toArray("random.uniform", o?.low ?? 0), high = toArray("random.uniform", o?.high ?? 1);
+  return spread(low, high, size, requireFloat("random.uniform", dtype), o?.key);
+}
+/** Even numbers in (-1, 1), as float32: what normal and Laplace distributions are made of. */
+function symmetric(shape: Shape, key: NDArray | null | undefined): NDArray {
+  return spread(toArray("random", float(-1 + 2 ** -24)), toArray("random", float(1)), shape, float32, key);
+}
+/** Options of {@linkcode normal}. */
+export interface NormalOptions extends DrawOptions {
+  /** The mean. Default 0. */
+  readonly loc?: Operand | null;
+  /** The standard deviation. Default 1. */
+  readonly scale?: Operand | null;
+}
+/**
+ * Normally distributed numbers `loc + scale √2 erfinv(u)` (`mlx.core.random.normal`); for complex64 both parts have
+ * variance 1/2.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.normal([2, 3]).shape; // [2, 3]
+ * ```
+ */
+export function normal(shape?: ShapeOr<NormalOptions>, options?: NormalOptions): NDArray {
+  const { o, shape: size = [], dtype = float32 } = read("random.normal", shape, options);
+  const loc = o?.loc ?? null, scale = o?.scale ?? null;
+  const of = (x: Operand): NDArray => cast(toArray("random.normal", x, dtype), dtype);
+  if (dtype === complex64) {
+    const parts = erfinv(symmetric([...size, 2], o?.key));
+    let z = reshape(view(parts, complex64), size);
+    if (scale !== null) z = multiply(of(scale), z);
+    return loc === null ? z : add(of(loc), z);
+  }
+  const root2 = toArray("random.normal", float(Math.SQRT2), requireFloat("random.normal", dtype));
+  const samples = cast(erfinv(symmetric(size, o?.key)), dtype);
+  const scaled = multiply(scale === null ? root2 : multiply(root2, of(scale)), samples);
+  return loc === null ? scaled : add(of(loc), scaled);
+}
+/**
+ * Integers in [low, high) (`mlx.core.random.randint`), int32 unless a dtype is given. They are drawn as float32, so not
+ * every integer beyond 2^24 can come.
+ */
+export function randint(low: Operand, high: Operand, shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
+  const { o, shape: size = [], dtype = int32 } = read("random.randint", shape, options);
+  if (issubdtype(dtype, "inexact")) {
+    fail(DTypeError, "random.randint", { cannot: `draw ${dtype}`, expected: "an integer dtype or bool", got: dtype.name, fix: "use uniform" });
+  }
+  const lo = toArray("random.randint", low), hi = toArray("random.randint", high);
+  const drawn = cast(floor(spread(lo, hi, size, float32, o?.key)), dtype);
+  return maximum(minimum(drawn, cast(subtract(hi, 1), dtype)), cast(lo, dtype));
+}
+/** Options of {@linkcode bernoulli}. */
+export interface BernoulliOptions extends ShapeOptions {
+  /** The probability of true. Default 0.5. */
+  readonly p?: Operand;
+}
+const isProbability = (x: unknown): x is number | WeakFloat | NDArray => typeof x === "number" || x instanceof WeakFloat || isArray(x);
+/** Booleans that are true with probability `p` (`mlx.core.random.bernoulli`). The shape is that of `p` if none is given. */
+export function bernoulli(p?: number | WeakFloat | NDArray | Shape | BernoulliOptions, options?: BernoulliOptions): NDArray {
+  const o = isProbability(p) || isShape(p) ? options : p ?? options;
+  const given = isProbability(p) ? p : o?.p ?? 0.5;
+  const chance = isArray(given) ? given : toArray("random.bernoulli", typeof given === "number" ? float(given) : given);
+  requireFloat("random.bernoulli", chance.dtype);
+  const shape = checkedShape("random.bernoulli", (isShape(p) ? p : o?.shape) ?? chance.shape);
+  if (!sameShape(commonShape("random.bernoulli", [shape, chance.shape]), shape)) {
+    fail(ShapeError, "random.bernoulli", {
+      cannot: `draw ${describeShape(shape)} with probabilities of shape ${describeShape(chance.shape)}`,
+      expected: "probabilities that broadcast to the shape", got: describeShape(chance.shape), fix: "give the broadcast shape",
+    });
+  }
+  // The float32 above 2^32: p = 1 is always true, p = 0 never.
+  const top = toArray("random.bernoulli", float(4294967808));
+  return less(bits(shape, { key: o?.key }), multiply(chance, top));
+}
+/**
+ * Normally distributed numbers within [lower, upper] (`mlx.core.random.truncated_normal`):
+ * `√2 erfinv(u)` with u even between erf(lower/√2) and erf(upper/√2).
+ */
+export function truncatedNormal(lower: Operand, upper: Operand, shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
+  const { o, shape: size, dtype = float32 } = read("random.truncatedNormal", shape, options);
+  requireFloat("random.truncatedNormal", dtype);
+  const lo = cast(toArray("random.truncatedNormal", lower), dtype), hi = cast(toArray("random.truncatedNormal", upper), dtype);
+  const root2 = float(Math.SQRT2);
+  const drawn = spread(erf(divide(lo, root2)), erf(divide(hi, root2)), size ?? commonShape("random.truncatedNormal", [lo.shape, hi.shape]), dtype, o?.key);
+  return maximum(minimum(hi, multiply(erfinv(drawn), root2)), lo);
+}
+/** Numbers of the standard Gumbel distribution, `-log(-log u)` (`mlx.core.random.gumbel`). */
+export function gumbel(shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
+  const { o, shape: size = [], dtype = float32 } = read("random.gumbel", shape, options);
+  return negative(log(negative(log(uniform({ shape: size, dtype, key: o?.key })))));
+}
+/** Options of {@linkcode laplace}. */
+export interface LaplaceOptions extends DrawOptions {
+  /** The mean. Default 0. */
+  readonly loc?: number;
+  /** The scale. Default 1. */
+  readonly scale?: number;
+}
+/** Numbers of the Laplace distribution, `loc + scale sign(u) log(1 - |u|)` (`mlx.core.random.laplace`). */
+export function laplace(shape?: ShapeOr<LaplaceOptions>, options?: LaplaceOptions): NDArray {
+  const { o, shape: size = [], dtype = float32 } = read("random.laplace", shape, options);
+  requireFloat("random.laplace", dtype);
+  const u = symmetric(size, o?.key);
+  let x = cast(multiply(sign(u), log1p(negative(abs(u)))), dtype);
+  if (o?.scale !== undefined && o.scale !== 1) x = multiply(x, float(o.scale));
+  return o?.loc ? add(x, float(o.loc)) : x;
+}
+
+/** Options of {@linkcode categorical}. */
+export interface CategoricalOptions extends ShapeOptions {
+  /** The axis of the classes. Default -1. */
+  readonly axis?: number;
+  /** How many draws of each distribution, on a new last axis; not together with a shape. */
+  readonly numSamples?: number | null;
+}
+/**
+ * Classes drawn with probabilities proportional to `e^logits` along an axis, as uint32 (`mlx.core.random.categorical`).
+ * The result has the logits' shape without that axis, or a given shape that it broadcasts to.
+ */
+export function categorical(logits: NDArray, axis?: number | CategoricalOptions, options?: CategoricalOptions): NDArray {
+  const o = typeof axis === "number" ? options : axis ?? options;
+  const at = normalizeAxis("random.categorical", (typeof axis === "number" ? axis : o?.axis) ?? -1, logits.shape.length);
+  const samples = o?.numSamples ?? null, shape = o?.shape ?? null;
+  if (samples !== null && shape !== null) {
+    fail(ValueError, "random.categorical", {
+      cannot: "use both shape and numSamples", expected: "one of them", got: "both", fix: "drop one",
+    });
+  }
+  const outer = withoutAxes(logits.shape, [at]);
+  if (samples !== null) return draw(expandDims(logits, -1), at, [...outer, samples], o?.key);
+  if (shape !== null && !sameShape(commonShape("random.categorical", [shape, outer]), shape)) {
+    fail(ShapeError, "random.categorical", {
+      cannot: `draw ${describeShape(shape)} from logits ${describe(logits)}`, expected: `a shape that ${describeShape(outer)} broadcasts to`,
+      got: describeShape(shape), fix: "give another shape",
+    });
+  }
+  return draw(logits, at, shape ?? outer, o?.key);
+}
+function draw(logits: NDArray, axis: number, shape: Shape, key: NDArray | null | undefined): NDArray {
+  const n = logits.shape[axis]!;
+  if (n > 0 && sizeOf(logits.shape) === n && shape.length > 0) return inverseCdf(reshape(logits, [n]), shape, key);
+  // The Gumbel-max trick: argmax(logits + g) is distributed as softmax(logits).
+  const at = axis + shape.length - logits.shape.length + 1;
+  return argmax(add(gumbel({ shape: shape.toSpliced(at, 0, n), key: key ?? null }), logits), at);
+}
+/** Many draws from one distribution: a search in its running sum needs no [draws, classes] array. */
+function inverseCdf(logits: NDArray, shape: Shape, key: NDArray | null | undefined): NDArray {
+  const dtype = promoteTypes(logits.dtype, float32);
+  const x = cast(logits, dtype), top = max(x);
+  // Where the maximum is infinite, all maximal entries are equally likely.
+  const weights = where(isinf(top), cast(equal(x, top), dtype), exp(subtract(x, top)));
+  const cdf = cumsum(weights, 0, { inclusive: false });
+  const u = multiply(uniform({ shape, key: key ?? null }), sum(weights));
+  return subtract(searchsorted(cdf, u, { side: "right" }), 1);
+}
+
+/** Options of {@linkcode permutation}. */
+export interface PermutationOptions extends KeyOptions {
+  /** The axis that is shuffled. Default 0. */
+  readonly axis?: number;
+}
+/** The numbers below `x` in random order, as uint32, or an array shuffled along an axis (`mlx.core.random.permutation`). */
+export function permutation(x: number | NDArray, axis?: number | PermutationOptions, options?: PermutationOptions): NDArray {
+  const o = typeof axis === "number" ? options : axis ?? options;
+  if (typeof x === "number") return argsort(bits([x], { key: o?.key }));
+  const at = normalizeAxis("random.permutation", (typeof axis === "number" ? axis : o?.axis) ?? 0, x.shape.length);
+  return take(x, argsort(bits([x.shape[at]!], { key: o?.key })), { axis: at });
+}
