@@ -71,7 +71,10 @@ class Cursor {
   constructor(private bytes: Uint8Array, readonly fileSize: number, private readonly grow: Grow) {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
-  /** Moves over `count` things of `size` bytes, which must be in the file, and returns where they start. */
+  /**
+   * Moves over `count` things of `size` bytes, which must be in the file, and returns where they start. The view may be
+   * another one afterwards.
+   */
   take(count: number, size: number, what: string): number {
     const start = this.at, end = start + count * size;
     if (end > this.fileSize) broken(`${what} of ${count * size} bytes at byte ${start}`, `the end of the file at byte ${this.fileSize}`);
@@ -84,10 +87,12 @@ class Cursor {
     return start;
   }
   u32(what: string): number {
-    return this.#view.getUint32(this.take(1, 4, what), true);
+    const at = this.take(1, 4, what);
+    return this.#view.getUint32(at, true);
   }
   u64(what: string): bigint {
-    return this.#view.getBigUint64(this.take(1, 8, what), true);
+    const at = this.take(1, 8, what);
+    return this.#view.getBigUint64(at, true);
   }
   /** A count of things of at least `size` bytes each, which must fit into the rest of the file. */
   count(size: number, what: string): number {
@@ -104,7 +109,8 @@ class Cursor {
   }
   /** One number or boolean of the given kind. */
   scalar({ size, read }: Scalar, what: string): number | bigint | boolean {
-    return read(this.#view, this.take(1, size, what));
+    const at = this.take(1, size, what);
+    return read(this.#view, at);
   }
   /** A copy of bytes. */
   copy(count: number, size: number, what: string): ArrayBuffer {
