@@ -95,23 +95,24 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
   const zig = await findZig(temporary, report);
   const cache = `${cacheFolder()}/zig-cache`;
   const started = Date.now();
+  const what = `${step === "install" ? "runtime" : "native tests"} for ${platform}`;
   const stop = watchObjects(`${cache}/local/o`, units(root, platform, step), (count) => {
-    report(`building the runtime for ${platform} ... ${count} files`, true);
+    report(`building the ${what} ... ${count} files`, true);
   });
-  report(`building the runtime for ${platform} ...`, Deno.stderr.isTerminal());
+  report(`building the ${what} ...`, Deno.stderr.isTerminal());
   const options = ["--cache-dir", `${cache}/local`, "--global-cache-dir", `${cache}/global`, "--summary", "none"];
   const args = ["build", step, `-Dplatform=${platform}`, "--prefix", `${temporary}/out`, "--color", "off"];
   const { code, stderr } = await run(zig, [...args, ...options, "--error-style", "minimal"], `${root}/runtime`);
   stop();
   if (code !== 0) {
     libraryFailure({
-      cannot: `build the runtime for ${platform}`,
+      cannot: `build the ${what}`,
       expected: "sources that compile",
       got: `from the compiler (exit code ${code}):\n${stderr.trim()}\n`,
       fix: "correct the first error above, or report it if you changed nothing",
     });
   }
-  report(`built the runtime for ${platform} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  report(`built the ${what} in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 }
 /** How many objects a build from nothing makes: kernels are compiled once per instruction set (`runtime/build.zig`). */
 function units(root: string, platform: Platform, step: string): number {

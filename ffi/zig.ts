@@ -9,15 +9,20 @@ import { libraryFailure } from "./errors.ts";
 /** The version of Zig that builds the library. */
 export const ZIG_VERSION = "0.16.0";
 
-/** What came of running a program: all that it printed, and its exit code (127: it could not be started). */
+/** What came of running a program. Code 127: it could not be started. */
 export interface Outcome {
+  /** Exit code. */
   readonly code: number;
+  /** All that it printed. */
   readonly stdout: string;
+  /** All that it complained about. */
   readonly stderr: string;
 }
 /** A program and the environment that it needs. */
 export interface Program {
+  /** Its path, or its name on PATH. */
   readonly command: string;
+  /** Variables that it needs besides those of this process. */
   readonly env?: Readonly<Record<string, string>>;
 }
 /** Runs a program to its end. */

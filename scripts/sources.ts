@@ -3,9 +3,11 @@
  * @module
  */
 
-/** A file of the project: its path from the root, and its text. */
+/** A file of the project. */
 export interface SourceText {
+  /** Its path from the root. */
   readonly path: string;
+  /** What it holds. */
   readonly text: string;
 }
 const ROOT = new URL("..", import.meta.url).pathname;
