@@ -30,7 +30,7 @@ export function imports(text: string): Import[] {
     if (specifier !== undefined) found.push({ specifier, line: text.slice(0, index).split("\n").length });
   };
   for (const match of text.matchAll(statement)) {
-    const names = /\{([^}]*)\}/.exec(match[1] ?? "")?.[1];
+    const names = /^\s*\{([^}]*)\}/.exec(match[1] ?? "")?.[1];
     const typesOnly = names !== undefined && names.split(",").every((name) => /^\s*(type\s|$)/.test(name));
     if (!typesOnly) add(match[2], match.index);
   }
