@@ -1,0 +1,158 @@
+/**
+ * Replays recorded cases of mlx-lm on the library: `deno task reference:lm DIR... [--filter TEXT] [--kind logits,...]
+ * [--quiet]`. Every `reference.json` below a DIR is one folder of cases. The last line is `N passed, N failed`.
+ * @module
+ */
+import { type Library, loadLibrary, Missing } from "../reference/library.ts";
+import { commandLine, isInternal, type Outcome, outcomeOf, passed, Report } from "../reference/report.ts";
+import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
+import { isReference, type LmCase, type LmReference, type LmResult } from "./cases.ts";
+import { comparable, jsonMismatch, numbersMismatch } from "./compare.ts";
+import { Groups } from "./groups.ts";
+import { Models } from "./models.ts";
+import { Tokenizers } from "./tokenizers.ts";
+
+const USAGE = "usage: deno task reference:lm DIR... [--filter TEXT] [--kind KIND,...] [--quiet]";
+const ROOMS: Readonly<Record<string, string>> = { mx: "core", nn: "nn", optim: "optimizers", lm: "lm" };
+
+/** One case, ready to run. */
+interface Item {
+  readonly id: string;
+  readonly kind: string;
+  readonly run: () => Promise<string | null>;
+}
+
+/** All folders with a `reference.json` at or below a path, in order. */
+function foldersBelow(path: string): string[] {
+  const entries = [...Deno.readDirSync(path)].sort((a, b) => a.name < b.name ? -1 : 1);
+  const own = entries.some((e) => e.name === "reference.json") ? [path] : [];
+  return [...own, ...entries.filter((e) => e.isDirectory).flatMap((e) => foldersBelow(`${path}/${e.name}`))];
+}
+
+/** Computes a case. */
+function compute(c: LmCase, models: Models, groups: Groups): Promise<LmResult> {
+  switch (c.kind) {
+    case "logits":
+      return models.logits(c);
+    case "generate":
+      return models.generate(c);
+    case "batch":
+      return models.batch(c);
+    case "speculative":
+      return models.speculative(c);
+    case "stream":
+      return models.stream(c);
+    case "perplexity":
+      return models.perplexity(c);
+    case "evaluate":
+      return models.evaluate(c);
+    case "train":
+      return models.train(c);
+    case "sampling":
+      return groups.sampling(c);
+    case "random":
+      return groups.random(c);
+    case "quantize":
+      return groups.quantize(c);
+  }
+  throw new Error(`unknown kind ${c.kind}`);
+}
+
+/** Why loading did not fail as recorded, or null. */
+async function checkLoadError(c: LmCase, models: Models): Promise<string | null> {
+  try {
+    await models.loadError(c);
+  } catch (e) {
+    if (e instanceof Missing || isInternal(e)) throw e;
+    return null;
+  }
+  return `${c.expect.error} expected: ${c.expect.message}`;
+}
+
+const numbers = (x: unknown): number[] => Array.isArray(x) ? x.map(Number) : [];
+/** The first `n` items of every list. */
+const cut = (o: Readonly<Record<string, unknown>>, n: number): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(o).map(([k, v]) => [k, Array.isArray(v) ? v.slice(0, n) : v]));
+
+/** Why a result is not as recorded, or null. */
+function compared(c: LmCase, got: LmResult, dtype: string, recorded: ReturnType<typeof readTensors>): string | null {
+  let [want, json] = [c.expect, got.json];
+  if (c.kind === "generate") {
+    const n = comparable(numbers(want.margins), dtype, c.kwargs?.kv_bits !== undefined);
+    [want, json] = [cut(want, n), cut(json, n)];
+  }
+  const why = jsonMismatch(json, want, c.tol);
+  if (why !== null) return why;
+  for (const [name, key] of Object.entries(c.arrays ?? {})) {
+    const raw = recorded.get(key), mine = got.arrays[name];
+    if (raw === undefined) throw new Error(`reference.safetensors has no ${key}`);
+    if (mine === undefined) return `no ${name}`;
+    const theirs = hostArray(raw), exact = !/float/.test(mine.dtype) && !/float/.test(theirs.dtype);
+    if (mine.shape.join() !== theirs.shape.join()) return `${name}: shape [${mine.shape}] instead of [${theirs.shape}]`;
+    const off = numbersMismatch(mine.data, theirs.data, exact ? { atol: 0, rtol: 0 } : c.tol);
+    if (off !== null) return `${name}: ${off}`;
+  }
+  return null;
+}
+
+/** The cases of a folder; its files are read when the first of them runs. */
+function itemsOf(lib: Library, folder: string, reference: LmReference): Item[] {
+  const name = folder.split("/").at(-1) ?? folder;
+  if (reference.cases !== undefined) {
+    const models = new Models(lib, folder), groups = new Groups(lib, folder);
+    let file: ReturnType<typeof readTensors> | undefined;
+    const recorded = (): ReturnType<typeof readTensors> => file ??= readTensors(`${folder}/reference.safetensors`);
+    return reference.cases.map((c) => ({
+      id: `${name} ${c.id}`,
+      kind: c.kind,
+      run: async () =>
+        c.kind === "load_error"
+          ? await checkLoadError(c, models)
+          : compared(c, await compute(c, models, groups), reference.dtype ?? "", recorded()),
+    }));
+  }
+  let loading: Promise<Tokenizers> | undefined;
+  const tokenizer = (): Promise<Tokenizers> => loading ??= Tokenizers.load(lib, folder);
+  const item = <T>(group: string, i: number, c: T, check: (t: Tokenizers, c: T) => string | null): Item => ({
+    id: `${name} ${group}[${i}]`,
+    kind: "tokenizers",
+    run: async () => check(await tokenizer(), c),
+  });
+  return [
+    ...(reference.texts ?? []).map((c, i) => item("texts", i, c, (t, x) => t.text(x))),
+    ...(reference.id_sequences ?? []).map((c, i) => item("id_sequences", i, c, (t, x) => t.text(x))),
+    ...(reference.chats ?? []).map((c, i) => item("chats", i, c, (t, x) => t.chat(x))),
+  ];
+}
+
+async function outcome(item: Item): Promise<Outcome> {
+  try {
+    const why = await item.run();
+    return why === null ? passed : { kind: "value", why };
+  } catch (e) {
+    return outcomeOf(e);
+  }
+}
+
+/** Runs the command line; the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const line = commandLine(args, USAGE, { options: ["filter", "kind"], flags: ["quiet"] });
+  if (line.folders.length === 0) {
+    console.error(USAGE);
+    return 2;
+  }
+  const filter = line.options.get("filter") ?? "", kinds = line.options.get("kind")?.split(",");
+  const lib = await loadLibrary(ROOMS), groups = new Map<string, LmReference>();
+  for (const folder of line.folders.flatMap((f) => foldersBelow(f.replace(/\/+$/, "")))) {
+    const json: unknown = JSON.parse(Deno.readTextFileSync(`${folder}/reference.json`));
+    if (isReference(json)) groups.set(folder, json);
+  }
+  const wanted = (x: Item): boolean => x.id.includes(filter) && (kinds?.includes(x.kind) ?? true);
+  const queue = [...groups].map(([folder, reference]) => itemsOf(lib, folder, reference).filter(wanted));
+  const report = new Report(queue.reduce((n, items) => n + items.length, 0), line.flags.has("quiet"));
+  // A folder's models go with its cases.
+  for (let items = queue.shift(); items !== undefined; items = queue.shift()) {
+    for (const item of items) report.add(item.id, `${item.kind} ${item.id.split(" ")[0]}`, await outcome(item));
+  }
+  return report.finish();
+}
