@@ -13,10 +13,11 @@ import { allocate, hostCopy, isTypedArray, type TypedArray, typedArrayType, writ
 import type { Shape } from "../primitive.ts";
 import { checkedShape, describe, describeShape } from "../shape.ts";
 import { add, divide, equal, greaterEqual, multiply, subtract } from "./binary.ts";
+import { stack } from "./index.ts";
 import { cast, constant, dtypeArg, isArray, numberArg, type Operand, scalar, toArray } from "./operand.ts";
 import { where } from "./ternary.ts";
 import { abs, copy, cos, sin, square } from "./unary.ts";
-import { broadcastTo, expandDims, stack } from "./view.ts";
+import { broadcastTo, expandDims } from "./view.ts";
 
 /** What {@linkcode array} takes: scalars, arrays, typed arrays, and lists of all of them. */
 export type ArrayLike = Operand | TypedArray | readonly ArrayLike[];

@@ -8,13 +8,13 @@ import { int32, issubdtype, uint32 } from "../dtype.ts";
 import { fail, IndexError, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
 import { describe, normalizeAxis, sizeOf } from "../shape.ts";
-import { add, less, logicalAnd, logicalNot, logicalOr, minimum, notEqual, rightShift, subtract } from "./binary.ts";
+import { add, less, logicalAnd, logicalOr, minimum, notEqual, rightShift, subtract } from "./binary.ts";
 import { arange, full, ones, zeros } from "./create.ts";
 import { concatenate, take } from "./index.ts";
 import { cast, oneAxisArg, type Operand, promoted, toArray } from "./operand.ts";
 import { cumsum } from "./scan.ts";
 import { where } from "./ternary.ts";
-import { isnan } from "./unary.ts";
+import { isnan, logicalNot } from "./unary.ts";
 import { broadcastTo, reshape, sliceOf } from "./view.ts";
 
 /** Options of functions that work along one axis. */
