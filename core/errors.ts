@@ -1,38 +1,12 @@
 /**
- * Every error of the library: one function makes the text, classes say the kind. The native side's status codes are
- * turned into these classes by `ffi/status.ts`.
+ * Every error of the library: one function makes the text, classes say the kind. The base and the errors of the library
+ * itself are in `ffi/errors.ts`; the native side's status codes become classes in `status.ts`.
  * @module
  */
+import { DenimError, type Failure } from "../ffi/errors.ts";
 
-/** What an error tells: the operation, what it cannot do, what it expected, what it got, and how to mend it. */
-export interface Failure {
-  /** What cannot be done, as in "cannot multiply float32[2,3] by float32[4,5]": the words after "cannot". */
-  readonly cannot: string;
-  /** What would have been right. */
-  readonly expected: string;
-  /** What was given instead. */
-  readonly got: string;
-  /** What to do about it. */
-  readonly fix: string;
-}
+export { DenimError, type Failure, RuntimeLibraryError } from "../ffi/errors.ts";
 
-/** Base of all errors of the library: the fields of the message, one by one. */
-export class DenimError extends Error {
-  /** The public operation that failed. */
-  readonly op: string;
-  /** What would have been right. */
-  readonly expected: string;
-  /** What was given instead. */
-  readonly got: string;
-  /** What to do about it. */
-  readonly fix: string;
-  /** Builds the message `[op] cannot ...: expected ..., got .... Fix: ...`. */
-  constructor(op: string, { cannot, expected, got, fix }: Failure) {
-    super(`[${op}] cannot ${cannot}: expected ${expected}, got ${got}. Fix: ${fix}`);
-    this.name = new.target.name;
-    [this.op, this.expected, this.got, this.fix] = [op, expected, got, fix];
-  }
-}
 /** Shapes, sizes or axes that do not fit together. */
 export class ShapeError extends DenimError {}
 /** A dtype that the operation does not take. */
@@ -43,8 +17,6 @@ export class IndexError extends DenimError {}
 export class ValueError extends DenimError {}
 /** A file of weights, of metadata or of a tokenizer that is missing, broken or of another kind. */
 export class CheckpointError extends DenimError {}
-/** The native library: missing, stale, of another platform, or it could not be built. */
-export class RuntimeLibraryError extends DenimError {}
 /** Not enough memory: the bytes asked for, live and allowed. Nothing was changed. */
 export class MemoryLimitError extends DenimError {}
 /** A kernel failed while it ran. */
@@ -58,7 +30,8 @@ export class TraceError extends DenimError {}
 /** A transform met a function that it cannot transform. */
 export class TransformError extends DenimError {}
 
-type ErrorClass = new (op: string, failure: Failure) => DenimError;
+/** A class of errors. */
+export type ErrorClass = new (op: string, failure: Failure) => DenimError;
 /** Throws `[op] cannot ...: expected ..., got .... Fix: ...` as the given class. */
 export function fail(kind: ErrorClass, op: string, failure: Failure): never {
   throw new kind(op, failure);

@@ -4,36 +4,15 @@
  * @module
  */
 import { dtypes } from "../core/dtype.ts";
-import type { ParamSchema } from "../core/primitive.ts";
+import { allPrimitives } from "../core/graph.ts";
+import "../core/primitives/mod.ts";
+import { crossing, type Row, tableHash, tableText } from "../core/table.ts";
 
-/** What the generator reads of a record. */
-export interface Row {
-  readonly name: string;
-  readonly kind: string;
-  readonly family: string;
-  readonly arity: number;
-  readonly params: ParamSchema;
-  readonly inPlace?: number;
-}
 const CTYPE: Record<string, string> = { int: "int64_t", bool: "int64_t", dtype: "int64_t", float: "double", ints: "Ints" };
 const WORDS: Record<string, number> = { int: 8, bool: 8, dtype: 8, float: 8, ints: 16 };
 
-function crossing(schema: ParamSchema): [string, string][] {
-  return Object.entries(schema).filter(([, kind]) => kind !== "host");
-}
 const snake = (name: string) => name.replace(/[A-Z]/g, (c) => "_" + c.toLowerCase());
 const structName = (name: string) => name[0]!.toUpperCase() + name.slice(1) + "Params";
-
-/** FNV-1a over the text of the table: 53 bits, so that it fits a number. */
-export function tableHash(text: string): number {
-  let h = 0xcbf29ce484222325n;
-  for (const c of new TextEncoder().encode(text)) h = BigInt.asUintN(64, (h ^ BigInt(c)) * 0x100000001b3n);
-  return Number(h >> 11n);
-}
-/** The text that is hashed: whatever both sides must agree on. */
-export function tableText(rows: readonly Row[]): string {
-  return rows.map((r) => `${r.name}:${r.kind}:${r.arity}:${r.inPlace ?? ""}:${crossing(r.params).map((p) => p.join("=")).join(",")}`).join("\n");
-}
 
 /** The header. */
 export function header(rows: readonly Row[]): string {
@@ -69,4 +48,13 @@ export function header(rows: readonly Row[]): string {
   }
   out.push("", "}  // namespace denim", "");
   return out.join("\n");
+}
+
+if (import.meta.main) {
+  const path = new URL("../runtime/generated/ops.h", import.meta.url), text = header(allPrimitives());
+  if (!Deno.args.includes("--check")) await Deno.writeTextFile(path, text);
+  else if (await Deno.readTextFile(path) !== text) {
+    console.error("runtime/generated/ops.h is stale: run deno task gen");
+    Deno.exit(1);
+  }
 }

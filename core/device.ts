@@ -1,0 +1,150 @@
+/**
+ * Devices, streams, and the memory of the runtime.
+ *
+ * A stream runs its work in order; several streams run side by side, and wait for one another only where data crosses.
+ * @module
+ */
+import { isOpen, runtime } from "../ffi/runtime.ts";
+import { fail, ValueError } from "./errors.ts";
+import { activeStream, setActiveStream, type StreamId } from "./graph.ts";
+import { collectGarbage } from "./memory.ts";
+
+/** Kinds of devices. */
+export type DeviceType = "cpu" | "gpu";
+/** A device: `mx.cpu`, or `mx.gpu` where there is one. */
+export class Device {
+  /** Made by this module. */
+  constructor(
+    /** Its kind. */
+    readonly type: DeviceType,
+    /** Which one of its kind. */
+    readonly index: number = 0,
+  ) {}
+  /** `Device(cpu, 0)`, as MLX prints it. */
+  toString(): string {
+    return `Device(${this.type}, ${this.index})`;
+  }
+}
+/** The processor. */
+export const cpu: Device = new Device("cpu");
+/** The Metal device; using it where there is none is an error. */
+export const gpu: Device = new Device("gpu");
+
+/** A queue of work on a device. */
+export class Stream {
+  /** Made by {@linkcode newStream} and {@linkcode defaultStream}. */
+  constructor(
+    /** Its number. */
+    readonly index: StreamId,
+    /** Where it runs. */
+    readonly device: Device,
+  ) {}
+  /** `Stream(Device(cpu, 0), 1)`. */
+  toString(): string {
+    return `Stream(${this.device}, ${this.index})`;
+  }
+}
+const first = new Stream(0, cpu);
+const streams: Stream[] = [first];
+
+/** The device that new work runs on (`mlx.core.default_device`). */
+export function defaultDevice(): Device {
+  return streams[activeStream()]!.device;
+}
+/** Sets the device that new work runs on (`mlx.core.set_default_device`). */
+export function setDefaultDevice(device: Device): void {
+  setActiveStream(defaultStream(device).index);
+}
+/** Is the device there? */
+export function isAvailable(device: Device = cpu): boolean {
+  return device.type === "cpu";
+}
+/** How many devices of that kind there are. */
+export function deviceCount(device: Device = cpu): number {
+  return isAvailable(device) ? 1 : 0;
+}
+function checked(op: string, device: Device): Device {
+  if (!isAvailable(device)) {
+    fail(ValueError, op, { cannot: `use ${device}`, expected: "a device of this machine", got: `${device}, which is not there`, fix: "use mx.cpu" });
+  }
+  return device;
+}
+/** The stream of a device that work goes to by default. */
+export function defaultStream(device: Device = defaultDevice()): Stream {
+  checked("defaultStream", device);
+  return first;
+}
+/** Makes a stream the default one (`mlx.core.set_default_stream`). */
+export function setDefaultStream(s: Stream): void {
+  setActiveStream(s.index);
+}
+/** A new stream on a device (`mlx.core.new_stream`). */
+export function newStream(device: Device = defaultDevice()): Stream {
+  checked("newStream", device);
+  const index = runtime().openStream();
+  if (index < 0) fail(ValueError, "newStream", { cannot: "open another stream", expected: "at most 64 streams", got: "64 open ones", fix: "reuse a stream" });
+  return streams[index] = new Stream(index, device);
+}
+/** Runs `fn` with the stream (or the device's stream) as the one that new work goes to. */
+export function stream<T>(s: Stream | Device, fn: () => T): T {
+  const before = setActiveStream(s instanceof Stream ? s.index : defaultStream(s).index);
+  try {
+    return fn();
+  } finally {
+    setActiveStream(before);
+  }
+}
+/** Waits for all work of a stream, or of the default one (`mlx.core.synchronize`). */
+export function synchronize(s: Stream = streams[activeStream()]!): void {
+  if (isOpen()) runtime().synchronize(s.index);
+}
+/** Facts about the device: instruction set, threads, bytes of memory. */
+export function deviceInfo(device: Device = cpu): Record<string, string | number> {
+  checked("deviceInfo", device);
+  const facts: Record<string, string | number> = { deviceName: "cpu" };
+  for (const line of runtime().info().trim().split("\n")) {
+    const [key, ...rest] = line.split(" "), value = rest.join(" ");
+    facts[key!] = /^\d+$/.test(value) ? Number(value) : value;
+  }
+  return facts;
+}
+
+/** Bytes of live buffers (`mlx.core.get_active_memory`). Mapped files do not count. */
+export function getActiveMemory(): number {
+  return runtime().stats().active;
+}
+/** The maximum of the active memory since the start or {@linkcode resetPeakMemory}, in bytes. */
+export function getPeakMemory(): number {
+  return runtime().stats().peak;
+}
+/** Bytes kept for reuse. */
+export function getCacheMemory(): number {
+  return runtime().stats().cached;
+}
+/** Starts the maximum anew. */
+export function resetPeakMemory(): void {
+  runtime().set("peak", 0);
+}
+/** Sets the limit of active memory in bytes; returns the one before. Beyond it an evaluation throws `MemoryLimitError`. */
+export function setMemoryLimit(bytes: number): number {
+  return runtime().set("memoryLimit", bytes);
+}
+/** The limit of active memory in bytes. */
+export function getMemoryLimit(): number {
+  const limit = runtime().set("memoryLimit", 0);
+  runtime().set("memoryLimit", limit);
+  return limit;
+}
+/** Sets how many bytes may be kept for reuse; returns the limit before (-1: as many as are active, at least 64 MiB). */
+export function setCacheLimit(bytes: number): number {
+  return runtime().set("cacheLimit", bytes);
+}
+/** Sets how many bytes stay resident on a GPU: of no effect on the CPU. Returns 0, the limit before. */
+export function setWiredLimit(_bytes: number): number {
+  return 0;
+}
+/** Releases the buffers of arrays that are out of reach, and gives what is kept for reuse back to the system. */
+export function clearCache(): void {
+  collectGarbage();
+  runtime().clearCache();
+}

@@ -1,0 +1,40 @@
+/**
+ * Everything that users call as `mx`.
+ * @module
+ */
+import { tableHash, tableText } from "./table.ts";
+import { expectTable } from "../ffi/runtime.ts";
+import { allPrimitives } from "./graph.ts";
+import "./primitives/mod.ts";
+
+expectTable(tableHash(tableText(allPrimitives())));
+
+export { type ArrayData, type Item, NDArray, type NestedList } from "./array.ts";
+export * from "./constants.ts";
+export * from "./device.ts";
+export * from "./dtype.ts";
+export * from "./errors.ts";
+export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
+export { Holder } from "./graph.ts";
+export * from "./ops/binary.ts";
+export * from "./ops/conv.ts";
+export * from "./ops/create.ts";
+export * from "./ops/einsum.ts";
+export * as fast from "./ops/fast.ts";
+export * from "./ops/index.ts";
+export { ArrayAt, type IndexItem, Slice, slice } from "./ops/indexing.ts";
+export * from "./ops/matmul.ts";
+export { type Operand } from "./ops/operand.ts";
+export * from "./ops/quantized.ts";
+export * as random from "./ops/random.ts";
+export * from "./ops/reduce.ts";
+export * from "./ops/scan.ts";
+export * from "./ops/sort.ts";
+export * from "./ops/ternary.ts";
+export * from "./ops/unary.ts";
+export * from "./ops/view.ts";
+export { broadcastShapes } from "./shape.ts";
+export { compile, type CompileOptions, type CompileStatistics, compileStatistics, disableCompile, enableCompile } from "./transforms/compile.ts";
+export { type ArrayFunction, grad, type Gradient, type GradOptions, jvp, valueAndGrad, vjp } from "./transforms/grad.ts";
+export { type BatchAxes, vmap, type VmapOptions } from "./transforms/vmap.ts";
+export * from "./tree.ts";

@@ -1,0 +1,213 @@
+/**
+ * Derivatives: vjp, jvp, grad, valueAndGrad. A function is traced, built again on its arguments, and each record's rule says
+ * how cotangents go back or tangents go forward; all of it is arrays again, so transforms nest in any order.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { DTypeError, fail, ShapeError, TransformError } from "../errors.ts";
+import { aval, Node } from "../graph.ts";
+import { add } from "../ops/binary.ts";
+import { onesLike, zerosLike } from "../ops/create.ts";
+import type { None } from "../primitive.ts";
+import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+
+/** A rule that is there. */
+export function rule<F>(op: string, n: Node, r: F | None): Exclude<F, None> {
+  if (typeof r === "function") return r as Exclude<F, None>;
+  return fail(TransformError, op, {
+    cannot: `go through ${n.prim.name}`, expected: "a function whose operations all have this rule",
+    got: (r as None).none, fix: "use stopGradient around it, or customFunction with a rule of your own",
+  });
+}
+
+/** The primal values and the cotangents of the trace's inputs (null: none). */
+export function pullback(t: Trace, primals: readonly NDArray[], cotangents: readonly (NDArray | null)[]): { values: NDArray[]; grads: (NDArray | null)[] } {
+  const made = new Map<NDArray, NDArray>(), order = dependents(t);
+  t.inputs.forEach((x, i) => made.set(x, primals[i]!));
+  rebuildInto(order, made);
+  const values = t.outputs.map((o) => made.get(o) ?? o), cts = new Map<NDArray, NDArray>();
+  const own = new Set<NDArray>([...t.inputs, ...order]);
+  const accumulate = (x: NDArray, ct: NDArray) => {
+    const sum = cts.get(x);
+    cts.set(x, sum ? add(sum, ct) : ct);
+  };
+  t.outputs.forEach((o, i) => {
+    const ct = cotangents[i];
+    if (ct && own.has(o)) accumulate(o, ct);
+  });
+  for (let k = order.length - 1; k >= 0; k--) {
+    const n = order[k]!, ct = cts.get(n);
+    if (!ct) continue;
+    cts.delete(n);
+    const xs = n.inputs.map((i) => made.get(i) ?? i);
+    const grads = rule("vjp", n, n.prim.vjp)(xs, made.get(n)!, ct, n.params);
+    n.inputs.forEach((i, at) => {
+      const g = grads[at];
+      if (g && own.has(i)) accumulate(i, g);
+    });
+  }
+  return { values, grads: t.inputs.map((x) => cts.get(x) ?? null) };
+}
+/** The primal values and the tangents of the trace's outputs (null: zero). */
+export function pushforward(t: Trace, primals: readonly NDArray[], tangents: readonly (NDArray | null)[]): { values: NDArray[]; tangents: (NDArray | null)[] } {
+  const made = new Map<NDArray, NDArray>(), moved = new Map<NDArray, NDArray>();
+  t.inputs.forEach((x, i) => {
+    made.set(x, primals[i]!);
+    const tangent = tangents[i];
+    if (tangent) moved.set(x, tangent);
+  });
+  for (const n of dependents(t)) {
+    rebuildInto([n], made);
+    const ts = n.inputs.map((i) => moved.get(i) ?? null);
+    if (ts.every((x) => x === null)) continue;
+    const out = rule("jvp", n, n.prim.jvp)(n.inputs.map((i) => made.get(i) ?? i), made.get(n)!, ts, n.params);
+    if (out) moved.set(n, out);
+  }
+  return { values: t.outputs.map((o) => made.get(o) ?? o), tangents: t.outputs.map((o) => moved.get(o) ?? null) };
+}
+
+function checkMatch(op: string, what: string, xs: readonly NDArray[], ys: readonly NDArray[]): void {
+  if (xs.length !== ys.length) {
+    fail(ShapeError, op, {
+      cannot: `use ${ys.length} ${what}s`, expected: `${xs.length}, one per array`, got: String(ys.length), fix: `give a ${what} for each`,
+    });
+  }
+  xs.forEach((x, i) => {
+    if (x.shape.join() !== ys[i]!.shape.join()) {
+      fail(ShapeError, op, {
+        cannot: `use ${what} ${i}`, expected: `the shape of ${aval(x)}`, got: aval(ys[i]!), fix: `give it the shape [${x.shape.join(",")}]`,
+      });
+    }
+  });
+}
+/** A function of a list of arrays that returns an array or a list of them. */
+export type ArrayFunction = (...xs: NDArray[]) => NDArray | readonly NDArray[];
+function listOf(result: NDArray | readonly NDArray[]): readonly NDArray[] {
+  return result instanceof Node ? [result as NDArray] : result as readonly NDArray[];
+}
+
+/**
+ * Values and vector-Jacobian products: `[f(primals), cotangents · J]` (`mlx.core.vjp`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [, [g]] = mx.vjp((x) => x.square(), [mx.array(3)], [mx.array(1)]);
+ * g!.item(); // 6
+ * ```
+ */
+export function vjp(f: ArrayFunction, primals: readonly NDArray[], cotangents: readonly NDArray[]): [NDArray[], NDArray[]] {
+  const t = trace((xs) => listOf(f(...xs)), primals);
+  checkMatch("vjp", "cotangent", t.outputs, cotangents);
+  const { values, grads } = pullback(t, primals, cotangents);
+  return [values, grads.map((g, i) => g ?? zerosLike(primals[i]!))];
+}
+/**
+ * Values and Jacobian-vector products: `[f(primals), J · tangents]` (`mlx.core.jvp`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [, [t]] = mx.jvp((x) => x.exp(), [mx.array(0)], [mx.array(2)]);
+ * t!.item(); // 2
+ * ```
+ */
+export function jvp(f: ArrayFunction, primals: readonly NDArray[], tangents: readonly NDArray[]): [NDArray[], NDArray[]] {
+  checkMatch("jvp", "tangent", primals, tangents);
+  const t = trace((xs) => listOf(f(...xs)), primals), { values, tangents: out } = pushforward(t, primals, tangents);
+  return [values, out.map((d, i) => d ?? zerosLike(values[i]!))];
+}
+
+/** Which arguments to differentiate: positions, and names in the last argument if that is a plain object. */
+export interface GradOptions {
+  /** Positions of arguments. Default 0, or none if there are argnames. */
+  readonly argnums?: number | readonly number[];
+  /** Keys of the trailing options object. */
+  readonly argnames?: string | readonly string[];
+}
+interface Selection {
+  readonly argnums: readonly number[];
+  readonly argnames: readonly string[];
+  readonly single: boolean;
+}
+function selection(argnums: number | readonly number[] | GradOptions): Selection {
+  const o: GradOptions = typeof argnums === "number" || Array.isArray(argnums) ? { argnums } : argnums as GradOptions;
+  const names = typeof o.argnames === "string" ? [o.argnames] : o.argnames ?? [];
+  const nums = o.argnums ?? (names.length ? [] : 0), list = typeof nums === "number" ? [nums] : nums;
+  return { argnums: list, argnames: names, single: list.length === 1 };
+}
+/** The gradients of a function's arguments, in their containers; a list where several were asked for. */
+export type Gradient<A extends readonly unknown[]> = A extends readonly [infer First, ...unknown[]] ? First : never;
+
+/** The value and the gradients, from one run. */
+function run(op: string, f: (...args: never[]) => unknown, s: Selection, args: readonly unknown[]): { value: unknown; grads: unknown } {
+  const last = args[args.length - 1] as Record<string, unknown> | undefined;
+  const picked = [s.argnums.map((i) => args[i]), Object.fromEntries(s.argnames.map((k) => [k, last?.[k]]))] as const;
+  for (const i of s.argnums) {
+    if (i < 0 || i >= args.length) {
+      fail(TransformError, op, { cannot: `differentiate argument ${i}`, expected: `one of ${args.length} arguments`, got: String(i), fix: "change argnums" });
+    }
+  }
+  const flat = flatten(picked);
+  if (!flat.arrays.length) {
+    fail(TransformError, op, { cannot: "differentiate", expected: "arrays in the chosen arguments", got: "none", fix: "pass arrays, or change argnums" });
+  }
+  let result: ReturnType<typeof outputArrays> | undefined;
+  const t = trace((xs) => {
+    const [positional, named] = flat.restore(xs) as [unknown[], Record<string, unknown>], inner = [...args];
+    s.argnums.forEach((at, k) => inner[at] = positional[k]);
+    if (s.argnames.length) inner[inner.length - 1] = { ...last, ...named };
+    result = outputArrays(op, f(...inner as never[]));
+    return result.arrays;
+  }, flat.arrays);
+  const y = t.outputs[0]!;
+  if (y.shape.length !== 0 && y.shape.some((d) => d !== 1)) {
+    fail(ShapeError, op, { cannot: "differentiate the result", expected: "a scalar as the first result", got: aval(y), fix: "reduce it, for example with sum() or mean()" });
+  }
+  if (y.dtype.kind !== "float" && y.dtype.kind !== "complex") {
+    fail(DTypeError, op, { cannot: "differentiate the result", expected: "a float result", got: aval(y), fix: "cast it with astype(mx.float32)" });
+  }
+  const { values, grads } = pullback(t, flat.arrays, t.outputs.map((o, i) => i === 0 ? onesLike(o) : null));
+  const filled = grads.map((g, i) => g ?? zerosLike(flat.arrays[i]!));
+  const [positional, named] = flat.restore(filled) as [unknown[], Record<string, unknown>];
+  const first = s.single ? positional[0] : s.argnums.length ? positional : null;
+  return { value: result!.restore(values), grads: s.argnames.length ? [first, named] : first };
+}
+
+/**
+ * A function that returns `[f(...args), gradients]` (`mlx.core.value_and_grad`): the gradients of the first result, which must
+ * be a scalar, with respect to the chosen arguments (trees of arrays), in containers of the same kind.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [value, grad] = mx.valueAndGrad((x: mx.NDArray) => x.square().sum())(mx.array([1, 2]));
+ * value.item(); // 5
+ * grad.tolist(); // [2, 4]
+ * ```
+ */
+export function valueAndGrad<A extends readonly unknown[], R>(f: (...args: A) => R, argnums?: number | GradOptions): (...args: A) => [R, Gradient<A>];
+export function valueAndGrad<A extends readonly unknown[], R>(f: (...args: A) => R, argnums: readonly number[]): (...args: A) => [R, A[number][]];
+export function valueAndGrad(f: (...args: never[]) => unknown, argnums: number | readonly number[] | GradOptions = 0): (...args: unknown[]) => unknown {
+  const s = selection(argnums);
+  return (...args) => {
+    const { value, grads } = run("valueAndGrad", f, s, args);
+    return [value, grads];
+  };
+}
+/**
+ * A function that returns the gradients of `f` (`mlx.core.grad`): see {@linkcode valueAndGrad}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const d = mx.grad((x: mx.NDArray) => x.sin());
+ * d(mx.array(0)).item(); // 1
+ * ```
+ */
+export function grad<A extends readonly unknown[]>(f: (...args: A) => unknown, argnums?: number | GradOptions): (...args: A) => Gradient<A>;
+export function grad<A extends readonly unknown[]>(f: (...args: A) => unknown, argnums: readonly number[]): (...args: A) => A[number][];
+export function grad(f: (...args: never[]) => unknown, argnums: number | readonly number[] | GradOptions = 0): (...args: unknown[]) => unknown {
+  const s = selection(argnums);
+  return (...args) => run("grad", f, s, args).grads;
+}

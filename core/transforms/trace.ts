@@ -1,0 +1,83 @@
+/**
+ * Tracing: a function is run once on abstract arrays, and the graph that comes out is rebuilt on others, node by node, as
+ * it is (compile inside a transform) or by the rules of a transform.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { fail, TransformError } from "../errors.ts";
+import { bindRecord, isTracer, Node, tracer } from "../graph.ts";
+import { collect } from "../plan.ts";
+import type { Aval } from "../primitive.ts";
+
+/** A function's graph: abstract inputs, and what it made of them. */
+export interface Trace {
+  readonly inputs: readonly NDArray[];
+  readonly outputs: readonly NDArray[];
+}
+/** Runs `f` on abstract arrays. */
+export function trace(f: (xs: readonly NDArray[]) => readonly NDArray[], like: readonly Aval[]): Trace {
+  const inputs = like.map((a) => tracer(a));
+  return { inputs, outputs: f(inputs) };
+}
+/** The nodes that depend on the trace's inputs, producers first (the inputs are not among them). */
+export function dependents({ inputs, outputs }: Trace): NDArray[] {
+  const own = new Set<NDArray>(inputs), list: NDArray[] = [];
+  for (const n of collect(outputs, (n) => !n.traced || isTracer(n))) {
+    if (!n.inputs.some((i) => own.has(i))) continue;
+    own.add(n);
+    list.push(n);
+  }
+  return list;
+}
+/** Builds the trace again on other inputs. */
+export function rebuild(t: Trace, inputs: readonly NDArray[]): NDArray[] {
+  const made = new Map<NDArray, NDArray>();
+  t.inputs.forEach((x, i) => made.set(x, inputs[i]!));
+  rebuildInto(dependents(t), made);
+  return t.outputs.map((o) => made.get(o) ?? o);
+}
+/** Adds to `made` each of the nodes, built again on what `made` has for its inputs. */
+export function rebuildInto(nodes: readonly NDArray[], made: Map<NDArray, NDArray>): void {
+  for (const n of nodes) made.set(n, bindRecord(n.prim, n.inputs.map((i) => made.get(i) ?? i), n.params, n.donate, n.stream));
+}
+
+/** The arrays in a tree, in order, and the way back: the same tree with others in their place. */
+export interface Flat {
+  readonly arrays: readonly NDArray[];
+  readonly restore: (arrays: readonly NDArray[]) => unknown;
+}
+/** Is the value a list or an object whose fields are part of a tree? */
+function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
+  return typeof x === "object" && x !== null && !(x instanceof Node) && !ArrayBuffer.isView(x) &&
+    (Array.isArray(x) || Object.getPrototypeOf(x) === Object.prototype || Object.getPrototypeOf(x) === null);
+}
+/** Flattens lists and plain objects; whatever else they hold stays as it is. */
+export function flatten(tree: unknown): Flat {
+  const arrays: NDArray[] = [];
+  const build = visit(tree, arrays);
+  return { arrays, restore: (xs) => build(xs) };
+}
+function visit(x: unknown, arrays: NDArray[]): (xs: readonly NDArray[]) => unknown {
+  if (x instanceof Node) {
+    const at = arrays.push(x as NDArray) - 1;
+    return (xs) => xs[at];
+  }
+  if (!isBranch(x)) return () => x;
+  if (Array.isArray(x)) {
+    const parts = x.map((v) => visit(v, arrays));
+    return (xs) => parts.map((p) => p(xs));
+  }
+  const parts = Object.entries(x).map(([k, v]) => [k, visit(v, arrays)] as const);
+  return (xs) => Object.fromEntries(parts.map(([k, p]) => [k, p(xs)]));
+}
+/** The arrays of a function's result; what is no array is an error of the transform. */
+export function outputArrays(op: string, result: unknown): Flat {
+  const flat = flatten(result);
+  if (flat.arrays.length === 0) {
+    fail(TransformError, op, {
+      cannot: "transform this function", expected: "an array or a tree of arrays as its result",
+      got: result === undefined ? "nothing" : String(result), fix: "return what is to be differentiated, mapped or compiled",
+    });
+  }
+  return flat;
+}

@@ -1,0 +1,121 @@
+/**
+ * vmap: a function of single examples becomes one of batches. The function is traced on the shapes of one example and built
+ * again by the records' batching rules; inside, every mapped array has its batch on axis 0.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { fail, ShapeError } from "../errors.ts";
+import { aval, bindRecord } from "../graph.ts";
+import { broadcastTo, moveaxis, reshape } from "../ops/view.ts";
+import { rule } from "./grad.ts";
+import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+
+/** Which axis of an array is the batch: null for none; a list or object where arguments are trees. */
+export type BatchAxes = number | null | readonly BatchAxes[] | { readonly [key: string]: BatchAxes };
+/** Options of {@linkcode vmap}. */
+export interface VmapOptions {
+  /** Batch axis of each argument. Default 0 for all. */
+  readonly inAxes?: BatchAxes;
+  /** Batch axis of each result. Default 0. */
+  readonly outAxes?: BatchAxes;
+}
+
+/** The batch axis of each array in a tree, where `axes` may stop above the leaves. */
+function axesOf(tree: unknown, axes: BatchAxes): (number | null)[] {
+  const n = flatten(tree).arrays.length;
+  if (axes === null || typeof axes === "number") return new Array<number | null>(n).fill(axes);
+  if (n === 0) return [];
+  if (Array.isArray(axes) && Array.isArray(tree) && axes.length === tree.length) return tree.flatMap((t, i) => axesOf(t, axes[i]));
+  if (!Array.isArray(axes) && typeof tree === "object" && tree !== null) {
+    return Object.entries(tree).flatMap(([k, t]) => axesOf(t, (axes as Readonly<Record<string, BatchAxes>>)[k] ?? null));
+  }
+  return fail(ShapeError, "vmap", {
+    cannot: "match the batch axes with the arguments", expected: "a number, null, or a list as long as the arguments", got: JSON.stringify(axes),
+    fix: "give one entry per argument",
+  });
+}
+function checkedAxis(axis: number, x: NDArray): number {
+  const at = axis < 0 ? axis + x.shape.length : axis;
+  if (at < 0 || at >= x.shape.length) {
+    fail(ShapeError, "vmap", { cannot: `map axis ${axis} of ${aval(x)}`, expected: `an axis of ${x.shape.length}`, got: String(axis), fix: "change inAxes" });
+  }
+  return at;
+}
+function batchSize(xs: readonly NDArray[], axes: readonly (number | null)[]): number {
+  let size = -1;
+  xs.forEach((x, i) => {
+    const axis = axes[i];
+    if (axis === null || axis === undefined) return;
+    const n = x.shape[checkedAxis(axis, x)]!;
+    if (size >= 0 && n !== size) {
+      fail(ShapeError, "vmap", { cannot: "map over these arrays", expected: `batches of ${size}`, got: `${n} in ${aval(x)}`, fix: "make the batch axes equally long" });
+    }
+    size = n;
+  });
+  if (size < 0) {
+    fail(ShapeError, "vmap", { cannot: "map", expected: "at least one mapped array", got: "none", fix: "give an axis in inAxes" });
+  }
+  return size;
+}
+
+/** The trace built again on batches: results, and which of them have a batch (on axis 0). */
+export function batched(t: Trace, inputs: readonly NDArray[], mappedInputs: readonly boolean[], size: number): { outputs: NDArray[]; mapped: boolean[] } {
+  const made = new Map<NDArray, NDArray>(), mapped = new Set<NDArray>();
+  t.inputs.forEach((x, i) => {
+    made.set(x, inputs[i]!);
+    if (mappedInputs[i]) mapped.add(x);
+  });
+  for (const n of dependents(t)) {
+    const flags = n.inputs.map((i) => mapped.has(i));
+    if (!flags.includes(true)) {
+      rebuildInto([n], made);
+      continue;
+    }
+    const xs = n.inputs.map((i) => made.get(i) ?? i), r = n.prim.vmap;
+    made.set(n, r === "elementwise" ? bindRecord(n.prim, aligned(xs, flags, n, size), n.params, false, n.stream) : rule("vmap", n, r)(xs, flags, n.params, size));
+    mapped.add(n);
+  }
+  return { outputs: t.outputs.map((o) => made.get(o) ?? o), mapped: t.outputs.map((o) => mapped.has(o)) };
+}
+/** Inputs of an elementwise node with a batch: all of one shape, or 0-d. */
+function aligned(xs: readonly NDArray[], flags: readonly boolean[], n: NDArray, size: number): NDArray[] {
+  const shape = [size, ...n.shape];
+  return xs.map((x, i) => {
+    if (flags[i]) {
+      if (x.shape.length === shape.length) return x;
+      return broadcastTo(reshape(x, [size, ...n.shape.map(() => 1)]), shape); // a 0-d input, mapped
+    }
+    return x.shape.length === 0 ? x : broadcastTo(x, shape);
+  });
+}
+
+/**
+ * A function that applies `f` to each example of a batch, without a loop (`mlx.core.vmap`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const dot = (a: mx.NDArray, b: mx.NDArray) => a.mul(b).sum();
+ * mx.vmap(dot)(mx.ones([4, 3]), mx.ones([4, 3])).tolist(); // [3, 3, 3, 3]
+ * ```
+ */
+export function vmap<A extends readonly unknown[], R>(f: (...args: A) => R, options: VmapOptions = {}): (...args: A) => R {
+  return (...args) => {
+    const flat = flatten(args), axes = axesOf(args, options.inAxes ?? 0), size = batchSize(flat.arrays, axes);
+    const front = flat.arrays.map((x, i) => axes[i] === null ? x : moveaxis(x, checkedAxis(axes[i]!, x), 0));
+    const single = front.map((x, i) => axes[i] === null ? x : { shape: x.shape.slice(1), dtype: x.dtype });
+    let result: ReturnType<typeof outputArrays> | undefined;
+    const t = trace((xs) => {
+      result = outputArrays("vmap", f(...flat.restore(xs) as unknown as A));
+      return result.arrays;
+    }, single);
+    const { outputs, mapped } = batched(t, front, axes.map((a) => a !== null), size);
+    const out = axesOf(result!.restore(outputs), options.outAxes ?? 0);
+    return result!.restore(outputs.map((y, i) => {
+      const axis = out[i]!;
+      if (axis === null) return y;
+      const b = mapped[i] ? y : broadcastTo(y, [size, ...y.shape]);
+      return axis === 0 ? b : moveaxis(b, 0, axis < 0 ? axis + b.shape.length : axis);
+    })) as R;
+  };
+}
