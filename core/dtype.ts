@@ -7,11 +7,30 @@ import { DTypeError, fail, ValueError } from "./errors.ts";
 
 /** Category of a dtype, as a set of nested names: see {@linkcode issubdtype}. */
 export type Category =
-  | "generic" | "number" | "integer" | "signedinteger" | "unsignedinteger" | "inexact" | "floating" | "complexfloating";
+  | "generic"
+  | "number"
+  | "integer"
+  | "signedinteger"
+  | "unsignedinteger"
+  | "inexact"
+  | "floating"
+  | "complexfloating";
 /** Name of a dtype. */
 export type DTypeName =
-  | "bool" | "uint8" | "uint16" | "uint32" | "uint64" | "int8" | "int16" | "int32" | "int64"
-  | "float16" | "float32" | "float64" | "bfloat16" | "complex64";
+  | "bool"
+  | "uint8"
+  | "uint16"
+  | "uint32"
+  | "uint64"
+  | "int8"
+  | "int16"
+  | "int32"
+  | "int64"
+  | "float16"
+  | "float32"
+  | "float64"
+  | "bfloat16"
+  | "complex64";
 /** What a number of the dtype is. */
 export type DTypeKind = "bool" | "uint" | "int" | "float" | "complex";
 
@@ -68,13 +87,29 @@ export const bfloat16: DType = make("bfloat16", 12, 2, "float");
 export const complex64: DType = make("complex64", 13, 8, "complex");
 /** All dtypes, by code. */
 export const dtypes: readonly DType[] = [
-  bool_, uint8, uint16, uint32, uint64, int8, int16, int32, int64, float16, float32, float64, bfloat16, complex64,
+  bool_,
+  uint8,
+  uint16,
+  uint32,
+  uint64,
+  int8,
+  int16,
+  int32,
+  int64,
+  float16,
+  float32,
+  float64,
+  bfloat16,
+  complex64,
 ];
 /** The dtype of that name. */
 export function dtypeOf(name: string): DType {
   return dtypes.find((d) => d.name === name) ??
     fail(DTypeError, "dtype", {
-      cannot: `find a dtype named ${name}`, expected: dtypes.map((d) => d.name).join(", "), got: name, fix: "use one of these names",
+      cannot: `find a dtype named ${name}`,
+      expected: dtypes.map((d) => d.name).join(", "),
+      got: name,
+      fix: "use one of these names",
     });
 }
 
@@ -96,12 +131,22 @@ export const floating: Category = "floating";
 export const complexfloating: Category = "complexfloating";
 
 const CATEGORY: Readonly<Record<DTypeKind, Category>> = {
-  bool: "generic", uint: "unsignedinteger", int: "signedinteger", float: "floating", complex: "complexfloating",
+  bool: "generic",
+  uint: "unsignedinteger",
+  int: "signedinteger",
+  float: "floating",
+  complex: "complexfloating",
 };
 /** The next wider category of each; `generic` is the root. */
 const PARENT: Readonly<Record<Category, Category | null>> = {
-  generic: null, number: "generic", integer: "number", inexact: "number", signedinteger: "integer",
-  unsignedinteger: "integer", floating: "inexact", complexfloating: "inexact",
+  generic: null,
+  number: "generic",
+  integer: "number",
+  inexact: "number",
+  signedinteger: "integer",
+  unsignedinteger: "integer",
+  floating: "inexact",
+  complexfloating: "inexact",
 };
 
 /**
@@ -122,8 +167,13 @@ export function issubdtype(a: DType | Category, b: DType | Category): boolean {
 }
 
 const KINDS: Readonly<Record<string, readonly DTypeKind[]>> = {
-  "bool": ["bool"], "signed integer": ["int"], "unsigned integer": ["uint"], "integral": ["int", "uint"],
-  "real floating": ["float"], "complex floating": ["complex"], "numeric": ["int", "uint", "float", "complex"],
+  "bool": ["bool"],
+  "signed integer": ["int"],
+  "unsigned integer": ["uint"],
+  "integral": ["int", "uint"],
+  "real floating": ["float"],
+  "complex floating": ["complex"],
+  "numeric": ["int", "uint", "float", "complex"],
 };
 /**
  * Whether a dtype is of a kind named as in the array API standard: a dtype, `"bool"`, `"signed integer"`,
@@ -135,7 +185,10 @@ export function isdtype(dtype: DType, kind: DType | string | readonly (DType | s
   if (typeof kind !== "string") return kind.some((k) => isdtype(dtype, k));
   const kinds = KINDS[kind] ??
     fail(ValueError, "isdtype", {
-      cannot: `find a kind named ${kind}`, expected: Object.keys(KINDS).join(", "), got: kind, fix: "use one of these names",
+      cannot: `find a kind named ${kind}`,
+      expected: Object.keys(KINDS).join(", "),
+      got: kind,
+      fix: "use one of these names",
     });
   return kinds.includes(dtype.kind);
 }
@@ -281,14 +334,20 @@ export interface IntInfo {
 }
 /** Bits of the fraction and of the exponent. */
 const FLOAT_BITS: Readonly<Record<string, readonly [number, number]>> = {
-  float16: [10, 5], bfloat16: [7, 8], float32: [23, 8], float64: [52, 11],
+  float16: [10, 5],
+  bfloat16: [7, 8],
+  float32: [23, 8],
+  float64: [52, 11],
 };
 /** Limits of a float dtype (`mlx.core.finfo`); of complex64, those of its parts. */
 export function finfo(dtype: DType): FloatInfo {
   const real = dtype === complex64 ? float32 : dtype;
   const bits = FLOAT_BITS[real.name] ??
     fail(DTypeError, "finfo", {
-      cannot: `give float limits of ${dtype}`, expected: "a float dtype", got: dtype.name, fix: "use mx.iinfo for integers",
+      cannot: `give float limits of ${dtype}`,
+      expected: "a float dtype",
+      got: dtype.name,
+      fix: "use mx.iinfo for integers",
     });
   const [fraction, exponent] = bits;
   const eps = 2 ** -fraction;
@@ -300,7 +359,10 @@ export function finfo(dtype: DType): FloatInfo {
 export function iinfo(dtype: DType): IntInfo {
   if (!issubdtype(dtype, "integer")) {
     fail(DTypeError, "iinfo", {
-      cannot: `give integer limits of ${dtype}`, expected: "an integer dtype", got: dtype.name, fix: "use mx.finfo for floats",
+      cannot: `give integer limits of ${dtype}`,
+      expected: "an integer dtype",
+      got: dtype.name,
+      fix: "use mx.finfo for floats",
     });
   }
   const bits = dtype.size * 8;

@@ -3,7 +3,7 @@
  * dtype is named: `array([1, 2.5], dtype=float32)`.
  * @module
  */
-import { Complex, type DType } from "./dtype.ts";
+import type { Complex, DType } from "./dtype.ts";
 import type { Shape } from "./primitive.ts";
 import { rowMajorStrides } from "./shape.ts";
 
@@ -68,11 +68,16 @@ const EDGE = 3;
  */
 export function format(shape: Shape, dtype: DType, at: (i: number) => Printable): string {
   const strides = rowMajorStrides(shape);
-  const value = dtype.kind === "int" || dtype.kind === "uint" ? (i: number) => String(at(i)) : (i: number) => formatValue(at(i));
+  const value = dtype.kind === "int" || dtype.kind === "uint"
+    ? (i: number) => String(at(i))
+    : (i: number) => formatValue(at(i));
   const part = (axis: number, start: number): string => {
     if (axis === shape.length) return value(start);
     const n = shape[axis]!, step = strides[axis]!, long = n > 2 * EDGE;
-    const shown = Array.from({ length: long ? 2 * EDGE : n }, (_, i) => part(axis + 1, start + step * (long && i >= EDGE ? n - 2 * EDGE + i : i)));
+    const shown = Array.from(
+      { length: long ? 2 * EDGE : n },
+      (_, i) => part(axis + 1, start + step * (long && i >= EDGE ? n - 2 * EDGE + i : i)),
+    );
     if (long) shown.splice(EDGE, 0, "...");
     return `[${shown.join(axis === shape.length - 1 ? ", " : `,\n${" ".repeat(7 + axis)}`)}]`;
   };

@@ -4,7 +4,21 @@
  * @module
  */
 import {
-  bool_, Complex, type DType, float16, float32, int16, int32, int64, int8, type Scalar, uint16, uint32, uint64, uint8, WeakFloat,
+  bool_,
+  Complex,
+  type DType,
+  float16,
+  float32,
+  int16,
+  int32,
+  int64,
+  int8,
+  type Scalar,
+  uint16,
+  uint32,
+  uint64,
+  uint8,
+  WeakFloat,
 } from "./dtype.ts";
 import { DTypeError, fail } from "./errors.ts";
 import type { HostData } from "./primitive.ts";
@@ -66,7 +80,10 @@ export function write(data: HostData, i: number, value: Scalar, dtype: DType): v
   if (value instanceof Complex) {
     if (dtype.kind !== "complex" || !(data instanceof Float32Array)) {
       fail(DTypeError, "array", {
-        cannot: `write ${value} as ${dtype}`, expected: "a real number", got: "a complex number", fix: "use complex64",
+        cannot: `write ${value} as ${dtype}`,
+        expected: "a real number",
+        got: "a complex number",
+        fix: "use complex64",
       });
     }
     data[2 * i] = value.re;
@@ -103,7 +120,8 @@ export function typedArrayType(x: TypedArray): DType {
 }
 /** A copy of a typed array as host data of a dtype: by its bytes where they agree, else number by number. */
 export function hostCopy(x: TypedArray, dtype: DType): HostData {
-  const same = dtype !== bool_ && dtype === typedArrayType(x) && !(x instanceof Float64Array || x instanceof Uint8ClampedArray);
+  const same = dtype !== bool_ && dtype === typedArrayType(x) &&
+    !(x instanceof Float64Array || x instanceof Uint8ClampedArray);
   if (same || (dtype.name === "float64" && x instanceof Float64Array)) return x.slice();
   const out = allocate(dtype, x.length);
   if (dtype === float32 && x instanceof Float64Array && out instanceof Float32Array) out.set(x);

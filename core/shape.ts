@@ -93,7 +93,10 @@ export function normalizeAxes(op: string, axes: number | readonly number[] | nul
   const twice = list.find((axis, i) => axis === list[i - 1]);
   if (twice !== undefined) {
     fail(ValueError, op, {
-      cannot: `use axis ${twice} twice`, expected: "each axis once", got: String(axes), fix: "drop the repeated axis",
+      cannot: `use axis ${twice} twice`,
+      expected: "each axis once",
+      got: String(axes),
+      fix: "drop the repeated axis",
     });
   }
   return list;

@@ -52,7 +52,7 @@ export function treeFlatten<T>(tree: Tree<T>, options: FlattenOptions = {}): [st
   const walk = (node: Tree<T>, path: string): void => {
     if (isLeafOf(node, options.isLeaf)) found.push([path.startsWith(".") ? path.slice(1) : path, node]);
     else if (isList(node)) node.forEach((child, i) => walk(child, `${path}.${i}`));
-    else if (isObject(node)) for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`);
+    else if (isObject(node)) { for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`); }
   };
   walk(tree, options.prefix ?? "");
   return found;
@@ -64,7 +64,9 @@ export function treeFlatten<T>(tree: Tree<T>, options: FlattenOptions = {}): [st
 export function treeUnflatten<T>(leaves: readonly (readonly [string, T])[] | Readonly<Record<string, T>>): Tree<T> {
   return unflatten(isPairs(leaves) ? leaves : Object.entries(leaves));
 }
-function isPairs<T>(x: readonly (readonly [string, T])[] | Readonly<Record<string, T>>): x is readonly (readonly [string, T])[] {
+function isPairs<T>(
+  x: readonly (readonly [string, T])[] | Readonly<Record<string, T>>,
+): x is readonly (readonly [string, T])[] {
   return Array.isArray(x);
 }
 function unflatten<T>(leaves: readonly (readonly [string, T])[]): Tree<T> {
@@ -83,7 +85,10 @@ function unflatten<T>(leaves: readonly (readonly [string, T])[]): Tree<T> {
   for (const [i, key] of [...positions].sort(([i], [j]) => i - j)) {
     if (i >= MOST_ITEMS) {
       fail(ValueError, "treeUnflatten", {
-        cannot: `make a list with an item ${key}`, expected: `positions below ${MOST_ITEMS}`, got: key, fix: "name it otherwise",
+        cannot: `make a list with an item ${key}`,
+        expected: `positions below ${MOST_ITEMS}`,
+        got: key,
+        fix: "name it otherwise",
       });
     }
     while (items.length < i) items.push({});
@@ -122,13 +127,24 @@ export function treeMap<T, U>(fn: (leaf: T, ...rest: Tree<T>[]) => U, tree: Tree
   return mapNode((_path, leaf, ...rest) => fn(leaf, ...rest), tree, "", ...separate(more));
 }
 /** Like {@linkcode treeMap}; the function gets the path first (`mlx.utils.tree_map_with_path`). */
-export function treeMapWithPath<T, U>(fn: (path: string, leaf: T, ...rest: Tree<T>[]) => U, tree: Tree<T>, ...more: More<T>): Tree<U> {
+export function treeMapWithPath<T, U>(
+  fn: (path: string, leaf: T, ...rest: Tree<T>[]) => U,
+  tree: Tree<T>,
+  ...more: More<T>
+): Tree<U> {
   return mapNode(fn, tree, "", ...separate(more));
 }
 type OnLeaf<T, U> = (path: string, leaf: T, ...rest: Tree<T>[]) => U;
-function mapNode<T, U>(fn: OnLeaf<T, U>, tree: Tree<T>, path: string, rest: readonly Tree<T>[], isLeaf: IsLeaf | undefined): Tree<U> {
+function mapNode<T, U>(
+  fn: OnLeaf<T, U>,
+  tree: Tree<T>,
+  path: string,
+  rest: readonly Tree<T>[],
+  isLeaf: IsLeaf | undefined,
+): Tree<U> {
   if (isLeafOf(tree, isLeaf)) return fn(path, tree, ...rest);
-  const below = (child: Tree<T>, key: string | number): Tree<U> => mapNode(fn, child, join(path, key), rest.map((r) => childAt(r, key, path)), isLeaf);
+  const below = (child: Tree<T>, key: string | number): Tree<U> =>
+    mapNode(fn, child, join(path, key), rest.map((r) => childAt(r, key, path)), isLeaf);
   if (isList(tree)) return tree.map(below);
   return isObject(tree) ? Object.fromEntries(Object.entries(tree).map(([key, child]) => [key, below(child, key)])) : {};
 }
@@ -137,7 +153,9 @@ function childAt<T>(tree: Tree<T>, key: string | number, path: string): Tree<T> 
   if (typeof key === "number" && isList(tree) && key < tree.length) return tree[key]!;
   if (typeof key === "string" && isObject(tree) && Object.hasOwn(tree, key)) return tree[key]!;
   return fail(ValueError, "treeMap", {
-    cannot: `walk several trees together at ${join(path, key)}`, expected: "a node there in every tree", got: "a tree without it",
+    cannot: `walk several trees together at ${join(path, key)}`,
+    expected: "a node there in every tree",
+    got: "a tree without it",
     fix: "pass trees of one structure",
   });
 }
@@ -156,11 +174,25 @@ export interface TreeReduceOptions<A> extends TreeOptions {
  * mx.treeReduce((sum: number, x: number) => sum + x, { a: [1, 2], b: 3 }, { initializer: 0 }); // 6
  * ```
  */
-export function treeReduce<T, A>(fn: (accumulator: A, leaf: T) => A, tree: Tree<T>, options: TreeReduceOptions<A> & { readonly initializer: A }): A;
-export function treeReduce<T>(fn: (accumulator: T, leaf: T) => T, tree: Tree<T>, options?: TreeReduceOptions<T>): T | undefined;
-export function treeReduce<T>(fn: (accumulator: T, leaf: T) => T, tree: Tree<T>, options: TreeReduceOptions<T> = {}): T | undefined {
+export function treeReduce<T, A>(
+  fn: (accumulator: A, leaf: T) => A,
+  tree: Tree<T>,
+  options: TreeReduceOptions<A> & { readonly initializer: A },
+): A;
+export function treeReduce<T>(
+  fn: (accumulator: T, leaf: T) => T,
+  tree: Tree<T>,
+  options?: TreeReduceOptions<T>,
+): T | undefined;
+export function treeReduce<T>(
+  fn: (accumulator: T, leaf: T) => T,
+  tree: Tree<T>,
+  options: TreeReduceOptions<T> = {},
+): T | undefined {
   let value = options.initializer;
-  for (const [, leaf] of treeFlatten(tree, { isLeaf: options.isLeaf })) value = value === undefined ? leaf : fn(value, leaf);
+  for (const [, leaf] of treeFlatten(tree, { isLeaf: options.isLeaf })) {
+    value = value === undefined ? leaf : fn(value, leaf);
+  }
   return value;
 }
 /** Options of {@linkcode treeMerge}. */
@@ -172,22 +204,33 @@ export interface TreeMergeOptions<T> {
  * Both trees in one (`mlx.utils.tree_merge`). Null and empty lists or objects count as nothing; leaves at the same place
  * are joined by `mergeFn`.
  */
-export function treeMerge<T>(a: Tree<T> | null | undefined, b: Tree<T> | null | undefined, options: TreeMergeOptions<T> | ((a: T, b: T) => T) = {}): Tree<T> {
+export function treeMerge<T>(
+  a: Tree<T> | null | undefined,
+  b: Tree<T> | null | undefined,
+  options: TreeMergeOptions<T> | ((a: T, b: T) => T) = {},
+): Tree<T> {
   const mergeFn = typeof options === "function" ? options : options.mergeFn;
   const merged = mergeNodes(a ?? null, b ?? null, (x, y) => {
     if (mergeFn) return mergeFn(x, y);
     return fail(ValueError, "treeMerge", {
-      cannot: "merge two leaves at one place", expected: "a mergeFn", got: "none", fix: "pass { mergeFn } or remove one of them",
+      cannot: "merge two leaves at one place",
+      expected: "a mergeFn",
+      got: "none",
+      fix: "pass { mergeFn } or remove one of them",
     });
   });
   return merged ?? {};
 }
-const isEmpty = (x: unknown): boolean => Array.isArray(x) ? x.length === 0 : isPlainObject(x) && Object.keys(x).length === 0;
+const isEmpty = (x: unknown): boolean =>
+  Array.isArray(x) ? x.length === 0 : isPlainObject(x) && Object.keys(x).length === 0;
 function mergeNodes<T>(a: Tree<T> | null, b: Tree<T> | null, merge: (a: T, b: T) => T): Tree<T> | null {
   if (a === null || (isEmpty(a) && b !== null)) return b;
   if (b === null || isEmpty(b)) return a;
   if (isList(a) && isList(b)) {
-    return Array.from({ length: Math.max(a.length, b.length) }, (_, i) => mergeNodes(a[i] ?? null, b[i] ?? null, merge) ?? {});
+    return Array.from(
+      { length: Math.max(a.length, b.length) },
+      (_, i) => mergeNodes(a[i] ?? null, b[i] ?? null, merge) ?? {},
+    );
   }
   if (isObject(a) && isObject(b)) {
     const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
@@ -195,7 +238,9 @@ function mergeNodes<T>(a: Tree<T> | null, b: Tree<T> | null, merge: (a: T, b: T)
   }
   if (isLeafOf(a, null) && isLeafOf(b, null)) return merge(a, b);
   return fail(ValueError, "treeMerge", {
-    cannot: "merge a leaf with a list or object, or a list with an object", expected: "trees of like structure", got: "different nodes",
+    cannot: "merge a leaf with a list or object, or a list with an object",
+    expected: "trees of like structure",
+    got: "different nodes",
     fix: "rename one of them",
   });
 }

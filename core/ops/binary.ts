@@ -14,9 +14,30 @@ import { all } from "./reduce.ts";
 import { abs, floor, isinf, isnan, logicalNot } from "./unary.ts";
 
 type Name =
-  | "add" | "subtract" | "multiply" | "divide" | "power" | "maximum" | "minimum" | "remainder" | "floorDivide" | "logaddexp"
-  | "arctan2" | "equal" | "notEqual" | "greater" | "greaterEqual" | "less" | "lessEqual" | "logicalAnd" | "logicalOr"
-  | "bitwiseAnd" | "bitwiseOr" | "bitwiseXor" | "leftShift" | "rightShift";
+  | "add"
+  | "subtract"
+  | "multiply"
+  | "divide"
+  | "power"
+  | "maximum"
+  | "minimum"
+  | "remainder"
+  | "floorDivide"
+  | "logaddexp"
+  | "arctan2"
+  | "equal"
+  | "notEqual"
+  | "greater"
+  | "greaterEqual"
+  | "less"
+  | "lessEqual"
+  | "logicalAnd"
+  | "logicalOr"
+  | "bitwiseAnd"
+  | "bitwiseOr"
+  | "bitwiseXor"
+  | "leftShift"
+  | "rightShift";
 
 /** Binds after casting both to a dtype and broadcasting them. */
 function meet(name: Name, a: NDArray, b: NDArray, dtype: DType): NDArray {
@@ -29,7 +50,10 @@ function binary(name: Name, a: Operand, b: Operand): NDArray {
 }
 function refuse(op: string, a: NDArray, b: NDArray, expected: string, fix: string): never {
   fail(DTypeError, op, {
-    cannot: `combine ${describe(a)} and ${describe(b)}`, expected, got: `${a.dtype} and ${b.dtype}`, fix,
+    cannot: `combine ${describe(a)} and ${describe(b)}`,
+    expected,
+    got: `${a.dtype} and ${b.dtype}`,
+    fix,
   });
 }
 function refuseComplex(op: string, a: Operand, b: Operand): [NDArray, NDArray] {

@@ -5,7 +5,19 @@
  */
 import type { NDArray } from "../array.ts";
 import {
-  bool_, Complex, complex64, type DType, float, float32, float64, int32, int64, isScalar, promoteTypes, type Scalar, WeakFloat,
+  bool_,
+  Complex,
+  complex64,
+  type DType,
+  float,
+  float32,
+  float64,
+  int32,
+  int64,
+  isScalar,
+  promoteTypes,
+  type Scalar,
+  WeakFloat,
 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
@@ -42,7 +54,9 @@ interface Found {
 }
 function ragged(expected: Shape, got: string): never {
   fail(ShapeError, "array", {
-    cannot: "make an array of nested lists of different lengths", expected: `${describeShape(expected)} everywhere`, got,
+    cannot: "make an array of nested lists of different lengths",
+    expected: `${describeShape(expected)} everywhere`,
+    got,
     fix: "pad the lists to one length",
   });
 }
@@ -55,7 +69,9 @@ function collect(x: ArrayLike, shape: Shape, depth: number, found: Found): void 
   }
   if (!isScalar(x)) {
     fail(DTypeError, "array", {
-      cannot: "read an element of the list", expected: "numbers, booleans, bigints or lists of them", got: typeof x,
+      cannot: "read an element of the list",
+      expected: "numbers, booleans, bigints or lists of them",
+      got: typeof x,
       fix: "remove it, or stack arrays with mx.stack",
     });
   }
@@ -195,11 +211,17 @@ function countUp(start: number, stop: number, step: number, dtype: DType): NDArr
   const refuse = (expected: string, got: string, fix: string): never =>
     fail(ValueError, "arange", { cannot: `count from ${start} to ${stop} by ${step}`, expected, got, fix });
   if (dtype === bool_) refuse("a dtype of numbers", "bool", "use mx.int32");
-  if (!Number.isFinite(start) || !Number.isFinite(stop)) refuse("finite bounds", "a bound without end", "give finite bounds");
-  if (step === 0 || Number.isNaN(step)) refuse("a step other than 0", String(step), "use a step in the direction of stop");
+  if (!Number.isFinite(start) || !Number.isFinite(stop)) {
+    refuse("finite bounds", "a bound without end", "give finite bounds");
+  }
+  if (step === 0 || Number.isNaN(step)) {
+    refuse("a step other than 0", String(step), "use a step in the direction of stop");
+  }
   const size = Math.max(0, Math.ceil((stop - start) / step));
   if (size > 2147483647) refuse("at most 2147483647 values", String(size), "use a greater step");
-  if (!Number.isFinite(step)) return size > 0 || (step > 0 ? start < stop : start > stop) ? array([start], dtype) : zeros([0], dtype);
+  if (!Number.isFinite(step)) {
+    return size > 0 || (step > 0 ? start < stop : start > stop) ? array([start], dtype) : zeros([0], dtype);
+  }
   return bind("arange", [], { start, step, size, dtype });
 }
 
@@ -211,14 +233,22 @@ export interface LinspaceOptions extends DTypeOptions {
   readonly endpoint?: boolean;
 }
 /** `num` values from `start` to `stop`, evenly spaced (`mlx.core.linspace`). */
-export function linspace(start: Bound, stop: Bound, num?: number | DType | LinspaceOptions, options?: DType | LinspaceOptions): NDArray {
+export function linspace(
+  start: Bound,
+  stop: Bound,
+  num?: number | DType | LinspaceOptions,
+  options?: DType | LinspaceOptions,
+): NDArray {
   const [bare, rest] = numberArg(num, options);
   const o: LinspaceOptions = rest && !("code" in rest) ? rest : {};
   const dtype = dtypeArg(rest) ?? float32;
   const n = bare ?? o.num ?? 50;
   if (!Number.isSafeInteger(n) || n < 0) {
     fail(ValueError, "linspace", {
-      cannot: `make ${n} values`, expected: "an integer of at least 0", got: String(n), fix: "give another num",
+      cannot: `make ${n} values`,
+      expected: "an integer of at least 0",
+      got: String(n),
+      fix: "give another num",
     });
   }
   if (n === 1) return array([valueOf(start)], dtype);
@@ -238,7 +268,12 @@ export interface EyeOptions extends DTypeOptions {
 function rowsAndColumns(n: number, m: number, k: number): [NDArray, NDArray] {
   return [expandDims(arange(n), 1), expandDims(arange(-k, m - k), 0)];
 }
-function readEye(op: string, n: number, m: number | DType | EyeOptions | undefined, options: EyeOptions | undefined): [number, number, DType] {
+function readEye(
+  op: string,
+  n: number,
+  m: number | DType | EyeOptions | undefined,
+  options: EyeOptions | undefined,
+): [number, number, DType] {
   const [bare, rest] = numberArg(m, options);
   const o: EyeOptions = rest && !("code" in rest) ? rest : {};
   const columns = bare ?? o.m ?? n;
@@ -268,7 +303,10 @@ function triangle(op: string, x: NDArray, k: number): NDArray {
   const [columns, rows] = [x.shape.at(-1), x.shape.at(-2)];
   if (columns === undefined || rows === undefined) {
     fail(ShapeError, op, {
-      cannot: `take a triangle of ${describe(x)}`, expected: "at least two axes", got: `${x.shape.length}`, fix: "reshape it",
+      cannot: `take a triangle of ${describe(x)}`,
+      expected: "at least two axes",
+      got: `${x.shape.length}`,
+      fix: "reshape it",
     });
   }
   return tri(rows, columns, { k, dtype: bool_ });

@@ -5,7 +5,17 @@
  */
 import type { NDArray } from "../array.ts";
 import {
-  bool_, Complex, complex, type DType, float, iinfo, isScalar, promoteTypes, type Scalar, scalarType, WeakFloat,
+  bool_,
+  Complex,
+  complex,
+  type DType,
+  float,
+  iinfo,
+  isScalar,
+  promoteTypes,
+  type Scalar,
+  scalarType,
+  WeakFloat,
 } from "../dtype.ts";
 import { DTypeError, fail, ValueError } from "../errors.ts";
 import { bind, Node } from "../graph.ts";
@@ -83,7 +93,10 @@ export function promoted(arrays: readonly NDArray[]): NDArray[] {
  * The arrays broadcast to their common shape, except that 0-d arrays stay 0-d: elementwise primitives take them so, and
  * a 0-d constant costs nothing.
  */
-export function broadcasted<const T extends readonly NDArray[]>(op: string, arrays: T): { -readonly [K in keyof T]: NDArray };
+export function broadcasted<const T extends readonly NDArray[]>(
+  op: string,
+  arrays: T,
+): { -readonly [K in keyof T]: NDArray };
 export function broadcasted(op: string, arrays: readonly NDArray[]): NDArray[] {
   const full = arrays.filter((x) => x.shape.length > 0);
   if (full.length < 2 || full.every((x) => sameShape(x.shape, full[0]!.shape))) return [...arrays];
@@ -95,7 +108,10 @@ export function broadcasted(op: string, arrays: readonly NDArray[]): NDArray[] {
 export type Axes = number | readonly number[] | null;
 const isAxes = (x: unknown): x is Axes => x === null || typeof x === "number" || Array.isArray(x);
 /** Reads `(axis?, options?)`: the axis, bare or in the options, and the options. */
-export function axisArg<O extends { readonly axis?: Axes }>(bare: Axes | O | undefined, options: O | undefined): [Axes | undefined, O | undefined] {
+export function axisArg<O extends { readonly axis?: Axes }>(
+  bare: Axes | O | undefined,
+  options: O | undefined,
+): [Axes | undefined, O | undefined] {
   if (isAxes(bare)) return [bare, options];
   const o = bare ?? options;
   return [o?.axis, o];
@@ -104,7 +120,10 @@ export function axisArg<O extends { readonly axis?: Axes }>(bare: Axes | O | und
 export type Axis = number | null;
 const isAxis = (x: unknown): x is Axis => x === null || typeof x === "number";
 /** Reads `(axis?, options?)` where only one axis can be given. */
-export function oneAxisArg<O extends { readonly axis?: Axis }>(bare: Axis | O | undefined, options: O | undefined): [Axis | undefined, O | undefined] {
+export function oneAxisArg<O extends { readonly axis?: Axis }>(
+  bare: Axis | O | undefined,
+  options: O | undefined,
+): [Axis | undefined, O | undefined] {
   if (isAxis(bare)) return [bare, options];
   const o = bare ?? options;
   return [o?.axis, o];
@@ -116,6 +135,9 @@ export function dtypeArg(bare: DType | { readonly dtype?: DType | null } | null 
 const isDType = (x: unknown): x is DType => typeof x === "object" && x !== null && "code" in x && "kind" in x;
 const isNumber = (x: unknown): x is number => typeof x === "number";
 /** Reads `(number?, options?)`, for options whose first one may stand bare. */
-export function numberArg<O extends object>(bare: number | O | undefined, options: O | undefined): [number | undefined, O | undefined] {
+export function numberArg<O extends object>(
+  bare: number | O | undefined,
+  options: O | undefined,
+): [number | undefined, O | undefined] {
   return isNumber(bare) ? [bare, options] : [undefined, bare ?? options];
 }

@@ -4,11 +4,32 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { type DType, bfloat16, complex64, float, float16, float32, int32, issubdtype, promoteTypes, uint32, WeakFloat } from "../dtype.ts";
+import {
+  bfloat16,
+  complex64,
+  type DType,
+  float,
+  float16,
+  float32,
+  int32,
+  issubdtype,
+  promoteTypes,
+  uint32,
+  WeakFloat,
+} from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
-import { checkedShape, commonShape, describe, describeShape, normalizeAxis, sameShape, sizeOf, withoutAxes } from "../shape.ts";
+import {
+  checkedShape,
+  commonShape,
+  describe,
+  describeShape,
+  normalizeAxis,
+  sameShape,
+  sizeOf,
+  withoutAxes,
+} from "../shape.ts";
 import { add, divide, equal, less, maximum, minimum, multiply, subtract } from "./binary.ts";
 import { take } from "./index.ts";
 import { cast, constant, isArray, type Operand, toArray } from "./operand.ts";
@@ -37,7 +58,10 @@ export const state: RandomState = new RandomState();
 export function key(seed: number | bigint): NDArray {
   if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
     fail(ValueError, "random.key", {
-      cannot: `make a key of ${seed}`, expected: "an integer", got: String(seed), fix: "use a bigint above 2^53",
+      cannot: `make a key of ${seed}`,
+      expected: "an integer",
+      got: String(seed),
+      fix: "use a bigint above 2^53",
     });
   }
   const bits = BigInt.asUintN(64, BigInt(seed));
@@ -84,7 +108,11 @@ type ShapeOr<O> = Shape | DType | O;
 const isShape = (x: unknown): x is Shape => Array.isArray(x);
 const isDType = (x: unknown): x is DType => typeof x === "object" && x !== null && "code" in x && "kind" in x;
 /** Reads `(shape or dtype?, options?)`. */
-function read<O extends DrawOptions>(op: string, bare: ShapeOr<O> | undefined, options: O | undefined): { o: O | undefined; shape: Shape | undefined; dtype: DType | undefined } {
+function read<O extends DrawOptions>(
+  op: string,
+  bare: ShapeOr<O> | undefined,
+  options: O | undefined,
+): { o: O | undefined; shape: Shape | undefined; dtype: DType | undefined } {
   const o = isShape(bare) || isDType(bare) ? options : bare ?? options;
   const shape = isShape(bare) ? bare : o?.shape ?? undefined;
   return { o, shape: shape && checkedShape(op, shape), dtype: isDType(bare) ? bare : o?.dtype ?? undefined };
@@ -92,7 +120,10 @@ function read<O extends DrawOptions>(op: string, bare: ShapeOr<O> | undefined, o
 function requireFloat(op: string, dtype: DType): DType {
   if (!issubdtype(dtype, "floating")) {
     fail(DTypeError, op, {
-      cannot: `draw ${dtype}`, expected: "a real float dtype", got: dtype.name, fix: "draw float32 and cast it",
+      cannot: `draw ${dtype}`,
+      expected: "a real float dtype",
+      got: dtype.name,
+      fix: "draw float32 and cast it",
     });
   }
   return dtype;
@@ -107,12 +138,20 @@ export interface BitsOptions extends KeyOptions {
 export function bits(shape: Shape, options: BitsOptions = {}): NDArray {
   const width = options.width ?? 4;
   if (width !== 1 && width !== 2 && width !== 4) {
-    fail(ValueError, "random.bits", { cannot: `draw ${width} bytes`, expected: "1, 2 or 4", got: String(width), fix: "use one of these" });
+    fail(ValueError, "random.bits", {
+      cannot: `draw ${width} bytes`,
+      expected: "1, 2 or 4",
+      got: String(width),
+      fix: "use one of these",
+    });
   }
   const k = keyOr(options.key);
   if (k.dtype !== uint32 || !sameShape(k.shape, [2])) {
     fail(ShapeError, "random", {
-      cannot: `use ${describe(k)} as a key`, expected: "uint32[2]", got: describe(k), fix: "make keys with mx.random.key or split",
+      cannot: `use ${describe(k)} as a key`,
+      expected: "uint32[2]",
+      got: describe(k),
+      fix: "make keys with mx.random.key or split",
     });
   }
   return bind("randomBits", [k], { shape: checkedShape("random.bits", shape), width });
@@ -129,7 +168,9 @@ function spread(low: NDArray, high: NDArray, shape: Shape, dtype: DType, key: ND
   if (!sameShape(commonShape("random.uniform", [shape, range.shape]), shape)) {
     fail(ShapeError, "random.uniform", {
       cannot: `draw ${describeShape(shape)} between bounds of shape ${describeShape(range.shape)}`,
-      expected: "bounds that broadcast to the shape", got: describeShape(range.shape), fix: "give the broadcast shape",
+      expected: "bounds that broadcast to the shape",
+      got: describeShape(range.shape),
+      fix: "give the broadcast shape",
     });
   }
   // The bits and 2^32 - 1 are rounded to float32 first, as MLX does.
@@ -200,7 +241,12 @@ export function normal(shape?: ShapeOr<NormalOptions>, options?: NormalOptions):
 export function randint(low: Operand, high: Operand, shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
   const { o, shape: size = [], dtype = int32 } = read("random.randint", shape, options);
   if (issubdtype(dtype, "inexact")) {
-    fail(DTypeError, "random.randint", { cannot: `draw ${dtype}`, expected: "an integer dtype or bool", got: dtype.name, fix: "use uniform" });
+    fail(DTypeError, "random.randint", {
+      cannot: `draw ${dtype}`,
+      expected: "an integer dtype or bool",
+      got: dtype.name,
+      fix: "use uniform",
+    });
   }
   const lo = toArray("random.randint", low), hi = toArray("random.randint", high);
   const drawn = cast(floor(spread(lo, hi, size, float32, o?.key)), dtype);
@@ -211,9 +257,13 @@ export interface BernoulliOptions extends ShapeOptions {
   /** The probability of true. Default 0.5. */
   readonly p?: Operand;
 }
-const isProbability = (x: unknown): x is number | WeakFloat | NDArray => typeof x === "number" || x instanceof WeakFloat || isArray(x);
+const isProbability = (x: unknown): x is number | WeakFloat | NDArray =>
+  typeof x === "number" || x instanceof WeakFloat || isArray(x);
 /** Booleans that are true with probability `p` (`mlx.core.random.bernoulli`). The shape is that of `p` if none is given. */
-export function bernoulli(p?: number | WeakFloat | NDArray | Shape | BernoulliOptions, options?: BernoulliOptions): NDArray {
+export function bernoulli(
+  p?: number | WeakFloat | NDArray | Shape | BernoulliOptions,
+  options?: BernoulliOptions,
+): NDArray {
   const o = isProbability(p) || isShape(p) ? options : p ?? options;
   const given = isProbability(p) ? p : o?.p ?? 0.5;
   const chance = isArray(given) ? given : toArray("random.bernoulli", typeof given === "number" ? float(given) : given);
@@ -222,7 +272,9 @@ export function bernoulli(p?: number | WeakFloat | NDArray | Shape | BernoulliOp
   if (!sameShape(commonShape("random.bernoulli", [shape, chance.shape]), shape)) {
     fail(ShapeError, "random.bernoulli", {
       cannot: `draw ${describeShape(shape)} with probabilities of shape ${describeShape(chance.shape)}`,
-      expected: "probabilities that broadcast to the shape", got: describeShape(chance.shape), fix: "give the broadcast shape",
+      expected: "probabilities that broadcast to the shape",
+      got: describeShape(chance.shape),
+      fix: "give the broadcast shape",
     });
   }
   // The float32 above 2^32: p = 1 is always true, p = 0 never.
@@ -233,12 +285,24 @@ export function bernoulli(p?: number | WeakFloat | NDArray | Shape | BernoulliOp
  * Normally distributed numbers within [lower, upper] (`mlx.core.random.truncated_normal`):
  * `√2 erfinv(u)` with u even between erf(lower/√2) and erf(upper/√2).
  */
-export function truncatedNormal(lower: Operand, upper: Operand, shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
+export function truncatedNormal(
+  lower: Operand,
+  upper: Operand,
+  shape?: ShapeOr<DrawOptions>,
+  options?: DrawOptions,
+): NDArray {
   const { o, shape: size, dtype = float32 } = read("random.truncatedNormal", shape, options);
   requireFloat("random.truncatedNormal", dtype);
-  const lo = cast(toArray("random.truncatedNormal", lower), dtype), hi = cast(toArray("random.truncatedNormal", upper), dtype);
+  const lo = cast(toArray("random.truncatedNormal", lower), dtype),
+    hi = cast(toArray("random.truncatedNormal", upper), dtype);
   const root2 = float(Math.SQRT2);
-  const drawn = spread(erf(divide(lo, root2)), erf(divide(hi, root2)), size ?? commonShape("random.truncatedNormal", [lo.shape, hi.shape]), dtype, o?.key);
+  const drawn = spread(
+    erf(divide(lo, root2)),
+    erf(divide(hi, root2)),
+    size ?? commonShape("random.truncatedNormal", [lo.shape, hi.shape]),
+    dtype,
+    o?.key,
+  );
   return maximum(minimum(hi, multiply(erfinv(drawn), root2)), lo);
 }
 /** Numbers of the standard Gumbel distribution, `-log(-log u)` (`mlx.core.random.gumbel`). */
@@ -274,21 +338,34 @@ export interface CategoricalOptions extends ShapeOptions {
  * Classes drawn with probabilities proportional to `e^logits` along an axis, as uint32 (`mlx.core.random.categorical`).
  * The result has the logits' shape without that axis, or a given shape that it broadcasts to.
  */
-export function categorical(logits: NDArray, axis?: number | CategoricalOptions, options?: CategoricalOptions): NDArray {
+export function categorical(
+  logits: NDArray,
+  axis?: number | CategoricalOptions,
+  options?: CategoricalOptions,
+): NDArray {
   const o = typeof axis === "number" ? options : axis ?? options;
-  const at = normalizeAxis("random.categorical", (typeof axis === "number" ? axis : o?.axis) ?? -1, logits.shape.length);
+  const at = normalizeAxis(
+    "random.categorical",
+    (typeof axis === "number" ? axis : o?.axis) ?? -1,
+    logits.shape.length,
+  );
   const samples = o?.numSamples ?? null, shape = o?.shape ?? null;
   if (samples !== null && shape !== null) {
     fail(ValueError, "random.categorical", {
-      cannot: "use both shape and numSamples", expected: "one of them", got: "both", fix: "drop one",
+      cannot: "use both shape and numSamples",
+      expected: "one of them",
+      got: "both",
+      fix: "drop one",
     });
   }
   const outer = withoutAxes(logits.shape, [at]);
   if (samples !== null) return draw(expandDims(logits, -1), at, [...outer, samples], o?.key);
   if (shape !== null && !sameShape(commonShape("random.categorical", [shape, outer]), shape)) {
     fail(ShapeError, "random.categorical", {
-      cannot: `draw ${describeShape(shape)} from logits ${describe(logits)}`, expected: `a shape that ${describeShape(outer)} broadcasts to`,
-      got: describeShape(shape), fix: "give another shape",
+      cannot: `draw ${describeShape(shape)} from logits ${describe(logits)}`,
+      expected: `a shape that ${describeShape(outer)} broadcasts to`,
+      got: describeShape(shape),
+      fix: "give another shape",
     });
   }
   return draw(logits, at, shape ?? outer, o?.key);
@@ -317,7 +394,11 @@ export interface PermutationOptions extends KeyOptions {
   readonly axis?: number;
 }
 /** The numbers below `x` in random order, as uint32, or an array shuffled along an axis (`mlx.core.random.permutation`). */
-export function permutation(x: number | NDArray, axis?: number | PermutationOptions, options?: PermutationOptions): NDArray {
+export function permutation(
+  x: number | NDArray,
+  axis?: number | PermutationOptions,
+  options?: PermutationOptions,
+): NDArray {
   const o = typeof axis === "number" ? options : axis ?? options;
   if (typeof x === "number") return argsort(bits([x], { key: o?.key }));
   const at = normalizeAxis("random.permutation", (typeof axis === "number" ? axis : o?.axis) ?? 0, x.shape.length);

@@ -5,7 +5,17 @@
  */
 import type { NDArray } from "../array.ts";
 import {
-  atLeastFloat, bool_, complex64, type DType, float, float32, int32, int64, issubdtype, uint32, uint64,
+  atLeastFloat,
+  bool_,
+  complex64,
+  type DType,
+  float,
+  float32,
+  int32,
+  int64,
+  issubdtype,
+  uint32,
+  uint64,
 } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import { bind } from "../graph.ts";
@@ -28,7 +38,12 @@ export interface ReduceOptions {
 type AxisOr<O> = Axes | O;
 
 /** Binds a reduction primitive over checked axes. */
-function bindReduce(name: "sum" | "prod" | "max" | "min" | "all" | "any", x: NDArray, axes: readonly number[], keepdims: boolean): NDArray {
+function bindReduce(
+  name: "sum" | "prod" | "max" | "min" | "all" | "any",
+  x: NDArray,
+  axes: readonly number[],
+  keepdims: boolean,
+): NDArray {
   if (axes.length === 0) return x;
   const y = bind(name, [x], { axes });
   return keepdims ? reshape(y, keptAxes(x.shape, axes)) : y;
@@ -63,7 +78,12 @@ export function prod(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceO
   const axes = normalizeAxes("prod", which, x.shape.length);
   return axes.length === 0 ? x : bindReduce("prod", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
 }
-function extremum(name: "max" | "min", a: Operand, axis: AxisOr<ReduceOptions> | undefined, options: ReduceOptions | undefined): NDArray {
+function extremum(
+  name: "max" | "min",
+  a: Operand,
+  axis: AxisOr<ReduceOptions> | undefined,
+  options: ReduceOptions | undefined,
+): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray(name, a);
   const axes = normalizeAxes(name, which, x.shape.length);
@@ -73,7 +93,10 @@ function extremum(name: "max" | "min", a: Operand, axis: AxisOr<ReduceOptions> |
 function refuseEmpty(op: string, x: NDArray, axes: readonly number[]): void {
   if (axes.every((axis) => x.shape[axis] !== 0)) return;
   fail(ShapeError, op, {
-    cannot: `reduce ${describe(x)} over an empty axis`, expected: "at least one element", got: "none", fix: "skip empty arrays",
+    cannot: `reduce ${describe(x)} over an empty axis`,
+    expected: "at least one element",
+    got: "none",
+    fix: "skip empty arrays",
   });
 }
 /** Greatest element; NaN if there is one (`mlx.core.max`). Empty axes are an error. */
@@ -172,7 +195,12 @@ export interface ArgReduceOptions {
   /** Whether the reduced axes stay, with length 1. Default false. */
   readonly keepdims?: boolean;
 }
-function argReduce(name: "argmax" | "argmin", a: Operand, axis: number | null | ArgReduceOptions | undefined, options: ArgReduceOptions | undefined): NDArray {
+function argReduce(
+  name: "argmax" | "argmin",
+  a: Operand,
+  axis: number | null | ArgReduceOptions | undefined,
+  options: ArgReduceOptions | undefined,
+): NDArray {
   const [which, o] = oneAxisArg(axis, options);
   const x = toArray(name, a);
   const over = which ?? null;

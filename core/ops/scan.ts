@@ -92,7 +92,10 @@ export function diff(a: Operand, axis?: number | DiffOptions, options?: DiffOpti
   const times = o?.n ?? 1;
   if (!Number.isInteger(times) || times < 0) {
     fail(ValueError, "diff", {
-      cannot: `take ${times} differences`, expected: "an integer of at least 0", got: String(times), fix: "give another n",
+      cannot: `take ${times} differences`,
+      expected: "an integer of at least 0",
+      got: String(times),
+      fix: "give another n",
     });
   }
   for (let i = 0; i < times; i++) {

@@ -52,8 +52,10 @@ function checkKth(op: string, x: NDArray, kth: number, axis: number): void {
   const n = x.shape[axis]!;
   if (Number.isInteger(kth) && kth >= -n && kth < n) return;
   fail(IndexError, op, {
-    cannot: `split ${describe(x)} at element ${kth} of axis ${axis}`, expected: `an index in [${-n}, ${n - 1}]`,
-    got: String(kth), fix: "give an index within the axis",
+    cannot: `split ${describe(x)} at element ${kth} of axis ${axis}`,
+    expected: `an index in [${-n}, ${n - 1}]`,
+    got: String(kth),
+    fix: "give an index within the axis",
   });
 }
 /**
@@ -77,7 +79,9 @@ export function topk(a: Operand, k: number, axis?: number | null | SortOptions):
   const n = x.shape[at]!;
   if (!Number.isInteger(k) || k < 0 || k > n) {
     fail(ValueError, "topk", {
-      cannot: `take the ${k} greatest of axis ${at} of ${describe(x)}`, expected: `a number in [0, ${n}]`, got: String(k),
+      cannot: `take the ${k} greatest of axis ${at} of ${describe(x)}`,
+      expected: `a number in [0, ${n}]`,
+      got: String(k),
       fix: "give a smaller k",
     });
   }
@@ -102,11 +106,18 @@ export interface SearchSortedOptions {
 export function searchsorted(sortedSequence: NDArray, values: Operand, options: SearchSortedOptions = {}): NDArray {
   const side: string = options.side ?? "left";
   if (side !== "left" && side !== "right") {
-    fail(ValueError, "searchsorted", { cannot: "search", expected: "side left or right", got: side, fix: "use one of these" });
+    fail(ValueError, "searchsorted", {
+      cannot: "search",
+      expected: "side left or right",
+      got: side,
+      fix: "use one of these",
+    });
   }
   if (sortedSequence.shape.length !== 1) {
     fail(ShapeError, "searchsorted", {
-      cannot: `search in ${describe(sortedSequence)}`, expected: "one axis", got: String(sortedSequence.shape.length),
+      cannot: `search in ${describe(sortedSequence)}`,
+      expected: "one axis",
+      got: String(sortedSequence.shape.length),
       fix: "flatten it, or search row by row",
     });
   }
@@ -124,7 +135,9 @@ export function searchsorted(sortedSequence: NDArray, values: Operand, options: 
 }
 /** The order of sorting: `x < y`, and every number before NaN. */
 function before(x: NDArray, y: NDArray): NDArray {
-  return issubdtype(x.dtype, "inexact") ? logicalOr(less(x, y), logicalAnd(isnan(y), logicalNot(isnan(x)))) : less(x, y);
+  return issubdtype(x.dtype, "inexact")
+    ? logicalOr(less(x, y), logicalAnd(isnan(y), logicalNot(isnan(x))))
+    : less(x, y);
 }
 
 /** Options of {@linkcode unique}. */
@@ -154,7 +167,10 @@ export function unique(a: NDArray, size: number, options?: UniqueOptions): NDArr
   const n = sizeOf(a.shape), flat = reshape(a, [n]);
   if (n === 0) return uniqueOfNone(a, size, o);
   const order = argsort(flat), sorted = take(flat, order, { axis: 0 });
-  const starts = n < 2 ? ones([n], int32) : cast(concatenate([ones([1]), notEqual(sliceOf(sorted, [1], [n]), sliceOf(sorted, [0], [n - 1]))], { axis: 0 }), int32);
+  const starts = n < 2 ? ones([n], int32) : cast(
+    concatenate([ones([1]), notEqual(sliceOf(sorted, [1], [n]), sliceOf(sorted, [0], [n - 1]))], { axis: 0 }),
+    int32,
+  );
   const groups = subtract(cumsum(starts), 1);
   // Where each group begins in sorted order; n for groups that do not exist.
   const edges = cast(searchsorted(groups, arange(size + 1)), int32);
@@ -175,7 +191,9 @@ function uniqueOfNone(a: NDArray, size: number, o: UniqueOptions): NDArray | NDA
   const fill = o.fillValue ?? null;
   if (fill === null && size > 0) {
     fail(ShapeError, "unique", {
-      cannot: `find ${size} elements in ${describe(a)}`, expected: "a fillValue, as the array is empty", got: "none",
+      cannot: `find ${size} elements in ${describe(a)}`,
+      expected: "a fillValue, as the array is empty",
+      got: "none",
       fix: "give one, or use size 0",
     });
   }

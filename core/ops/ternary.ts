@@ -31,7 +31,10 @@ export function clip(a: Operand, aMin: Operand | null, aMax: Operand | null): ND
   const beside = x.dtype;
   if (aMin === null && aMax === null) {
     fail(ValueError, "clip", {
-      cannot: "clip without bounds", expected: "a lower or an upper bound", got: "null for both", fix: "give one of them",
+      cannot: "clip without bounds",
+      expected: "a lower or an upper bound",
+      got: "null for both",
+      fix: "give one of them",
     });
   }
   if (aMin !== null) x = maximum(x, toArray("clip", aMin, beside));

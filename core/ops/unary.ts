@@ -17,8 +17,29 @@ import { where } from "./ternary.ts";
 type Plain = "negative" | "abs" | "sign" | "square" | "floor" | "ceil" | "round" | "bitwiseInvert";
 /** Primitives whose input is float or complex. */
 type Inexact =
-  | "sqrt" | "rsqrt" | "exp" | "expm1" | "log" | "log1p" | "log2" | "log10" | "sin" | "cos" | "tan" | "arcsin" | "arccos"
-  | "arctan" | "sinh" | "cosh" | "tanh" | "arcsinh" | "arccosh" | "arctanh" | "erf" | "erfinv" | "sigmoid";
+  | "sqrt"
+  | "rsqrt"
+  | "exp"
+  | "expm1"
+  | "log"
+  | "log1p"
+  | "log2"
+  | "log10"
+  | "sin"
+  | "cos"
+  | "tan"
+  | "arcsin"
+  | "arccos"
+  | "arctan"
+  | "sinh"
+  | "cosh"
+  | "tanh"
+  | "arcsinh"
+  | "arccosh"
+  | "arctanh"
+  | "erf"
+  | "erfinv"
+  | "sigmoid";
 
 function plain(name: Plain, x: Operand): NDArray {
   return bind(name, [toArray(name, x)], {});
@@ -31,7 +52,10 @@ function refuseComplex(op: string, x: Operand): NDArray {
   const a = toArray(op, x);
   if (a.dtype === complex64) {
     fail(DTypeError, op, {
-      cannot: `take ${describe(a)}`, expected: "a real dtype", got: "complex64", fix: "use mx.real, mx.imag or mx.abs first",
+      cannot: `take ${describe(a)}`,
+      expected: "a real dtype",
+      got: "complex64",
+      fix: "use mx.real, mx.imag or mx.abs first",
     });
   }
   return a;
@@ -58,7 +82,10 @@ export function negative(x: Operand): NDArray {
   const a = toArray("negative", x);
   if (a.dtype === bool_) {
     fail(DTypeError, "negative", {
-      cannot: `negate ${describe(a)}`, expected: "a number", got: "bool", fix: "use mx.logicalNot",
+      cannot: `negate ${describe(a)}`,
+      expected: "a number",
+      got: "bool",
+      fix: "use mx.logicalNot",
     });
   }
   return plain("negative", a);
@@ -225,7 +252,10 @@ export function bitwiseInvert(x: Operand): NDArray {
   const a = toArray("bitwiseInvert", x);
   if (!isExact(a)) {
     fail(DTypeError, "bitwiseInvert", {
-      cannot: `invert the bits of ${describe(a)}`, expected: "integers or booleans", got: a.dtype.name, fix: "cast it first",
+      cannot: `invert the bits of ${describe(a)}`,
+      expected: "integers or booleans",
+      got: a.dtype.name,
+      fix: "cast it first",
     });
   }
   return a.dtype === bool_ ? logicalNot(a) : plain("bitwiseInvert", a);

@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { bool_, type DType } from "../dtype.ts";
-import { add, divide, greater, less, lessEqual, greaterEqual, multiply, power, subtract } from "../ops/binary.ts";
+import { add, divide, greater, greaterEqual, less, lessEqual, multiply, power, subtract } from "../ops/binary.ts";
 import { where } from "../ops/ternary.ts";
 import { floor, log, negative, sigmoid, square } from "../ops/unary.ts";
 import { primitives, spec } from "../primitive.ts";
@@ -44,7 +44,10 @@ export const binaryPrimitives = primitives({
   remainder: binary((a, b) => [same, (t) => negative(multiply(t, floor(divide(a, b))))], { cost: 8 }),
   floorDivide: flat("binary", 2, { cost: 8 }),
   // e^a / (e^a + e^b) = sigmoid(a - b)
-  logaddexp: binary((a, b) => [(t) => multiply(t, sigmoid(subtract(a, b))), (t) => multiply(t, sigmoid(subtract(b, a)))], { cost: 16 }),
+  logaddexp: binary(
+    (a, b) => [(t) => multiply(t, sigmoid(subtract(a, b))), (t) => multiply(t, sigmoid(subtract(b, a)))],
+    { cost: 16 },
+  ),
   // y = atan(a / b): b t / (a² + b²), and -a t / (a² + b²)
   arctan2: binary((a, b) => {
     const over = (t: NDArray): NDArray => divide(t, add(square(a), square(b)));

@@ -42,7 +42,11 @@ export function rebroadcast(t: NDArray, y: NDArray): NDArray {
 /** Elementwise, one input: `derivative(x, y)` is dy/dx. */
 export function unary(derivative: (x: NDArray, y: NDArray) => NDArray, facts: Facts = {}): Spec<NoParams, 1> {
   return spec({
-    family: "unary", kind: "elementwise", params: {}, arity: 1, cost: facts.cost ?? 1,
+    family: "unary",
+    kind: "elementwise",
+    params: {},
+    arity: 1,
+    cost: facts.cost ?? 1,
     infer: ([x]) => ({ shape: x.shape, dtype: facts.dtype?.(x.dtype) ?? x.dtype }),
     vjp: ([x], y, ct) => [multiply(ct, conjugate(derivative(x, y)))],
     jvp: ([x], y, [t]) => t && multiply(t, derivative(x, y)),
@@ -50,9 +54,17 @@ export function unary(derivative: (x: NDArray, y: NDArray) => NDArray, facts: Fa
   });
 }
 /** Elementwise, one input, linear over the reals: `forward` maps tangents, `backward` is its transpose. */
-export function linear(forward: (t: NDArray) => NDArray, backward: (ct: NDArray, x: NDArray) => NDArray, facts: Facts = {}): Spec<NoParams, 1> {
+export function linear(
+  forward: (t: NDArray) => NDArray,
+  backward: (ct: NDArray, x: NDArray) => NDArray,
+  facts: Facts = {},
+): Spec<NoParams, 1> {
   return spec({
-    family: "unary", kind: "elementwise", params: {}, arity: 1, cost: facts.cost ?? 1,
+    family: "unary",
+    kind: "elementwise",
+    params: {},
+    arity: 1,
+    cost: facts.cost ?? 1,
     infer: ([x]) => ({ shape: x.shape, dtype: facts.dtype?.(x.dtype) ?? x.dtype }),
     vjp: ([x], _y, ct) => [backward(ct, x)],
     jvp: (_x, _y, [t]) => t && forward(t),
@@ -62,7 +74,11 @@ export function linear(forward: (t: NDArray) => NDArray, backward: (ct: NDArray,
 /** Elementwise, piecewise constant: the derivative is 0 wherever it exists. */
 export function flat<A extends 1 | 2>(family: Family, arity: A, facts: Facts = {}): Spec<NoParams, A> {
   return {
-    family, kind: "elementwise", params: {}, arity, cost: facts.cost ?? 1,
+    family,
+    kind: "elementwise",
+    params: {},
+    arity,
+    cost: facts.cost ?? 1,
     infer: (xs) => resultOf(xs, facts),
     vjp: (xs) => xs.map(() => null),
     jvp: () => null,
@@ -75,14 +91,22 @@ function resultOf(xs: readonly Aval[], facts: Facts): Aval {
 }
 
 /** For each of two inputs, what its tangent adds to that of the result. */
-export type Partials = (a: NDArray, b: NDArray, y: NDArray) => readonly [(t: NDArray) => NDArray, (t: NDArray) => NDArray];
+export type Partials = (
+  a: NDArray,
+  b: NDArray,
+  y: NDArray,
+) => readonly [(t: NDArray) => NDArray, (t: NDArray) => NDArray];
 /**
  * Elementwise, two inputs of one dtype: `partials(a, b, y)` gives the maps `t -> (∂y/∂a) t` and `t -> (∂y/∂b) t`. The
  * reverse rule is their transpose `ct -> conj((∂y/∂a) conj(ct))`, summed for 0-d inputs.
  */
 export function binary(partials: Partials, facts: Facts = {}): Spec<NoParams, 2> {
   return spec({
-    family: "binary", kind: "elementwise", params: {}, arity: 2, cost: facts.cost ?? 1,
+    family: "binary",
+    kind: "elementwise",
+    params: {},
+    arity: 2,
+    cost: facts.cost ?? 1,
     infer: (xs) => resultOf(xs, facts),
     vjp: ([a, b], y, ct) => {
       const [da, db] = partials(a, b, y), bar = conjugate(ct);
@@ -93,7 +117,12 @@ export function binary(partials: Partials, facts: Facts = {}): Spec<NoParams, 2>
   });
 }
 /** The sum of both contributions, in the shape of the result. */
-export function forward([da, db]: ReturnType<Partials>, s: NDArray | null, t: NDArray | null, y: NDArray): NDArray | null {
+export function forward(
+  [da, db]: ReturnType<Partials>,
+  s: NDArray | null,
+  t: NDArray | null,
+  y: NDArray,
+): NDArray | null {
   if (s && t) return rebroadcast(add(da(s), db(t)), y);
   if (s) return rebroadcast(da(s), y);
   return t && rebroadcast(db(t), y);

@@ -16,7 +16,10 @@ function drawBatch(keys: NDArray, p: Params<{ readonly shape: "ints"; readonly w
 /** The primitives of the random family, in the order of their codes. */
 export const randomPrimitives = primitives({
   randomBits: spec({
-    family: "random", kind: "kernel", params: { shape: "ints", width: "int" }, arity: 1,
+    family: "random",
+    kind: "kernel",
+    params: { shape: "ints", width: "int" },
+    arity: 1,
     infer: ([key], { shape, width }) => ({
       shape: [...key.shape.slice(0, -1), ...shape],
       dtype: width === 4 ? uint32 : width === 2 ? uint16 : uint8,

@@ -22,7 +22,10 @@ type Axis = { readonly axis: "int" };
 
 function reduction(name: Name, rules: Rules, dtype: (d: DType) => DType = (d) => d): Spec<Axes, 1> {
   return spec({
-    family: "reduce", kind: "reduce", params: { axes: "ints" }, arity: 1,
+    family: "reduce",
+    kind: "reduce",
+    params: { axes: "ints" },
+    arity: 1,
     infer: ([x], { axes }) => ({ shape: withoutAxes(x.shape, axes), dtype: dtype(x.dtype) }),
     ...rules,
     vmap: ([x], _mapped, { axes }) => bind(name, [x], { axes: axes.map((axis) => axis + 1) }),
@@ -39,7 +42,8 @@ function othersProduct(x: NDArray, axes: readonly number[]): NDArray {
   const order = [...x.shape.keys()].filter((axis) => !axes.includes(axis)).concat(axes);
   const last = transpose(x, { axes: order });
   const flat = reshape(last, [...withoutAxes(x.shape, axes), sizeOf(axes.map((axis) => x.shape[axis]!))]);
-  const before = cumprod(flat, -1, { inclusive: false }), after = cumprod(flat, -1, { reverse: true, inclusive: false });
+  const before = cumprod(flat, -1, { inclusive: false }),
+    after = cumprod(flat, -1, { reverse: true, inclusive: false });
   const back = x.shape.map((_, axis) => order.indexOf(axis));
   return transpose(reshape(multiply(before, after), last.shape), { axes: back });
 }
@@ -66,7 +70,11 @@ function extrema(x: NDArray, y: NDArray, axes: readonly number[]): [NDArray, NDA
 }
 function position(name: "argmax" | "argmin"): Spec<Axis, 1> {
   return spec({
-    family: "reduce", kind: "kernel", params: { axis: "int" }, arity: 1, needs: ["any"],
+    family: "reduce",
+    kind: "kernel",
+    params: { axis: "int" },
+    arity: 1,
+    needs: ["any"],
     infer: ([x], { axis }) => ({ shape: withoutAxes(x.shape, [axis]), dtype: uint32 }),
     vjp: () => [null],
     jvp: () => null,

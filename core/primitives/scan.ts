@@ -21,7 +21,11 @@ type Name = "cumsum" | "cumprod" | "cummax" | "cummin" | "logcumsumexp";
 
 function scan(name: Name, rules: Rules): Spec<Schema, 1> {
   return spec({
-    family: "scan", kind: "kernel", params: { axis: "int", reverse: "bool", inclusive: "bool" }, arity: 1, needs: ["any"],
+    family: "scan",
+    kind: "kernel",
+    params: { axis: "int", reverse: "bool", inclusive: "bool" },
+    arity: 1,
+    needs: ["any"],
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     ...rules,
     vmap: ([x], _mapped, p) => bind(name, [x], { ...p, axis: p.axis + 1 }),
@@ -34,7 +38,11 @@ const turned = (p: Scan): Scan => ({ ...p, reverse: !p.reverse });
  * A running product y and its first zero p (in running order). Before p, dy_i = y_i Σ_j t_j / x_j; from p on only t_p
  * counts, as every other term has the factor x_p = 0: dy_i = t_p times the running product with x_p = 1.
  */
-function productParts(x: NDArray, y: NDArray, p: Scan): { first: NDArray; zero: NDArray; safe: NDArray; without: NDArray } {
+function productParts(
+  x: NDArray,
+  y: NDArray,
+  p: Scan,
+): { first: NDArray; zero: NDArray; safe: NDArray; without: NDArray } {
   const other = cumprod(x, { ...p, inclusive: !p.inclusive });
   const [inclusive, exclusive] = p.inclusive ? [y, other] : [other, y];
   const zero = equal(inclusive, 0);

@@ -5,7 +5,21 @@
 import { bool_, complex, complex64, type DType, float32, issubdtype } from "../dtype.ts";
 import { cast } from "../ops/operand.ts";
 import { add, divide, multiply, subtract } from "../ops/binary.ts";
-import { conjugate, cos, cosh, exp, imag, negative, real, reciprocal, rsqrt, sign, sin, sinh, square } from "../ops/unary.ts";
+import {
+  conjugate,
+  cos,
+  cosh,
+  exp,
+  imag,
+  negative,
+  real,
+  reciprocal,
+  rsqrt,
+  sign,
+  sin,
+  sinh,
+  square,
+} from "../ops/unary.ts";
 import { primitives, spec } from "../primitive.ts";
 import { flat, linear, unary } from "./builders.ts";
 
@@ -60,7 +74,11 @@ export const unaryPrimitives = primitives({
   conjugate: linear(conjugate, conjugate),
   copy: linear((t) => t, (ct) => ct),
   astype: spec({
-    family: "unary", kind: "elementwise", params: { dtype: "dtype" }, arity: 1, cost: 1,
+    family: "unary",
+    kind: "elementwise",
+    params: { dtype: "dtype" },
+    arity: 1,
+    cost: 1,
     infer: ([x], { dtype }) => ({ shape: x.shape, dtype }),
     vjp: ([x], y, ct) => [isSmooth(x.dtype) && isSmooth(y.dtype) ? cast(ct, x.dtype) : null],
     jvp: (_x, _y, [t], { dtype }) => t && isSmooth(dtype) ? cast(t, dtype) : null,
