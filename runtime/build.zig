@@ -124,6 +124,7 @@ pub fn build(b: *std.Build) void {
 
     const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = runtime(b, platform, null) });
     library.link_gc_sections = true;
+    library.link_z_defs = true; // a kernel that is missing is found here, not at load
     b.getInstallStep().dependOn(&b.addInstallArtifact(library, .{ .dest_dir = .{ .override = .prefix } }).step);
 
     // Static where it runs under qemu, which then needs no system of that processor around it.
