@@ -68,7 +68,9 @@ export class Library {
   }
   /** A property. */
   property(x: unknown, name: string): unknown {
-    const value: unknown = x !== null && typeof x === "object" ? Reflect.get(x, name) : undefined;
+    const value: unknown = x !== null && (typeof x === "object" || typeof x === "function")
+      ? Reflect.get(x, name)
+      : undefined;
     if (value === undefined) throw new Missing(`${this.nameOf(x)}.${name}`);
     return value;
   }

@@ -13,7 +13,7 @@ export class Tokenizers {
   private constructor(private readonly lib: Library, private readonly tokenizer: unknown) {}
   /** Loads the tokenizer in a folder. */
   static async load(lib: Library, folder: string): Promise<Tokenizers> {
-    return new Tokenizers(lib, await lib.call("lm.loadTokenizer", folder));
+    return new Tokenizers(lib, await lib.method(lib.get("lm.Tokenizer"), "load", folder));
   }
 
   private segments(ids: readonly number[]): unknown[] {
