@@ -28,6 +28,7 @@ export const LOCAL_ROOT: string | null = PACKAGE.protocol === "file:"
 
 /** Folders of `runtime/` that the library does not depend on. */
 const APART = ["tests", "zig-out", ".zig-cache"];
+const ENDINGS = /\.(cc|h|inc|metal|zig|zon)$/;
 /** Paths in `runtime/` of all files that the library is built from, sorted. */
 export function sourceFiles(root: string): string[] {
   const files: string[] = [];
@@ -35,7 +36,7 @@ export function sourceFiles(root: string): string[] {
     for (const entry of Deno.readDirSync(`${root}/runtime/${folder}`)) {
       const path = folder + entry.name;
       if (entry.isDirectory && !APART.includes(path)) walk(`${path}/`);
-      else if (entry.isFile && path !== "manifest.json") files.push(path);
+      else if (entry.isFile && ENDINGS.test(path)) files.push(path);
     }
   };
   walk("");

@@ -13,6 +13,7 @@ const ALLOWED = new Set(
   memchr memcmp memcpy memmove memset bzero memset_pattern4 memset_pattern8 memset_pattern16
   strchr strcmp strerror strerror_r strlen strncmp strnlen strstr
   calloc free malloc malloc_size posix_memalign realloc
+  fclose fgets fopen fread fscanf sscanf strcspn strrchr pthread_atfork
   close fstat ftruncate getpagesize lseek madvise mlock mmap mprotect munlock munmap open pread pwrite read write
   sysconf sysctl sysctlbyname getpid mach_absolute_time mach_timebase_info clock_gettime nanosleep usleep sched_yield
   pthread_attr_destroy pthread_attr_init pthread_attr_setstacksize pthread_create pthread_detach pthread_join
