@@ -112,3 +112,22 @@ export class Report {
     return this.done > this.passes ? 1 : 0;
   }
 }
+
+/** One check, ready to run: null, or why it failed. */
+export interface Check {
+  readonly id: string;
+  /** What the summary counts by. */
+  readonly group: string;
+  readonly run: () => Promise<string | null>;
+}
+/** Runs checks one by one. */
+export async function runChecks(checks: readonly Check[], report: Report): Promise<void> {
+  for (const { id, group, run } of checks) {
+    try {
+      const why = await run();
+      report.add(id, group, why === null ? passed : { kind: "value", why });
+    } catch (e) {
+      report.add(id, group, outcomeOf(e));
+    }
+  }
+}

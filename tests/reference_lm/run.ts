@@ -4,7 +4,7 @@
  * @module
  */
 import { type Library, loadLibrary, Missing } from "../reference/library.ts";
-import { commandLine, isInternal, type Outcome, outcomeOf, passed, Report } from "../reference/report.ts";
+import { type Check, commandLine, isInternal, Report, runChecks } from "../reference/report.ts";
 import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
 import { isReference, type LmCase, type LmReference, type LmResult } from "./cases.ts";
 import { comparable, jsonMismatch, numbersMismatch } from "./compare.ts";
@@ -15,11 +15,9 @@ import { Tokenizers } from "./tokenizers.ts";
 const USAGE = "usage: deno task reference:lm DIR... [--filter TEXT] [--kind KIND,...] [--quiet]";
 const ROOMS: Readonly<Record<string, string>> = { mx: "core", nn: "nn", optim: "optimizers", lm: "lm" };
 
-/** One case, ready to run. */
-interface Item {
-  readonly id: string;
+/** A check and its kind. */
+interface LmCheck extends Check {
   readonly kind: string;
-  readonly run: () => Promise<string | null>;
 }
 
 /** All folders with a `reference.json` at or below a path, in order. */
@@ -96,7 +94,7 @@ function compared(c: LmCase, got: LmResult, dtype: string, recorded: ReturnType<
 }
 
 /** The cases of a folder; its files are read when the first of them runs. */
-function itemsOf(lib: Library, folder: string, reference: LmReference): Item[] {
+function checksOf(lib: Library, folder: string, reference: LmReference): LmCheck[] {
   const name = folder.split("/").at(-1) ?? folder;
   if (reference.cases !== undefined) {
     const models = new Models(lib, folder), groups = new Groups(lib, folder);
@@ -104,6 +102,7 @@ function itemsOf(lib: Library, folder: string, reference: LmReference): Item[] {
     const recorded = (): ReturnType<typeof readTensors> => file ??= readTensors(`${folder}/reference.safetensors`);
     return reference.cases.map((c) => ({
       id: `${name} ${c.id}`,
+      group: `${c.kind} ${name}`,
       kind: c.kind,
       run: async () =>
         c.kind === "load_error"
@@ -113,8 +112,9 @@ function itemsOf(lib: Library, folder: string, reference: LmReference): Item[] {
   }
   let loading: Promise<Tokenizers> | undefined;
   const tokenizer = (): Promise<Tokenizers> => loading ??= Tokenizers.load(lib, folder);
-  const item = <T>(group: string, i: number, c: T, check: (t: Tokenizers, c: T) => string | null): Item => ({
+  const item = <T>(group: string, i: number, c: T, check: (t: Tokenizers, c: T) => string | null): LmCheck => ({
     id: `${name} ${group}[${i}]`,
+    group: `tokenizers ${name}`,
     kind: "tokenizers",
     run: async () => check(await tokenizer(), c),
   });
@@ -123,15 +123,6 @@ function itemsOf(lib: Library, folder: string, reference: LmReference): Item[] {
     ...(reference.id_sequences ?? []).map((c, i) => item("id_sequences", i, c, (t, x) => t.text(x))),
     ...(reference.chats ?? []).map((c, i) => item("chats", i, c, (t, x) => t.chat(x))),
   ];
-}
-
-async function outcome(item: Item): Promise<Outcome> {
-  try {
-    const why = await item.run();
-    return why === null ? passed : { kind: "value", why };
-  } catch (e) {
-    return outcomeOf(e);
-  }
 }
 
 /** Runs the command line; the exit code. */
@@ -147,12 +138,12 @@ export async function main(args: readonly string[]): Promise<number> {
     const json: unknown = JSON.parse(Deno.readTextFileSync(`${folder}/reference.json`));
     if (isReference(json)) groups.set(folder, json);
   }
-  const wanted = (x: Item): boolean => x.id.includes(filter) && (kinds?.includes(x.kind) ?? true);
-  const queue = [...groups].map(([folder, reference]) => itemsOf(lib, folder, reference).filter(wanted));
-  const report = new Report(queue.reduce((n, items) => n + items.length, 0), line.flags.has("quiet"));
+  const wanted = (x: LmCheck): boolean => x.id.includes(filter) && (kinds?.includes(x.kind) ?? true);
+  const queue = [...groups].map(([folder, reference]) => checksOf(lib, folder, reference).filter(wanted));
+  const report = new Report(queue.reduce((n, checks) => n + checks.length, 0), line.flags.has("quiet"));
   // A folder's models go with its cases.
-  for (let items = queue.shift(); items !== undefined; items = queue.shift()) {
-    for (const item of items) report.add(item.id, `${item.kind} ${item.id.split(" ")[0]}`, await outcome(item));
+  for (let checks = queue.shift(); checks !== undefined; checks = queue.shift()) {
+    await runChecks(checks, report);
   }
   return report.finish();
 }

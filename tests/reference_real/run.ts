@@ -8,7 +8,7 @@
  * @module
  */
 import { type Library, loadLibrary } from "../reference/library.ts";
-import { commandLine, type Outcome, outcomeOf, passed, Report } from "../reference/report.ts";
+import { type Check, commandLine, Report, runChecks } from "../reference/report.ts";
 import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
 import { jsonMismatch, numbersMismatch } from "../reference_lm/compare.ts";
 import { RealModel } from "./model.ts";
@@ -60,13 +60,6 @@ interface TokenizerRecord {
     readonly ids: readonly number[];
   }[];
 }
-/** One check, ready to run. */
-interface Item {
-  readonly id: string;
-  readonly group: string;
-  readonly run: () => Promise<string | null>;
-}
-
 const far = (got: readonly number[], want: readonly number[], limit: number, what: string): string | null => {
   const why = numbersMismatch(got, want, { atol: limit, rtol: 0 });
   return why === null ? null : `${what}: ${why}`;
@@ -150,16 +143,16 @@ class Replay {
   }
 
   /** All checks, the base model's first. */
-  items(): Item[] {
+  checks(): Check[] {
     return [...this.texts(), ...this.base(), ...this.variants()];
   }
   private encode(model: RealModel, text: string): unknown {
     return this.lib.method(model.tokenizer, "encode", text, { addSpecialTokens: false });
   }
-  private texts(): Item[] {
+  private texts(): Check[] {
     const record: TokenizerRecord = this.json("tokenizer.json"),
       base = (): Promise<RealModel> => this.model("f32", "float32");
-    const strings = record.strings.map((c, i): Item => ({
+    const strings = record.strings.map((c, i): Check => ({
       id: `string[${i}]`,
       group: "tokenizer",
       run: async () => {
@@ -168,7 +161,7 @@ class Replay {
         return jsonMismatch({ ids: this.encode(model, c.text), decoded }, { ids: c.ids, decoded: c.decoded }, EXACT);
       },
     }));
-    const chats = record.chats.map((c, i): Item => ({
+    const chats = record.chats.map((c, i): Check => ({
       id: `chat[${i}]`,
       group: "tokenizer",
       run: async () => {
@@ -185,7 +178,7 @@ class Replay {
   private count(c: RealCase | FolderCase): number {
     return this.quick ? QUICK_TOKENS : c.max_tokens ?? 0;
   }
-  private base(): Item[] {
+  private base(): Check[] {
     return this.cases.filter((c) => !this.isLong(c.prompt_ids ?? c.ids ?? [])).map((c) => ({
       id: c.id,
       group: c.kind,
@@ -204,7 +197,7 @@ class Replay {
       },
     }));
   }
-  private variants(): Item[] {
+  private variants(): Check[] {
     const record: { readonly cases: readonly FolderCase[] } = this.json("folders.json");
     const idsOf = (c: FolderCase): readonly number[] => {
       const base = this.cases.find((x) => x.id === (c.prompt ?? c.perplexity_of));
@@ -222,15 +215,6 @@ class Replay {
   }
 }
 
-async function outcome(item: Item): Promise<Outcome> {
-  try {
-    const why = await item.run();
-    return why === null ? passed : { kind: "value", why };
-  } catch (e) {
-    return outcomeOf(e);
-  }
-}
-
 /** Runs the command line; the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const line = commandLine(args, USAGE, { options: ["filter"], flags: ["quick", "quiet"] }),
@@ -240,10 +224,10 @@ export async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const lib = await loadLibrary(ROOMS), filter = line.options.get("filter") ?? "";
-  const items = new Replay(lib, models.replace(/\/+$/, ""), folder, line.flags.has("quick")).items().filter((x) =>
+  const checks = new Replay(lib, models.replace(/\/+$/, ""), folder, line.flags.has("quick")).checks().filter((x) =>
     x.id.includes(filter)
   );
-  const report = new Report(items.length, line.flags.has("quiet"));
-  for (const item of items) report.add(item.id, item.group, await outcome(item));
+  const report = new Report(checks.length, line.flags.has("quiet"));
+  await runChecks(checks, report);
   return report.finish();
 }
