@@ -22,12 +22,18 @@ export interface AddedToken {
 
 /** Reads one entry; null where it is none. */
 export function addedToken(entry: Json | undefined): AddedToken | null {
-  if (!isRecord(entry) || typeof entry.id !== "number" || typeof entry.content !== "string" || entry.content === "") return null;
+  if (!isRecord(entry) || typeof entry.id !== "number" || typeof entry.content !== "string" || entry.content === "") {
+    return null;
+  }
   const special = entry.special === true;
   return {
-    id: entry.id, content: entry.content, special,
+    id: entry.id,
+    content: entry.content,
+    special,
     normalized: typeof entry.normalized === "boolean" ? entry.normalized : !special,
-    singleWord: entry.single_word === true, lstrip: entry.lstrip === true, rstrip: entry.rstrip === true,
+    singleWord: entry.single_word === true,
+    lstrip: entry.lstrip === true,
+    rstrip: entry.rstrip === true,
   };
 }
 

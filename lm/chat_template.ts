@@ -37,7 +37,9 @@ const refuse = (expected: string, got: string, fix: string): never =>
 
 /** Drops keys without a value, which templates would print, and gives reasoning its common name. */
 function plain(message: ChatMessage): JsonRecord {
-  const given: JsonRecord = Object.fromEntries(Object.entries(message).filter(([, x]) => x !== null && x !== undefined));
+  const given: JsonRecord = Object.fromEntries(
+    Object.entries(message).filter(([, x]) => x !== null && x !== undefined),
+  );
   const reasoning = REASONING.map((key) => given[key]).find((x) => x !== undefined);
   return reasoning === undefined ? given : { thinking: reasoning, ...given, reasoning_content: reasoning };
 }
@@ -57,7 +59,11 @@ function tagged(message: JsonRecord): { message: JsonRecord; text: string } {
 function upToTag(rendered: string, text: string): string {
   const at = rendered.lastIndexOf(TAG.trim());
   if (at < 0 || !rendered.includes(text.trim())) {
-    return refuse("a template that shows the last message as it is", "one that does not", "leave continueFinalMessage out");
+    return refuse(
+      "a template that shows the last message as it is",
+      "one that does not",
+      "leave continueFinalMessage out",
+    );
   }
   // A template that trims its messages has eaten the tag's own space.
   return rendered.startsWith(TAG, at) ? rendered.slice(0, at) : rendered.slice(0, at).trimEnd();
@@ -69,10 +75,20 @@ function strftimeNow(format: string): string {
   const name = (options: Intl.DateTimeFormatOptions): string => now.toLocaleDateString("en-US", options);
   const hour = now.getHours() % 12 || 12;
   const codes: Readonly<Record<string, () => string>> = {
-    Y: () => String(now.getFullYear()), y: () => two(now.getFullYear() % 100), m: () => two(now.getMonth() + 1),
-    d: () => two(now.getDate()), H: () => two(now.getHours()), I: () => two(hour), M: () => two(now.getMinutes()),
-    S: () => two(now.getSeconds()), p: () => now.getHours() < 12 ? "AM" : "PM", B: () => name({ month: "long" }),
-    b: () => name({ month: "short" }), A: () => name({ weekday: "long" }), a: () => name({ weekday: "short" }), "%": () => "%",
+    Y: () => String(now.getFullYear()),
+    y: () => two(now.getFullYear() % 100),
+    m: () => two(now.getMonth() + 1),
+    d: () => two(now.getDate()),
+    H: () => two(now.getHours()),
+    I: () => two(hour),
+    M: () => two(now.getMinutes()),
+    S: () => two(now.getSeconds()),
+    p: () => now.getHours() < 12 ? "AM" : "PM",
+    B: () => name({ month: "long" }),
+    b: () => name({ month: "short" }),
+    A: () => name({ weekday: "long" }),
+    a: () => name({ weekday: "short" }),
+    "%": () => "%",
   };
   return format.replace(/%-?([a-zA-Z%])/g, (code, letter: string) => {
     const value = codes[letter]?.() ?? code;
@@ -82,15 +98,24 @@ function strftimeNow(format: string): string {
 
 /** Python's range, with the limit of Jinja's sandbox: templates come with models. */
 function range(from: number, to?: number, step: number = 1): number[] {
-  const [start, stop] = to === undefined ? [0, from] : [from, to], length = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(length <= 100_000)) throw new Error(`range of ${length} numbers`);
+  const [start, stop] = to === undefined ? [0, from] : [from, to],
+    length = Math.max(0, Math.ceil((stop - start) / step));
+  if (!(length <= 100_000)) {
+    return refuse("ranges of at most 100000 numbers in a template", `${length}`, "change the messages");
+  }
   return Array.from({ length }, (_, i) => start + i * step);
 }
 const GLOBALS: Readonly<Record<string, unknown>> = {
-  true: true, false: false, none: null, True: true, False: false, None: null, range, strftime_now: strftimeNow,
-  raise_exception: (message: string): never => {
-    throw new Error(message);
-  },
+  true: true,
+  false: false,
+  none: null,
+  True: true,
+  False: false,
+  None: null,
+  range,
+  strftime_now: strftimeNow,
+  raise_exception: (message: string): never =>
+    refuse("messages that the model's template takes", message, "change the messages"),
 };
 const reason = (error: unknown): string => error instanceof Error ? error.message : String(error);
 
@@ -108,6 +133,7 @@ function run(program: Program, variables: Readonly<Record<string, unknown>>): st
   try {
     return String(new Interpreter(environment).run(program).value);
   } catch (error) {
+    if (error instanceof ValueError) throw error;
     return refuse("messages that the model's template takes", reason(error), "change the messages");
   }
 }
@@ -132,8 +158,13 @@ export class ChatTemplate {
     const chat = messages.map(plain), last = continueFinalMessage ? tagged(chat.pop() ?? {}) : null;
     if (last) chat.push(last.message);
     const text = run(this.#program, {
-      ...special, ...options.variables, messages: chat, tools, documents,
-      add_generation_prompt: addGenerationPrompt, enable_thinking: options.enableThinking ?? false,
+      ...special,
+      ...options.variables,
+      messages: chat,
+      tools,
+      documents,
+      add_generation_prompt: addGenerationPrompt,
+      enable_thinking: options.enableThinking ?? false,
     });
     return last ? upToTag(text, last.text) : text;
   }

@@ -23,7 +23,11 @@ export interface DownloadOptions extends Expected {
 }
 
 const ATTEMPTS = 4;
-const reason = (error: unknown): string => error instanceof Error ? error.message : String(error);
+/** Why something failed, without the frame of an error of this library. */
+export function reason(error: unknown): string {
+  if (error instanceof CheckpointError) return error.got;
+  return error instanceof Error ? error.message : String(error);
+}
 const baseName = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 /** Whether a file is there. */
@@ -31,15 +35,22 @@ export async function isFile(path: string): Promise<boolean> {
   return await Deno.stat(path).then((s) => s.isFile, () => false);
 }
 
-/** An answer that must not be asked for again. */
-class Refused extends Error {}
-/** The answer to a request; a signal that each byte pushes back ends one that stalls. */
+/** An error that asking again will not mend; all others are worth another attempt. */
+const refused = (url: string, got: string): never =>
+  fail(CheckpointError, "fetch", {
+    cannot: `fetch ${url}`,
+    expected: "an answer with the file",
+    got,
+    fix: "check the name and the rights",
+  });
+/** The answer to a request. One that stalls is ended; `alive` says that bytes still come. */
 async function request(
   url: string,
   headers: Readonly<Record<string, string>>,
   timeoutMs: number,
 ): Promise<{ response: Response; alive: () => void; end: () => void }> {
-  const control = new AbortController(), stalled = (): void => control.abort(new Error(`no answer for ${timeoutMs / 1000} s`));
+  const control = new AbortController(),
+    stalled = (): void => control.abort(new Deno.errors.TimedOut(`no answer for ${timeoutMs / 1000} s`));
   let timer = setTimeout(stalled, timeoutMs);
   const end = (): void => clearTimeout(timer);
   const alive = (): void => {
@@ -51,14 +62,19 @@ async function request(
     if (response.ok || response.status === 416) return { response, alive, end };
     await response.body?.cancel();
     const answer = `${response.status} ${response.statusText}`.trim();
-    throw response.status >= 500 || response.status === 429 ? new Error(answer) : new Refused(answer);
+    if (response.status < 500 && response.status !== 429) return refused(url, answer);
+    throw new Deno.errors.Http(answer);
   } catch (error) {
     end();
     throw error;
   }
 }
 /** The text at an address, within a time. */
-export async function fetchText(url: string, headers: Readonly<Record<string, string>>, timeoutMs: number): Promise<string> {
+export async function fetchText(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  timeoutMs: number,
+): Promise<string> {
   const { response, end } = await request(url, headers, timeoutMs);
   try {
     return await response.text();
@@ -101,18 +117,21 @@ async function continuePart(url: string, part: Deno.FsFile, name: string, option
       await part.truncate(0);
       if (response.status !== 200) {
         await response.body?.cancel();
-        throw new Error("the server did not continue the file");
+        throw new Deno.errors.InvalidData("the server did not continue the file");
       }
     }
     let done = await part.seek(0, Deno.SeekMode.End);
-    const length = Number(response.headers.get("content-length") ?? NaN), total = options.size ?? (length >= 0 ? done + length : undefined);
+    const length = Number(response.headers.get("content-length") ?? NaN),
+      total = options.size ?? (length >= 0 ? done + length : undefined);
     for await (const chunk of response.body ?? []) {
       alive();
       await append(part, chunk);
       done += chunk.length;
       options.onProgress?.({ label: name, done, ...total === undefined ? {} : { total } });
     }
-    if (total !== undefined && done < total) throw new Error(`the connection ended after ${done} of ${total} bytes`);
+    if (total !== undefined && done < total) {
+      throw new Deno.errors.UnexpectedEof(`the connection ended after ${done} of ${total} bytes`);
+    }
   } finally {
     end();
   }
@@ -127,7 +146,10 @@ export async function download(url: string, target: string, options: DownloadOpt
   const name = baseName(target), partPath = `${target}.part`;
   const failed = (got: string): never =>
     fail(CheckpointError, "fetch", {
-      cannot: `fetch ${name}`, expected: `the file at ${url}`, got, fix: "try again; what has come so far is kept and continued",
+      cannot: `fetch ${name}`,
+      expected: `the file at ${url}`,
+      got,
+      fix: "try again; what has come so far is kept and continued",
     });
   await Deno.mkdir(target.slice(0, target.lastIndexOf("/")), { recursive: true });
   using part = await Deno.open(partPath, { create: true, read: true, write: true });
@@ -140,7 +162,7 @@ export async function download(url: string, target: string, options: DownloadOpt
       await continuePart(url, part, name, options);
       await part.sync();
     } catch (error) {
-      if (error instanceof Refused) return failed(reason(error));
+      if (error instanceof CheckpointError) throw error;
       wrong = reason(error);
       continue;
     }

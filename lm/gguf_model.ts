@@ -24,7 +24,10 @@ export interface GgufModel {
 
 const broken = (expected: string, got: string): never =>
   fail(CheckpointError, "load", {
-    cannot: "use the GGUF file as a language model", expected, got, fix: "take the model's safetensors files instead",
+    cannot: "use the GGUF file as a language model",
+    expected,
+    got,
+    fix: "take the model's safetensors files instead",
   });
 
 /** What differs between the architectures that are read. */
@@ -40,12 +43,22 @@ const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map([
   ["qwen3", { architecture: "Qwen3ForCausalLM", permuted: false, extra: { attention_bias: false } }],
 ]);
 const OUTSIDE: ReadonlyMap<string, string> = new Map([
-  ["token_embd", "model.embed_tokens"], ["output_norm", "model.norm"], ["output", "lm_head"],
+  ["token_embd", "model.embed_tokens"],
+  ["output_norm", "model.norm"],
+  ["output", "lm_head"],
 ]);
 const INSIDE: ReadonlyMap<string, string> = new Map([
-  ["attn_q", "self_attn.q_proj"], ["attn_k", "self_attn.k_proj"], ["attn_v", "self_attn.v_proj"], ["attn_output", "self_attn.o_proj"],
-  ["attn_q_norm", "self_attn.q_norm"], ["attn_k_norm", "self_attn.k_norm"], ["ffn_gate", "mlp.gate_proj"], ["ffn_up", "mlp.up_proj"],
-  ["ffn_down", "mlp.down_proj"], ["attn_norm", "input_layernorm"], ["ffn_norm", "post_attention_layernorm"],
+  ["attn_q", "self_attn.q_proj"],
+  ["attn_k", "self_attn.k_proj"],
+  ["attn_v", "self_attn.v_proj"],
+  ["attn_output", "self_attn.o_proj"],
+  ["attn_q_norm", "self_attn.q_norm"],
+  ["attn_k_norm", "self_attn.k_norm"],
+  ["ffn_gate", "mlp.gate_proj"],
+  ["ffn_up", "mlp.up_proj"],
+  ["ffn_down", "mlp.down_proj"],
+  ["attn_norm", "input_layernorm"],
+  ["ffn_norm", "post_attention_layernorm"],
 ]);
 const ROPE_FACTORS = "rope_freqs.weight";
 
@@ -109,20 +122,35 @@ function llama3Factors(factor: number, theta: number, dims: number): number[] {
   });
 }
 /** The rope scaling that explains the file's factors. */
-function ropeScaling(path: string, tensor: GgufTensor | undefined, keys: Keys, theta: number, dims: number): JsonRecord | null {
+function ropeScaling(
+  path: string,
+  tensor: GgufTensor | undefined,
+  keys: Keys,
+  theta: number,
+  dims: number,
+): JsonRecord | null {
   const kind = keys.metadata.get(`${keys.architecture}.rope.scaling.type`), scale = keys.number("rope.scaling.factor");
   if (kind === "linear" && scale !== undefined) return { rope_type: "linear", factor: scale };
-  if (kind !== undefined && kind !== "none") return broken("rope scaling of the kinds none, linear or llama3", String(kind));
+  if (kind !== undefined && kind !== "none") {
+    return broken("rope scaling of the kinds none, linear or llama3", String(kind));
+  }
   if (!tensor) return null;
   if (tensor.type.name !== "F32") return broken(`${ROPE_FACTORS} in F32`, tensor.type.name);
   const bytes = withFile(path, (file) => readRange(file, tensor.begin, tensor.end - tensor.begin));
-  const factors = new Float32Array(bytes.buffer, 0, bytes.length / 4), factor = factors.reduce((a, b) => Math.max(a, b), 1);
+  const factors = new Float32Array(bytes.buffer, 0, bytes.length / 4),
+    factor = factors.reduce((a, b) => Math.max(a, b), 1);
   const same = llama3Factors(factor, theta, dims).every((x, i) => Math.abs(x - (factors[i] ?? 0)) < 1e-3 * x);
   return same ? { rope_type: "llama3", factor, ...LLAMA3 } : broken("the rope factors of Llama 3", ROPE_FACTORS);
 }
 
 const BITS: ReadonlyMap<string, number> = new Map([
-  ["Q4_0", 4], ["Q4_1", 4], ["Q4_K", 4], ["Q5_0", 5], ["Q5_1", 5], ["Q5_K", 5], ["Q8_0", 8],
+  ["Q4_0", 4],
+  ["Q4_1", 4],
+  ["Q4_K", 4],
+  ["Q5_0", 5],
+  ["Q5_1", 5],
+  ["Q5_K", 5],
+  ["Q8_0", 8],
 ]);
 /** `quantization` of the config: the most frequent width, and the paths that have another. */
 function quantization(tensors: readonly GgufTensor[]): JsonRecord | null {
@@ -132,14 +160,21 @@ function quantization(tensors: readonly GgufTensor[]): JsonRecord | null {
   });
   if (widths.length === 0) return null;
   const times = (bits: number): number => widths.filter(([, b]) => b === bits).length;
-  const bits = [4, 5, 8].reduce((best, b) => times(b) > times(best) ? b : best), common = { group_size: GGUF_GROUP, mode: "affine" };
+  const bits = [4, 5, 8].reduce((best, b) => times(b) > times(best) ? b : best),
+    common = { group_size: GGUF_GROUP, mode: "affine" };
   const others = widths.filter(([, b]) => b !== bits).map(([path, b]) => [path, { ...common, bits: b }] as const);
   return { ...common, bits, ...Object.fromEntries(others) };
 }
 
 /** The config.json of the file. */
-function configOf(path: string, { metadata, tensors }: GgufHeader, architecture: string, known: Architecture): JsonRecord {
-  const keys = new Keys(metadata, architecture), named = (name: string): GgufTensor | undefined => tensors.find((t) => t.name === name);
+function configOf(
+  path: string,
+  { metadata, tensors }: GgufHeader,
+  architecture: string,
+  known: Architecture,
+): JsonRecord {
+  const keys = new Keys(metadata, architecture),
+    named = (name: string): GgufTensor | undefined => tensors.find((t) => t.name === name);
   const hidden = keys.need("embedding_length"), heads = keys.need("attention.head_count");
   const dims = keys.number("attention.key_length") ?? keys.number("rope.dimension_count") ?? hidden / heads;
   const theta = shortest(keys.number("rope.freq_base") ?? 10_000), embedding = named("token_embd.weight");
@@ -147,15 +182,26 @@ function configOf(path: string, { metadata, tensors }: GgufHeader, architecture:
   const weights = tensors.filter((t) => t.name !== ROPE_FACTORS), quantized = quantization(weights);
   const biased = known.permuted && weights.some((t) => t.name.endsWith("attn_q.bias"));
   return {
-    architectures: [known.architecture], model_type: architecture, ...known.extra, ...biased ? { attention_bias: true } : {},
-    hidden_act: "silu", hidden_size: hidden, head_dim: dims,
-    intermediate_size: keys.need("feed_forward_length"), max_position_embeddings: keys.need("context_length"),
-    num_attention_heads: heads, num_hidden_layers: keys.need("block_count"),
+    architectures: [known.architecture],
+    model_type: architecture,
+    ...known.extra,
+    ...biased ? { attention_bias: true } : {},
+    hidden_act: "silu",
+    hidden_size: hidden,
+    head_dim: dims,
+    intermediate_size: keys.need("feed_forward_length"),
+    max_position_embeddings: keys.need("context_length"),
+    num_attention_heads: heads,
+    num_hidden_layers: keys.need("block_count"),
     num_key_value_heads: keys.number("attention.head_count_kv") ?? heads,
     rms_norm_eps: shortest(keys.need("attention.layer_norm_rms_epsilon")),
-    rope_theta: theta, rope_scaling: ropeScaling(path, named(ROPE_FACTORS), keys, theta, dims),
-    tie_word_embeddings: named("output.weight") === undefined, vocab_size: embedding.shape[0] ?? 0,
-    bos_token_id: keys.token("bos"), eos_token_id: keys.token("eos"), pad_token_id: keys.token("padding"),
+    rope_theta: theta,
+    rope_scaling: ropeScaling(path, named(ROPE_FACTORS), keys, theta, dims),
+    tie_word_embeddings: named("output.weight") === undefined,
+    vocab_size: embedding.shape[0] ?? 0,
+    bos_token_id: keys.token("bos"),
+    eos_token_id: keys.token("eos"),
+    pad_token_id: keys.token("padding"),
     ...quantized ? { quantization: quantized, quantization_config: quantized } : {},
   };
 }
@@ -172,10 +218,13 @@ function configOf(path: string, { metadata, tensors }: GgufHeader, architecture:
 export function openGgufModel(path: string): GgufModel {
   const header = readGgufHeader(path), name = header.metadata.get("general.architecture");
   const known = typeof name === "string" ? ARCHITECTURES.get(name) : undefined;
-  if (typeof name !== "string" || !known) return broken(`an architecture of ${[...ARCHITECTURES.keys()].join(", ")}`, String(name));
+  if (typeof name !== "string" || !known) {
+    return broken(`an architecture of ${[...ARCHITECTURES.keys()].join(", ")}`, String(name));
+  }
   const config = configOf(path, header, name, known), heads = new Keys(header.metadata, name);
   const turned: ReadonlyMap<string, number> = new Map([
-    ["q_proj", heads.need("attention.head_count")], ["k_proj", heads.number("attention.head_count_kv") ?? heads.need("attention.head_count")],
+    ["q_proj", heads.need("attention.head_count")],
+    ["k_proj", heads.number("attention.head_count_kv") ?? heads.need("attention.head_count")],
   ]);
   const order = (t: GgufTensor): Uint32Array | undefined => {
     const count = known.permuted ? turned.get(/\.([qk]_proj)\./.exec(checkpointName(t.name))?.[1] ?? "") : undefined;

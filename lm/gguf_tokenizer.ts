@@ -12,7 +12,10 @@ type Metadata = GgufHeader["metadata"];
 
 const broken = (expected: string, got: string): never =>
   fail(CheckpointError, "tokenizer", {
-    cannot: "read the tokenizer in the GGUF file", expected, got, fix: "take the model's tokenizer.json, or convert it again",
+    cannot: "read the tokenizer in the GGUF file",
+    expected,
+    got,
+    fix: "take the model's tokenizer.json, or convert it again",
   });
 
 /** The key's text, number or flag; undefined where it is absent or something else. */
@@ -26,14 +29,17 @@ function id(metadata: Metadata, name: string): number | undefined {
 }
 const flag = (metadata: Metadata, key: string): boolean => metadata.get(`tokenizer.ggml.${key}`) === true;
 
-const isTexts = (x: GgufValue | undefined): x is readonly string[] => Array.isArray(x) && x.every((t) => typeof t === "string");
-const isNumbers = (x: GgufValue | undefined): x is Int32Array | Float32Array => x instanceof Int32Array || x instanceof Float32Array;
+const isTexts = (x: GgufValue | undefined): x is readonly string[] =>
+  Array.isArray(x) && x.every((t) => typeof t === "string");
+const isNumbers = (x: GgufValue | undefined): x is Int32Array | Float32Array =>
+  x instanceof Int32Array || x instanceof Float32Array;
 
 /** Kinds of tokens. */
 const UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4;
 /** The list of tokens and their kinds. */
 function vocabulary(metadata: Metadata): { tokens: readonly string[]; kinds: ArrayLike<number> } {
-  const tokens = metadata.get("tokenizer.ggml.tokens"), kinds = metadata.get("tokenizer.ggml.token_type") ?? new Int32Array(0);
+  const tokens = metadata.get("tokenizer.ggml.tokens"),
+    kinds = metadata.get("tokenizer.ggml.token_type") ?? new Int32Array(0);
   if (!isTexts(tokens) || tokens.length === 0) return broken("a list tokenizer.ggml.tokens", "none");
   return { tokens, kinds: isNumbers(kinds) ? kinds : broken("numbers in tokenizer.ggml.token_type", typeof kinds) };
 }
@@ -55,9 +61,18 @@ interface BpeKind {
 const LLAMA3: BpeKind = { splits: [words("\\p{N}{1,3}")], ignoreMerges: true, addsBos: true };
 const SMOLLM: BpeKind = { splits: ["\\p{N}", GPT2] };
 const BPE_KINDS: ReadonlyMap<string, BpeKind> = new Map([
-  ["gpt-2", { splits: [GPT2] }], ["smollm", SMOLLM], ["starcoder", SMOLLM], ["refact", SMOLLM],
-  ["command-r", SMOLLM], ["codeshell", SMOLLM], ["llama-bpe", LLAMA3], ["llama3", LLAMA3], ["llama-v3", LLAMA3], ["falcon3", LLAMA3],
-  ["qwen2", { splits: [words("\\p{N}")], nfc: true }], ["stablelm2", { splits: [words("\\p{N}")] }],
+  ["gpt-2", { splits: [GPT2] }],
+  ["smollm", SMOLLM],
+  ["starcoder", SMOLLM],
+  ["refact", SMOLLM],
+  ["command-r", SMOLLM],
+  ["codeshell", SMOLLM],
+  ["llama-bpe", LLAMA3],
+  ["llama3", LLAMA3],
+  ["llama-v3", LLAMA3],
+  ["falcon3", LLAMA3],
+  ["qwen2", { splits: [words("\\p{N}")], nfc: true }],
+  ["stablelm2", { splits: [words("\\p{N}")] }],
 ]);
 
 const BYTE_LEVEL: JsonRecord = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
@@ -66,16 +81,31 @@ const BYTE_LEVEL: JsonRecord = { type: "ByteLevel", add_prefix_space: false, tri
 function bpeJson(metadata: Metadata, tokens: readonly string[], kind: BpeKind): JsonRecord {
   const merges = metadata.get("tokenizer.ggml.merges");
   if (!isTexts(merges)) return broken("a list tokenizer.ggml.merges", "none");
-  const splits = kind.splits.map((Regex): Json => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false }));
+  const splits = kind.splits.map((Regex): Json => ({
+    type: "Split",
+    pattern: { Regex },
+    behavior: "Isolated",
+    invert: false,
+  }));
   return {
     normalizer: kind.nfc ? { type: "NFC" } : null,
     pre_tokenizer: { type: "Sequence", pretokenizers: [...splits, BYTE_LEVEL] },
     decoder: { ...BYTE_LEVEL, add_prefix_space: true, use_regex: true },
-    model: { ...bpeModel(tokens, merges), unk_token: null, byte_fallback: false, fuse_unk: false, ignore_merges: kind.ignoreMerges ?? false },
+    model: {
+      ...bpeModel(tokens, merges),
+      unk_token: null,
+      byte_fallback: false,
+      fuse_unk: false,
+      ignore_merges: kind.ignoreMerges ?? false,
+    },
   };
 }
 const bpeModel = (tokens: readonly string[], merges: readonly Json[]): JsonRecord => ({
-  type: "BPE", dropout: null, continuing_subword_prefix: null, end_of_word_suffix: null, merges,
+  type: "BPE",
+  dropout: null,
+  continuing_subword_prefix: null,
+  end_of_word_suffix: null,
+  merges,
   vocab: Object.fromEntries(tokens.map((token, i) => [token, i])),
 });
 
@@ -84,11 +114,13 @@ const bpeModel = (tokens: readonly string[], merges: readonly Json[]): JsonRecor
  * first. Applied in this order, they build what SentencePiece's greedy search builds.
  */
 function spmMerges(tokens: readonly string[], scores: ArrayLike<number>): string[][] {
-  const ids = new Map(tokens.map((token, i) => [token, i])), merges: { pair: string[]; order: readonly number[] }[] = [];
+  const ids = new Map(tokens.map((token, i) => [token, i])),
+    merges: { pair: string[]; order: readonly number[] }[] = [];
   tokens.forEach((token, i) => {
     const units = Array.from(token);
     for (let cut = 1; cut < units.length; cut++) {
-      const pair = [units.slice(0, cut).join(""), units.slice(cut).join("")], [left, right] = pair.map((part) => ids.get(part));
+      const pair = [units.slice(0, cut).join(""), units.slice(cut).join("")],
+        [left, right] = pair.map((part) => ids.get(part));
       if (left !== undefined && right !== undefined) merges.push({ pair, order: [-(scores[i] ?? 0), i, left, right] });
     }
   });
@@ -98,7 +130,8 @@ function spmMerges(tokens: readonly string[], scores: ArrayLike<number>): string
 }
 /** `tokenizer.json` of a SentencePiece BPE with byte tokens. */
 function spmJson(metadata: Metadata, tokens: readonly string[], unknown: string | null): JsonRecord {
-  const scores = metadata.get("tokenizer.ggml.scores"), prefix = metadata.get("tokenizer.ggml.add_space_prefix") !== false;
+  const scores = metadata.get("tokenizer.ggml.scores"),
+    prefix = metadata.get("tokenizer.ggml.add_space_prefix") !== false;
   if (!isNumbers(scores)) return broken("a list tokenizer.ggml.scores", "none");
   const replace: Json = { type: "Replace", pattern: { String: " " }, content: "\u2581" };
   const strip: Json[] = prefix ? [{ type: "Strip", content: " ", start: 1, stop: 0 }] : [];
@@ -107,18 +140,30 @@ function spmJson(metadata: Metadata, tokens: readonly string[], unknown: string 
     pre_tokenizer: null,
     decoder: {
       type: "Sequence",
-      decoders: [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, { type: "Fuse" }, ...strip],
+      decoders: [{ type: "Replace", pattern: { String: "\u2581" }, content: " " }, { type: "ByteFallback" }, {
+        type: "Fuse",
+      }, ...strip],
     },
-    model: { ...bpeModel(tokens, spmMerges(tokens, scores)), unk_token: unknown, byte_fallback: true, fuse_unk: true, ignore_merges: false },
+    model: {
+      ...bpeModel(tokens, spmMerges(tokens, scores)),
+      unk_token: unknown,
+      byte_fallback: true,
+      fuse_unk: true,
+      ignore_merges: false,
+    },
   };
 }
 
 /** The begin and end tokens that texts get, as a post-processor. */
 function template(metadata: Metadata, tokens: readonly string[], addsBos: boolean): Json {
   const wants = metadata.get("tokenizer.ggml.add_bos_token") ?? addsBos;
-  const bos = wants === true ? id(metadata, "bos") : undefined, eos = flag(metadata, "add_eos_token") ? id(metadata, "eos") : undefined;
-  const special = [bos, eos].filter((i) => i !== undefined).map((i) => [tokens[i] ?? broken("special tokens in the vocabulary", `${i}`), i] as const);
-  const item = (i: number | undefined): Json[] => i === undefined ? [] : [{ SpecialToken: { id: tokens[i] ?? "", type_id: 0 } }];
+  const bos = wants === true ? id(metadata, "bos") : undefined,
+    eos = flag(metadata, "add_eos_token") ? id(metadata, "eos") : undefined;
+  const special = [bos, eos].filter((i) => i !== undefined).map((i) =>
+    [tokens[i] ?? broken("special tokens in the vocabulary", `${i}`), i] as const
+  );
+  const item = (i: number | undefined): Json[] =>
+    i === undefined ? [] : [{ SpecialToken: { id: tokens[i] ?? "", type_id: 0 } }];
   if (special.length === 0) return null;
   return {
     type: "TemplateProcessing",
@@ -133,7 +178,9 @@ function template(metadata: Metadata, tokens: readonly string[], addsBos: boolea
  * @throws CheckpointError for a kind of tokenizer that is not known.
  */
 export function ggufTokenizerFiles(metadata: Metadata): { json: JsonRecord; config: JsonRecord } {
-  const { tokens, kinds } = vocabulary(metadata), model = text(metadata, "ggml.model"), pre = text(metadata, "ggml.pre") ?? "none";
+  const { tokens, kinds } = vocabulary(metadata),
+    model = text(metadata, "ggml.model"),
+    pre = text(metadata, "ggml.pre") ?? "none";
   const named = (name: string): string | null => tokens[id(metadata, name) ?? -1] ?? null;
   const isSpm = model === "llama", kind = BPE_KINDS.get(pre);
   if (!isSpm && model !== "gpt2") return broken("a tokenizer of the kind gpt2 or llama", model ?? "none");
@@ -146,10 +193,16 @@ export function ggufTokenizerFiles(metadata: Metadata): { json: JsonRecord; conf
       : [];
   });
   const config = Object.fromEntries(
-    [["bos", "bos"], ["eos", "eos"], ["unk", "unknown"], ["pad", "padding"]].map(([ours = "", theirs = ""]) => [`${ours}_token`, named(theirs)]),
+    [["bos", "bos"], ["eos", "eos"], ["unk", "unknown"], ["pad", "padding"]].map((
+      [ours = "", theirs = ""],
+    ) => [`${ours}_token`, named(theirs)]),
   );
   return {
-    json: { ...json, added_tokens: added, post_processor: template(metadata, tokens, isSpm || (kind?.addsBos ?? false)) },
+    json: {
+      ...json,
+      added_tokens: added,
+      post_processor: template(metadata, tokens, isSpm || (kind?.addsBos ?? false)),
+    },
     config: { ...config, chat_template: text(metadata, "chat_template") ?? null },
   };
 }
@@ -163,5 +216,8 @@ export function ggufTokenizerFiles(metadata: Metadata): { json: JsonRecord; conf
  */
 export function ggufTokenizer(metadata: Metadata, options: TokenizerOptions = {}): Tokenizer {
   const { json, config } = ggufTokenizerFiles(metadata), eot = id(metadata, "eot");
-  return new Tokenizer(json, config, { ...options, eosTokenIds: [...options.eosTokenIds ?? [], ...eot === undefined ? [] : [eot]] });
+  return new Tokenizer(json, config, {
+    ...options,
+    eosTokenIds: [...options.eosTokenIds ?? [], ...eot === undefined ? [] : [eot]],
+  });
 }

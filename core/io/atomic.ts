@@ -16,7 +16,8 @@ const folderOf = (path: string): string => path.replace(/[^/\\]*$/, "") || ".";
 /** What a failed write means to the user. */
 function writeFailed(op: string, path: string, written: number, error: unknown): never {
   if (error instanceof DenimError) throw error;
-  const full = error instanceof Error && /ENOSPC|EDQUOT|os error (28|122|112)\b/.test(`${Reflect.get(error, "code")} ${error.message}`);
+  const full = error instanceof Error &&
+    /ENOSPC|EDQUOT|os error (28|122|112)\b/.test(`${Reflect.get(error, "code")} ${error.message}`);
   return fail(CheckpointError, op, {
     cannot: `write ${path}`,
     expected: full ? "room on the disk" : "a folder that can be written to",
@@ -38,7 +39,11 @@ async function syncFolder(folder: string): Promise<void> {
  * Writes the file `path` by `fill`. A reader, and a program killed at any time, sees the old file or the new one.
  * @param op Name of the public operation, for errors.
  */
-export async function writeAtomic(path: string, fill: (sink: ByteSink) => Promise<void>, op: string = "save"): Promise<void> {
+export async function writeAtomic(
+  path: string,
+  fill: (sink: ByteSink) => Promise<void>,
+  op: string = "save",
+): Promise<void> {
   const target = await Deno.realPath(path).catch(() => path);
   const temporary = `${target}.${crypto.randomUUID().slice(0, 8)}.tmp`;
   let written = 0;

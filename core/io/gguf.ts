@@ -12,7 +12,14 @@ import { elementCount, readRange, withFile } from "./source.ts";
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 /** An array of the metadata. */
 export type GgufArray =
-  | Uint8Array | Int8Array | Uint16Array | Int16Array | Uint32Array | Int32Array | Float32Array | Float64Array
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array
   | readonly GgufValue[];
 /** A block type of ggml: `block` elements take `bytes` bytes. */
 export interface GgmlType {
@@ -41,14 +48,38 @@ export interface GgufHeader {
 
 const type = (name: string, block: number, bytes: number): GgmlType => ({ name, block, bytes });
 const TYPES: ReadonlyMap<number, GgmlType> = new Map([
-  [0, type("F32", 1, 4)], [1, type("F16", 1, 2)], [2, type("Q4_0", 32, 18)], [3, type("Q4_1", 32, 20)],
-  [6, type("Q5_0", 32, 22)], [7, type("Q5_1", 32, 24)], [8, type("Q8_0", 32, 34)], [9, type("Q8_1", 32, 40)],
-  [10, type("Q2_K", 256, 84)], [11, type("Q3_K", 256, 110)], [12, type("Q4_K", 256, 144)], [13, type("Q5_K", 256, 176)],
-  [14, type("Q6_K", 256, 210)], [15, type("Q8_K", 256, 292)], [16, type("IQ2_XXS", 256, 66)], [17, type("IQ2_XS", 256, 74)],
-  [18, type("IQ3_XXS", 256, 98)], [19, type("IQ1_S", 256, 50)], [20, type("IQ4_NL", 32, 18)], [21, type("IQ3_S", 256, 110)],
-  [22, type("IQ2_S", 256, 82)], [23, type("IQ4_XS", 256, 136)], [24, type("I8", 1, 1)], [25, type("I16", 1, 2)],
-  [26, type("I32", 1, 4)], [27, type("I64", 1, 8)], [28, type("F64", 1, 8)], [29, type("IQ1_M", 256, 56)],
-  [30, type("BF16", 1, 2)], [34, type("TQ1_0", 256, 54)], [35, type("TQ2_0", 256, 66)], [39, type("MXFP4", 32, 17)],
+  [0, type("F32", 1, 4)],
+  [1, type("F16", 1, 2)],
+  [2, type("Q4_0", 32, 18)],
+  [3, type("Q4_1", 32, 20)],
+  [6, type("Q5_0", 32, 22)],
+  [7, type("Q5_1", 32, 24)],
+  [8, type("Q8_0", 32, 34)],
+  [9, type("Q8_1", 32, 40)],
+  [10, type("Q2_K", 256, 84)],
+  [11, type("Q3_K", 256, 110)],
+  [12, type("Q4_K", 256, 144)],
+  [13, type("Q5_K", 256, 176)],
+  [14, type("Q6_K", 256, 210)],
+  [15, type("Q8_K", 256, 292)],
+  [16, type("IQ2_XXS", 256, 66)],
+  [17, type("IQ2_XS", 256, 74)],
+  [18, type("IQ3_XXS", 256, 98)],
+  [19, type("IQ1_S", 256, 50)],
+  [20, type("IQ4_NL", 32, 18)],
+  [21, type("IQ3_S", 256, 110)],
+  [22, type("IQ2_S", 256, 82)],
+  [23, type("IQ4_XS", 256, 136)],
+  [24, type("I8", 1, 1)],
+  [25, type("I16", 1, 2)],
+  [26, type("I32", 1, 4)],
+  [27, type("I64", 1, 8)],
+  [28, type("F64", 1, 8)],
+  [29, type("IQ1_M", 256, 56)],
+  [30, type("BF16", 1, 2)],
+  [34, type("TQ1_0", 256, 54)],
+  [35, type("TQ2_0", 256, 66)],
+  [39, type("MXFP4", 32, 17)],
 ]);
 const MAGIC = 0x46554747;
 /** Deeper arrays of arrays are no metadata. */
@@ -57,7 +88,10 @@ const MAX_AXES = 8;
 
 const broken = (expected: string, got: string): never =>
   fail(CheckpointError, "load", {
-    cannot: "read the GGUF header", expected, got, fix: "the file is damaged or not GGUF; fetch or convert it again",
+    cannot: "read the GGUF header",
+    expected,
+    got,
+    fix: "the file is damaged or not GGUF; fetch or convert it again",
   });
 
 /** Gives the file's first `length` bytes, or more. */
@@ -77,7 +111,9 @@ class Cursor {
    */
   take(count: number, size: number, what: string): number {
     const start = this.at, end = start + count * size;
-    if (end > this.fileSize) broken(`${what} of ${count * size} bytes at byte ${start}`, `the end of the file at byte ${this.fileSize}`);
+    if (end > this.fileSize) {
+      broken(`${what} of ${count * size} bytes at byte ${start}`, `the end of the file at byte ${this.fileSize}`);
+    }
     if (end > this.bytes.length) {
       this.bytes = this.grow(end);
       this.#view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
@@ -175,21 +211,32 @@ function readTensor(from: Cursor): GgufTensor {
   const code = from.u32(`type of ${name}`), type = TYPES.get(code), begin = Number(from.u64(`offset of ${name}`));
   if (!type) return broken(`a ggml type for ${name}`, `type ${code}`);
   const count = elementCount(shape), row = shape.at(-1) ?? 1;
-  if (count === null || !shape.every(Number.isSafeInteger)) return broken(`sizes that fit in memory for ${name}`, `[${shape.join()}]`);
-  if (row % type.block !== 0) return broken(`rows of ${name} in blocks of ${type.block} (${type.name})`, `rows of ${row}`);
+  if (count === null || !shape.every(Number.isSafeInteger)) {
+    return broken(`sizes that fit in memory for ${name}`, `[${shape.join()}]`);
+  }
+  if (row % type.block !== 0) {
+    return broken(`rows of ${name} in blocks of ${type.block} (${type.name})`, `rows of ${row}`);
+  }
   const end = begin + count / type.block * type.bytes;
   if (!Number.isSafeInteger(end)) return broken(`data of ${name} inside the file`, `bytes ${begin} to ${end}`);
   return { name, shape, type, begin, end };
 }
 
 /** Places tensors in the file and refuses data outside it and data that two share. */
-function placeTensors(tensors: readonly GgufTensor[], dataStart: number, alignment: number, fileSize: number): GgufTensor[] {
+function placeTensors(
+  tensors: readonly GgufTensor[],
+  dataStart: number,
+  alignment: number,
+  fileSize: number,
+): GgufTensor[] {
   const placed = tensors.map((t) => ({ ...t, begin: t.begin + dataStart, end: t.end + dataStart }));
   const names = new Set<string>();
   for (const t of placed) {
     if (names.has(t.name)) broken("each tensor once", `${t.name.slice(0, 80)} twice`);
     names.add(t.name);
-    if ((t.begin - dataStart) % alignment !== 0) broken(`${t.name} at a multiple of ${alignment} bytes`, `${t.begin - dataStart}`);
+    if ((t.begin - dataStart) % alignment !== 0) {
+      broken(`${t.name} at a multiple of ${alignment} bytes`, `${t.begin - dataStart}`);
+    }
     if (t.end > fileSize) broken(`data of ${t.name} to end within the file of ${fileSize} bytes`, `byte ${t.end}`);
   }
   let end = dataStart;

@@ -91,7 +91,9 @@ const eightBits: Unpack = (from, at, to, group) => {
 };
 /** Scales and minima of a K block's 8 groups: 6 bits each in 12 bytes; the upper two of the last four are set apart. */
 function kScales(from: DataView, at: number, to: Groups, group: number): void {
-  const d = from.getFloat16(at, true), dmin = from.getFloat16(at + 2, true), byte = (i: number): number => from.getUint8(at + 4 + i);
+  const d = from.getFloat16(at, true),
+    dmin = from.getFloat16(at + 2, true),
+    byte = (i: number): number => from.getUint8(at + 4 + i);
   for (let j = 0; j < 4; j++) {
     to.scales[group + j] = d * (byte(j) & 63);
     to.biases[group + j] = -dmin * (byte(j + 4) & 63);
@@ -120,9 +122,13 @@ const fiveBitsK: Unpack = (from, at, to, group) => {
   }
 };
 const FORMATS: ReadonlyMap<string, Format> = new Map([
-  ["Q4_0", { bits: 4, unpack: fourBits(false) }], ["Q4_1", { bits: 4, unpack: fourBits(true) }],
-  ["Q5_0", { bits: 5, unpack: fiveBits(false) }], ["Q5_1", { bits: 5, unpack: fiveBits(true) }],
-  ["Q8_0", { bits: 8, unpack: eightBits }], ["Q4_K", { bits: 4, unpack: fourBitsK }], ["Q5_K", { bits: 5, unpack: fiveBitsK }],
+  ["Q4_0", { bits: 4, unpack: fourBits(false) }],
+  ["Q4_1", { bits: 4, unpack: fourBits(true) }],
+  ["Q5_0", { bits: 5, unpack: fiveBits(false) }],
+  ["Q5_1", { bits: 5, unpack: fiveBits(true) }],
+  ["Q8_0", { bits: 8, unpack: eightBits }],
+  ["Q4_K", { bits: 4, unpack: fourBitsK }],
+  ["Q5_K", { bits: 5, unpack: fiveBitsK }],
 ]);
 
 /**
@@ -144,10 +150,14 @@ const PLAIN: ReadonlyMap<string, readonly [DType, (bytes: ArrayBuffer) => HostDa
   string,
   readonly [DType, (bytes: ArrayBuffer) => HostData]
 >([
-  ["F32", [dt.float32, (b) => new Float32Array(b)]], ["F16", [dt.float16, (b) => new Float16Array(b)]],
-  ["BF16", [dt.bfloat16, (b) => new Uint16Array(b)]], ["F64", [dt.float64, (b) => new Float64Array(b)]],
-  ["I8", [dt.int8, (b) => new Int8Array(b)]], ["I16", [dt.int16, (b) => new Int16Array(b)]],
-  ["I32", [dt.int32, (b) => new Int32Array(b)]], ["I64", [dt.int64, (b) => new BigInt64Array(b)]],
+  ["F32", [dt.float32, (b) => new Float32Array(b)]],
+  ["F16", [dt.float16, (b) => new Float16Array(b)]],
+  ["BF16", [dt.bfloat16, (b) => new Uint16Array(b)]],
+  ["F64", [dt.float64, (b) => new Float64Array(b)]],
+  ["I8", [dt.int8, (b) => new Int8Array(b)]],
+  ["I16", [dt.int16, (b) => new Int16Array(b)]],
+  ["I32", [dt.int32, (b) => new Int32Array(b)]],
+  ["I64", [dt.int64, (b) => new BigInt64Array(b)]],
 ]);
 
 /** Whole rows in a new order: row r of the result is row `order[r]`. */
@@ -174,7 +184,9 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
   const raw = order ? reorder(bytes, order) : bytes, { shape, type } = t;
   const plain = PLAIN.get(type.name), from = new DataView(raw.buffer, raw.byteOffset, raw.length);
   if (plain) {
-    return { weight: { dtype: plain[0], shape, data: plain[1](raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.length)) } };
+    return {
+      weight: { dtype: plain[0], shape, data: plain[1](raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.length)) },
+    };
   }
   const blocks = raw.length / type.bytes, count = blocks * type.block;
   if (type.name === "Q6_K") {
@@ -183,15 +195,24 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
     return { weight: { dtype: dt.float32, shape, data } };
   }
   const format = FORMATS.get(type.name) ?? fail(CheckpointError, "load", {
-    cannot: `use ${t.name}`, expected: `one of ${[...PLAIN.keys(), ...FORMATS.keys(), "Q6_K"].join(", ")}`, got: type.name,
+    cannot: `use ${t.name}`,
+    expected: `one of ${[...PLAIN.keys(), ...FORMATS.keys(), "Q6_K"].join(", ")}`,
+    got: type.name,
     fix: "take another quantization of this model, as Q4_0, Q4_K_M or Q8_0",
   });
   const groups = count / GGUF_GROUP, { bits, unpack } = format;
-  const to = { words: new Uint32Array(groups * bits), scales: new Float32Array(groups), biases: new Float32Array(groups) };
+  const to = {
+    words: new Uint32Array(groups * bits),
+    scales: new Float32Array(groups),
+    biases: new Float32Array(groups),
+  };
   for (let b = 0; b < blocks; b++) unpack(from, b * type.bytes, to, b * type.block / GGUF_GROUP);
   const lead = shape.slice(0, -1), perRow = (shape.at(-1) ?? 0) / GGUF_GROUP;
   const [scales, biases] = narrow([...lead, perRow], to.scales, to.biases);
-  return { weight: { dtype: dt.uint32, shape: [...lead, perRow * bits], data: to.words }, quantized: { scales, biases, bits } };
+  return {
+    weight: { dtype: dt.uint32, shape: [...lead, perRow * bits], data: to.words },
+    quantized: { scales, biases, bits },
+  };
 }
 
 /**

@@ -26,10 +26,17 @@ export function readJsonFile(path: string): JsonRecord | null {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
     return fail(CheckpointError, "load", {
-      cannot: `read ${path}`, expected: "a file with a JSON object", got: error instanceof Error ? error.message.slice(0, 200) : String(error),
+      cannot: `read ${path}`,
+      expected: "a file with a JSON object",
+      got: error instanceof Error ? error.message.slice(0, 200) : String(error),
       fix: "fetch or export it again",
     });
   }
   if (isRecord(value)) return value;
-  return fail(CheckpointError, "load", { cannot: `read ${path}`, expected: "a JSON object", got: shown(value), fix: "fetch or export it again" });
+  return fail(CheckpointError, "load", {
+    cannot: `read ${path}`,
+    expected: "a JSON object",
+    got: shown(value),
+    fix: "fetch or export it again",
+  });
 }

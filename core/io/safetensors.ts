@@ -50,14 +50,30 @@ const MAX_HEADER = 100_000_000;
 const MAX_DEPTH = 8;
 /** Codes of the file, as MLX reads them: 8-bit floats come as their bits. */
 const DTYPES: ReadonlyMap<string, DType> = new Map([
-  ["BOOL", dt.bool_], ["U8", dt.uint8], ["U16", dt.uint16], ["U32", dt.uint32], ["U64", dt.uint64], ["I8", dt.int8],
-  ["I16", dt.int16], ["I32", dt.int32], ["I64", dt.int64], ["F16", dt.float16], ["F32", dt.float32], ["F64", dt.float64],
-  ["BF16", dt.bfloat16], ["C64", dt.complex64], ["F8_E4M3", dt.uint8], ["F8_E8M0", dt.uint8],
+  ["BOOL", dt.bool_],
+  ["U8", dt.uint8],
+  ["U16", dt.uint16],
+  ["U32", dt.uint32],
+  ["U64", dt.uint64],
+  ["I8", dt.int8],
+  ["I16", dt.int16],
+  ["I32", dt.int32],
+  ["I64", dt.int64],
+  ["F16", dt.float16],
+  ["F32", dt.float32],
+  ["F64", dt.float64],
+  ["BF16", dt.bfloat16],
+  ["C64", dt.complex64],
+  ["F8_E4M3", dt.uint8],
+  ["F8_E8M0", dt.uint8],
 ]);
 
 const broken = (expected: string, got: string): never =>
   fail(CheckpointError, "load", {
-    cannot: "read the safetensors header", expected, got, fix: "the file is damaged or not safetensors; fetch or export it again",
+    cannot: "read the safetensors header",
+    expected,
+    got,
+    fix: "the file is damaged or not safetensors; fetch or export it again",
   });
 
 /**
@@ -95,7 +111,8 @@ function parseJson(bytes: Uint8Array): JsonRecord {
   return isRecord(value) ? value : broken("a JSON object", shown(value));
 }
 
-const isSize = (x: Json | undefined): x is number => typeof x === "number" && Number.isSafeInteger(x) && x >= 0 && !Object.is(x, -0);
+const isSize = (x: Json | undefined): x is number =>
+  typeof x === "number" && Number.isSafeInteger(x) && x >= 0 && !Object.is(x, -0);
 
 function parseEntry(name: string, value: Json | undefined, dataStart: number, dataLength: number): SafetensorsEntry {
   if (!isRecord(value)) return broken(`an object for ${shown(name)}`, shown(value));
@@ -106,11 +123,19 @@ function parseEntry(name: string, value: Json | undefined, dataStart: number, da
     return broken(`a shape of non-negative integers for ${shown(name)}`, shown(shape));
   }
   const count = elementCount(shape);
-  if (count === null || !Number.isSafeInteger(count * dtype.size)) return broken("sizes that fit in memory", `shape ${shown(shape)} of ${shown(name)}`);
-  if (!Array.isArray(offsets) || offsets.length !== 2) return broken(`two data_offsets for ${shown(name)}`, shown(offsets));
+  if (count === null || !Number.isSafeInteger(count * dtype.size)) {
+    return broken("sizes that fit in memory", `shape ${shown(shape)} of ${shown(name)}`);
+  }
+  if (!Array.isArray(offsets) || offsets.length !== 2) {
+    return broken(`two data_offsets for ${shown(name)}`, shown(offsets));
+  }
   const [begin, end] = offsets;
-  if (!isSize(begin) || !isSize(end) || begin > end) return broken(`data_offsets in order for ${shown(name)}`, shown(offsets));
-  if (end > dataLength) return broken(`data of ${shown(name)} within the ${dataLength} bytes of data`, `data_offsets ${shown(offsets)}`);
+  if (!isSize(begin) || !isSize(end) || begin > end) {
+    return broken(`data_offsets in order for ${shown(name)}`, shown(offsets));
+  }
+  if (end > dataLength) {
+    return broken(`data of ${shown(name)} within the ${dataLength} bytes of data`, `data_offsets ${shown(offsets)}`);
+  }
   if (end - begin !== count * dtype.size) {
     return broken(`${count * dtype.size} bytes for ${dtype}[${shape.join()}] ${shown(name)}`, `${end - begin}`);
   }
@@ -122,7 +147,10 @@ function headerEnd(prefix: Uint8Array, fileSize: number): number {
   if (prefix.length < PREFIX) return broken(`at least ${PREFIX} bytes`, `${prefix.length}`);
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
   if (length > BigInt(MAX_HEADER) || length > BigInt(fileSize - PREFIX)) {
-    return broken(`a header that ends within the file of ${fileSize} bytes (and has at most ${MAX_HEADER})`, `a length of ${length}`);
+    return broken(
+      `a header that ends within the file of ${fileSize} bytes (and has at most ${MAX_HEADER})`,
+      `a length of ${length}`,
+    );
   }
   return PREFIX + Number(length);
 }
@@ -142,11 +170,15 @@ export function parseSafetensorsHeader(bytes: Uint8Array, fileSize: number): Saf
   const texts: [string, string][] = Object.entries(metadata).map(([key, text]) =>
     typeof text === "string" ? [key, text] : broken(`text for the metadata ${shown(key)}`, shown(text))
   );
-  const tensors = Object.entries(entries).map(([name, value]) => parseEntry(name, value, dataStart, fileSize - dataStart));
+  const tensors = Object.entries(entries).map(([name, value]) =>
+    parseEntry(name, value, dataStart, fileSize - dataStart)
+  );
   tensors.sort((a, b) => a.begin - b.begin || a.end - b.end);
   let at = dataStart;
   for (const { name, begin, end } of tensors) {
-    if (begin !== at) return broken(`the data of ${shown(name)} to start at byte ${at}, without overlap or gap`, `${begin}`);
+    if (begin !== at) {
+      return broken(`the data of ${shown(name)} to start at byte ${at}, without overlap or gap`, `${begin}`);
+    }
     at = end;
   }
   if (at !== fileSize) return broken(`data up to the file's end at byte ${fileSize}`, `data up to ${at}`);
@@ -159,10 +191,17 @@ function reading<T>(path: string, read: () => T): T {
     return read();
   } catch (error) {
     if (error instanceof CheckpointError) {
-      return fail(CheckpointError, "load", { cannot: `read ${path} as safetensors`, expected: error.expected, got: error.got, fix: error.fix });
+      return fail(CheckpointError, "load", {
+        cannot: `read ${path} as safetensors`,
+        expected: error.expected,
+        got: error.got,
+        fix: error.fix,
+      });
     }
     return fail(CheckpointError, "load", {
-      cannot: `open ${path}`, expected: "a safetensors file", got: error instanceof Error ? error.message : String(error),
+      cannot: `open ${path}`,
+      expected: "a safetensors file",
+      got: error instanceof Error ? error.message : String(error),
       fix: "check the path and its permissions",
     });
   }
@@ -196,13 +235,18 @@ export function shardPaths(folder: string): string[] {
     }
   } catch (error) {
     return fail(CheckpointError, "load", {
-      cannot: `list ${folder}`, expected: "a folder with model*.safetensors", got: error instanceof Error ? error.message : String(error),
+      cannot: `list ${folder}`,
+      expected: "a folder with model*.safetensors",
+      got: error instanceof Error ? error.message : String(error),
       fix: "check the path and its permissions",
     });
   }
   if (names.length === 0) {
     return fail(CheckpointError, "load", {
-      cannot: `load weights from ${folder}`, expected: "one or more model*.safetensors", got: "none", fix: "give the folder of a whole model",
+      cannot: `load weights from ${folder}`,
+      expected: "one or more model*.safetensors",
+      got: "none",
+      fix: "give the folder of a whole model",
     });
   }
   return names.sort().map((name) => `${folder.replace(/[/\\]+$/, "")}/${name}`);
@@ -216,7 +260,9 @@ export function loadSafetensorsFolder(folder: string, open: OpenSource): LoadedA
     for (const [name, array] of file.arrays) {
       if (arrays.has(name)) {
         return fail(CheckpointError, "load", {
-          cannot: `load weights from ${folder}`, expected: "each name in one file only", got: `${name} again in ${file.path}`,
+          cannot: `load weights from ${folder}`,
+          expected: "each name in one file only",
+          got: `${name} again in ${file.path}`,
           fix: "remove the files of an older export",
         });
       }
@@ -238,7 +284,9 @@ function bytesOf(name: string, x: Saveable, data: HostData): Uint8Array {
   const want = (elementCount(x.shape) ?? 0) * x.dtype.size;
   if (raw.byteLength !== want) {
     fail(CheckpointError, "save", {
-      cannot: `save ${name}`, expected: `${want} bytes for ${x.dtype}[${x.shape.join()}]`, got: `${raw.byteLength}`,
+      cannot: `save ${name}`,
+      expected: `${want} bytes for ${x.dtype}[${x.shape.join()}]`,
+      got: `${raw.byteLength}`,
       fix: "its data() must have the elements of its shape",
     });
   }
@@ -277,7 +325,10 @@ export async function saveSafetensors(
   const all: [string, Saveable][] = arrays instanceof Map ? [...arrays] : Object.entries(arrays);
   if (all.some(([name]) => name === "__metadata__")) {
     fail(CheckpointError, "save", {
-      cannot: `save ${path}`, expected: "names of arrays", got: "__metadata__", fix: "rename it; metadata are the third argument",
+      cannot: `save ${path}`,
+      expected: "names of arrays",
+      got: "__metadata__",
+      fix: "rename it; metadata are the third argument",
     });
   }
   const order = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;

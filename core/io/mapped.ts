@@ -1,0 +1,87 @@
+/**
+ * Files as arrays: a mapped file gives views, so loading copies nothing and nothing is read before it is used. A tensor that
+ * does not lie at a multiple of its element size is copied.
+ * @module
+ */
+import { runtime, type Submitted } from "../../ffi/runtime.ts";
+import type { NDArray } from "../array.ts";
+import type { DType } from "../dtype.ts";
+import { CheckpointError, fail } from "../errors.ts";
+import { elements, evaluatedNode } from "../graph.ts";
+import { hostBytes, rowMajor } from "../lower.ts";
+import { adopt } from "../memory.ts";
+import { constant } from "../ops/operand.ts";
+import { failure } from "../status.ts";
+import { loadGguf } from "./gguf_repack.ts";
+import { loadSafetensors } from "./safetensors.ts";
+import { type HostTensor, readRange, type TensorSource, withFile } from "./source.ts";
+
+/** Releases the file's own handle once no tensor can be made from it any more; the tensors keep the mapping. */
+const files = new FinalizationRegistry<number>((handle) => runtime().release([handle]));
+
+/** Maps a file. */
+export function openMapped(path: string): TensorSource {
+  const file = runtime().map(path);
+  if (file.failed) throw failure("load", file.failed);
+  const source: TensorSource = {
+    tensor(byteOffset, dtype, shape) {
+      const nbytes = elements(shape) * dtype.size;
+      if (byteOffset < 0 || byteOffset + nbytes > file.nbytes) {
+        fail(CheckpointError, "load", {
+          cannot: `use ${path}`, expected: `${byteOffset + nbytes} bytes`, got: `${file.nbytes} bytes`, fix: "download the file again",
+        });
+      }
+      if (nbytes === 0 || byteOffset % dtype.size !== 0) return copied(path, byteOffset, dtype, shape);
+      const view = runtime().retain(file.handle);
+      if (view.failed) throw failure("load", view.failed);
+      return viewOf(view, byteOffset / dtype.size, dtype, shape, file.nbytes);
+    },
+  };
+  files.register(source, file.handle);
+  return source;
+}
+function viewOf(view: Submitted, offset: number, dtype: DType, shape: readonly number[], fileBytes: number): NDArray {
+  const x = evaluatedNode({ shape, dtype });
+  adopt(x, view, { offset, strides: rowMajor(shape) }, fileBytes, false);
+  return x;
+}
+function copied(path: string, byteOffset: number, dtype: DType, shape: readonly number[]): NDArray {
+  const bytes = withFile(path, (file) => readRange(file, byteOffset, elements(shape) * dtype.size));
+  return uploadBytes(bytes, dtype, shape);
+}
+/** An array of bytes as the dtype stores them. */
+export function uploadBytes(bytes: Uint8Array, dtype: DType, shape: readonly number[]): NDArray {
+  const done = runtime().upload(bytes);
+  if (done.failed) throw failure("load", done.failed);
+  const x = evaluatedNode({ shape, dtype });
+  adopt(x, done, null, bytes.byteLength);
+  return x;
+}
+/** An array of repacked data. */
+export function uploadTensor({ data, dtype, shape }: HostTensor): NDArray {
+  return elements(shape) === 1 ? constant(data, shape, dtype) : uploadBytes(hostBytes(data), dtype, shape);
+}
+
+/** Options of {@linkcode load}. */
+export interface LoadOptions {
+  /** Format of the file, if its name does not end in it: `safetensors` or `gguf`. */
+  readonly format?: string | null;
+}
+/**
+ * The arrays of a file by name, as views of the mapped file (`mlx.core.load`): `.safetensors`, `.gguf`.
+ *
+ * @example
+ * ```ts ignore
+ * import * as mx from "@denim/ml";
+ * const weights = mx.load("model.safetensors");
+ * ```
+ * @throws CheckpointError for a missing, broken or truncated file.
+ */
+export function load(path: string, options: LoadOptions = {}): Record<string, NDArray> {
+  const format = options.format ?? path.split(".").at(-1);
+  if (format === "safetensors") return Object.fromEntries(loadSafetensors(path, openMapped).arrays);
+  if (format === "gguf") return Object.fromEntries(loadGguf(path, openMapped, uploadTensor).arrays);
+  return fail(CheckpointError, "load", {
+    cannot: `load ${path}`, expected: "a file named .safetensors or .gguf", got: String(format), fix: "give { format }",
+  });
+}
