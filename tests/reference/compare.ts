@@ -224,8 +224,9 @@ export function perturbed(value: Value, { rtol, atol }: Tolerance, post: Post): 
     if (post !== null || data.length === 0) return otherShape(value);
     const moved = data.slice(), far = float64(data).slice();
     const largest = far.reduce((m, v) => Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m, 0);
-    if (moved instanceof BigInt64Array || moved instanceof BigUint64Array) moved[0] = (moved[0] ?? 0n) ^ 1n;
-    else if (isInteger(value.dtype) && rtol === 0 && atol === 0) moved[0] = first ^ 1;
+    const exact = isInteger(value.dtype) && rtol === 0 && atol === 0;
+    if (exact && (moved instanceof BigInt64Array || moved instanceof BigUint64Array)) moved[0] = (moved[0] ?? 0n) ^ 1n;
+    else if (exact) moved[0] = first ^ 1;
     else if (!Number.isFinite(first)) moved[0] = 0;
     else {
       far[0] = first + 1 + 4 * (atol + rtol * largest);

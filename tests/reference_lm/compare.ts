@@ -25,7 +25,8 @@ export function numbersMismatch(
   for (let i = 0; i < want.length; i++) {
     const g = Number(got[i]), w = Number(want[i]);
     if (g === w) continue;
-    const error = Number.isFinite(w) && Number.isFinite(g) ? Math.abs(g - w) : Infinity;
+    const error = Math.abs(g - w);
+    if (!Number.isFinite(error)) return `${g} instead of ${w} at ${i}`;
     if (error > atol + rtol * Math.abs(w) && error > worst) [worst, at] = [error, i];
   }
   return at < 0 ? null : `off by ${worst.toPrecision(3)} at ${at}: ${got[at]} instead of ${want[at]}`;
