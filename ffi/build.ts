@@ -105,6 +105,7 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
   const { code, stderr } = await run(zig, [...args, ...options, "--error-style", "minimal"], `${root}/runtime`);
   stop();
   if (code !== 0) {
+    report(`could not build the ${what}`);
     libraryFailure({
       cannot: `build the ${what}`,
       expected: "sources that compile",

@@ -63,7 +63,7 @@ const BANS: readonly Ban[] = [
   {
     pattern: /\bthrow\s+new\s+(Type|Range)?Error\(/,
     where: ROOMS,
-    text: "an error without its fields: use fail() of core/errors.ts",
+    text: "an error without its fields: throw it with fail() of core/errors.ts, or as a class of ffi/errors.ts",
   },
   {
     pattern: /\bconsole\.(log|debug)\b/,
