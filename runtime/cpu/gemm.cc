@@ -167,9 +167,9 @@ template <class T>
 size_t gemm_scratch(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0 || g.k == 0) return 0;
   const Plan p = plan(g);
-  const int64_t item = sizeof(T);
-  const size_t partial = g.partial || p.kc >= g.k ? 0 : bytes64(p.mc * p.nc * item);
-  return bytes64(p.mc * p.kc * item) + bytes64(p.nc * p.kc * item) + partial;
+  const int64_t item = sizeof(T), mc = min_of(g.m + kMaxRows, kBlockRows);  // at least p.mc, and it grows with m
+  const size_t partial = g.partial || p.kc >= g.k ? 0 : bytes64(mc * p.nc * item);
+  return bytes64(mc * p.kc * item) + bytes64(p.nc * p.kc * item) + partial;
 }
 
 template <class T>

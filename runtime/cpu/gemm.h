@@ -33,7 +33,7 @@ struct Gemm {
   int64_t partial_stride;  // elements between its rows
 };
 
-/// Bytes of scratch that `gemm` needs for this problem (only m, n, k, k_align and partial are looked at).
+/// Bytes of scratch that `gemm` needs for this problem or one of fewer rows (looks at m, n, k, k_align and partial only).
 template <class T>
 size_t gemm_scratch(const Gemm<T>& g);
 /// Computes it, in parallel if it is large; the sums are the same for any number of threads.

@@ -2,6 +2,9 @@
 // half, bfloat16) and the type of accumulation, partial loads for edges, transposition in registers, sums.
 #pragma once
 #include <string.h>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 #include "../kernel.h"
 
@@ -127,12 +130,26 @@ DENIM_INLINE void copy_few(E* to, const E* from, int n) {
   if (n & 1) memcpy(to + at, from + at, sizeof(E));
 }
 /// The first n < lanes elements, then zeros.
+#if defined(__AVX512F__)
+DENIM_INLINE VecF load_few(const float* p, int n) {
+  return bit_cast<VecF>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1 << n) - 1), p));
+}
+DENIM_INLINE Vec<double> load_few(const double* p, int n) {
+  return bit_cast<Vec<double>>(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1 << n) - 1), p));
+}
+DENIM_INLINE VecH load_few_bits(const void* p, int n) {
+  return bit_cast<VecH>(_mm256_maskz_loadu_epi16(static_cast<__mmask16>((1 << n) - 1), p));
+}
+DENIM_INLINE VecF load_few(const Half* p, int n) { return widen_half(load_few_bits(p, n)); }
+DENIM_INLINE VecF load_few(const BFloat* p, int n) { return widen_bfloat(load_few_bits(p, n)); }
+#else
 template <class E>
 DENIM_INLINE Vec<Acc<E>> load_few(const E* p, int n) {
   E few[kLanes<Acc<E>>] = {};
   copy_few(few, p, n);
   return load(few);
 }
+#endif
 template <class E>
 DENIM_INLINE void store_few(E* p, Vec<Acc<E>> v, int n) {
   E few[kLanes<Acc<E>>];
