@@ -105,11 +105,12 @@ export function remainder(a: Operand, b: Operand): NDArray {
   const [x, y] = refuseComplex("remainder", a, b);
   return binary("remainder", x, y);
 }
-/** `floor(a / b)` (`mlx.core.floor_divide`). */
+/** `floor(a / b)` (`mlx.core.floor_divide`); complex quotients, which have no floor, stay as they are. */
 export function floorDivide(a: Operand, b: Operand): NDArray {
   const [x, y] = operands("floorDivide", a, b);
   const dtype = commonType([x, y]);
-  return issubdtype(dtype, "inexact") ? floor(divide(x, y)) : meet("floorDivide", x, y, dtype);
+  if (dtype === complex64) return divide(x, y);
+  return dtype.kind === "float" ? floor(divide(x, y)) : meet("floorDivide", x, y, dtype);
 }
 /** `[floorDivide(a, b), remainder(a, b)]` (`mlx.core.divmod`). */
 export function divmod(a: Operand, b: Operand): [NDArray, NDArray] {

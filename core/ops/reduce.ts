@@ -230,11 +230,14 @@ export function logsumexp(a: Operand, axis?: AxisOr<ReduceOptions>, options?: Re
   const given = toArray("logsumexp", a);
   const axes = normalizeAxes("logsumexp", which, given.shape.length);
   refuseEmpty("logsumexp", given, [...given.shape.keys()]);
-  const x = cast(given, atLeastFloat(given.dtype));
-  const shape = o?.keepdims ? keptAxes(x.shape, axes) : withoutAxes(x.shape, axes);
-  const only = x.dtype === complex64 ? null : onlyAxis(x, axes);
-  if (only !== null) {
-    const y = bind("logsumexp", [only === x.shape.length - 1 ? x : moveaxis(x, only, -1)], {});
+  const shape = o?.keepdims ? keptAxes(given.shape, axes) : withoutAxes(given.shape, axes);
+  const only = given.dtype === complex64 ? null : onlyAxis(given, axes);
+  const last = only === given.shape.length - 1;
+  // MLX subtracts the maximum from unsigned integers as such, which wraps, except over the last axis.
+  const wraps = given.dtype.kind === "uint" && !last;
+  const x = wraps ? given : cast(given, atLeastFloat(given.dtype));
+  if (only !== null && !wraps) {
+    const y = bind("logsumexp", [last ? x : moveaxis(x, only, -1)], {});
     return sameShape(y.shape, shape) ? y : reshape(y, shape);
   }
   // e^-∞ = 0 and log 0 = -∞ are right; where the maximum is infinite itself, the result is that maximum.

@@ -7,8 +7,9 @@ import type { NDArray } from "../array.ts";
 import { bool_, type DType, uint32 } from "../dtype.ts";
 import { bind } from "../graph.ts";
 import { divide, equal, multiply } from "../ops/binary.ts";
+import { takeAlongAxis } from "../ops/index.ts";
 import { cast } from "../ops/operand.ts";
-import { sum } from "../ops/reduce.ts";
+import { argmax, argmin, sum } from "../ops/reduce.ts";
 import { cumprod } from "../ops/scan.ts";
 import { conjugate } from "../ops/unary.ts";
 import { broadcastTo, reshape, transpose } from "../ops/view.ts";
@@ -37,36 +38,42 @@ function kept(y: NDArray, x: NDArray, axes: readonly number[]): NDArray {
   return reshape(y, keptAxes(x.shape, axes));
 }
 
+/** The axes moved to the end, in order. */
+function axesLast(x: NDArray, axes: readonly number[]): number[] {
+  return [...x.shape.keys()].filter((axis) => !axes.includes(axis)).concat(axes);
+}
+/** The array with the axes moved to the end and made one. */
+function flattened(x: NDArray, axes: readonly number[]): NDArray {
+  const n = sizeOf(axes.map((axis) => x.shape[axis]!));
+  return reshape(transpose(x, { axes: axesLast(x, axes) }), [...withoutAxes(x.shape, axes), n]);
+}
 /** The product of all other elements along the axes: exact where elements are 0. */
 function othersProduct(x: NDArray, axes: readonly number[]): NDArray {
-  const order = [...x.shape.keys()].filter((axis) => !axes.includes(axis)).concat(axes);
-  const last = transpose(x, { axes: order });
-  const flat = reshape(last, [...withoutAxes(x.shape, axes), sizeOf(axes.map((axis) => x.shape[axis]!))]);
-  const before = cumprod(flat, -1, { inclusive: false }),
-    after = cumprod(flat, -1, { reverse: true, inclusive: false });
-  const back = x.shape.map((_, axis) => order.indexOf(axis));
-  return transpose(reshape(multiply(before, after), last.shape), { axes: back });
+  const order = axesLast(x, axes), flat = flattened(x, axes);
+  const before = cumprod(flat, -1, { inclusive: false });
+  const after = cumprod(flat, -1, { reverse: true, inclusive: false });
+  const apart = reshape(multiply(before, after), order.map((axis) => x.shape[axis]!));
+  return transpose(apart, { axes: x.shape.map((_, axis) => order.indexOf(axis)) });
 }
 const product: Rules = {
   // dy = Σ_i t_i Π_{j≠i} x_j
   vjp: ([x], _y, ct, { axes }) => [multiply(conjugate(othersProduct(x, axes)), kept(ct, x, axes))],
   jvp: ([x], _y, [t], { axes }) => t && sum(multiply(othersProduct(x, axes), t), axes),
 };
-const extremum: Rules = {
-  // k equal extrema take 1/k each
-  vjp: ([x], y, ct, { axes }) => {
-    const [mask, count] = extrema(x, y, axes);
-    return [multiply(kept(divide(ct, count), x, axes), mask)];
-  },
-  jvp: ([x], y, [t], { axes }) => {
-    const [mask, count] = extrema(x, y, axes);
-    return t && divide(sum(multiply(t, mask), axes), count);
-  },
-};
-/** Where the extremum is, and how often, in the dtype of the array. */
-function extrema(x: NDArray, y: NDArray, axes: readonly number[]): [NDArray, NDArray] {
-  const mask = cast(equal(x, kept(y, x, axes)), x.dtype);
-  return [mask, sum(mask, axes)];
+function extremum(argument: (x: NDArray, axis: number) => NDArray): Rules {
+  return {
+    // k equal extrema take 1/k each
+    vjp: ([x], y, ct, { axes }) => {
+      const mask = cast(equal(x, kept(y, x, axes)), x.dtype);
+      return [multiply(kept(divide(ct, sum(mask, axes)), x, axes), mask)];
+    },
+    // forward, the first of them has it all, as in MLX
+    jvp: ([x], y, [t], { axes }) => {
+      if (!t) return null;
+      const place = reshape(argument(flattened(x, axes), -1), [...y.shape, 1]);
+      return reshape(takeAlongAxis(flattened(t, axes), place, { axis: -1 }), y.shape);
+    },
+  };
 }
 function position(name: "argmax" | "argmin"): Spec<Axis, 1> {
   return spec({
@@ -89,8 +96,8 @@ export const reducePrimitives = primitives({
     jvp: (_x, _y, [t], { axes }) => t && sum(t, axes),
   }),
   prod: reduction("prod", product),
-  max: reduction("max", extremum),
-  min: reduction("min", extremum),
+  max: reduction("max", extremum(argmax)),
+  min: reduction("min", extremum(argmin)),
   all: reduction("all", constant, () => bool_),
   any: reduction("any", constant, () => bool_),
   argmax: position("argmax"),
