@@ -1,0 +1,218 @@
+/**
+ * Convolutions over 1 to 3 (and more) spatial axes, channels last: inputs [N, spatial..., C], weights [O, spatial...,
+ * C / groups]. All of them end in the primitive `conv` (`core/primitives/conv.ts`).
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
+import { bind } from "../graph.ts";
+import { describe, describeShape, sizeOf } from "../shape.ts";
+import { type Operand, promoted, toArray } from "./operand.ts";
+import { flip, reshape, sliceOf } from "./view.ts";
+
+/** One number for all spatial axes, or one for each. */
+export type PerAxis = number | readonly number[];
+/** Options of {@linkcode convGeneral}. */
+export interface ConvGeneralOptions {
+  /** Step between outputs. */
+  readonly stride?: PerAxis;
+  /** Zeros around the input: for all sides, per axis, or `[before, after]` with one number per axis each. */
+  readonly padding?: PerAxis | readonly [readonly number[], readonly number[]];
+  /** Step between the entries of the weight. */
+  readonly kernelDilation?: PerAxis;
+  /** Step between the entries of the input, with zeros in between. */
+  readonly inputDilation?: PerAxis;
+  /** Groups of channels that do not see each other. */
+  readonly groups?: number;
+  /** Whether the weight is turned around: a convolution in the sense of mathematics. */
+  readonly flip?: boolean;
+}
+/** Parameters of the primitive `conv`, one entry per spatial axis. */
+export interface Convolution {
+  readonly stride: readonly number[];
+  readonly paddingLow: readonly number[];
+  readonly paddingHigh: readonly number[];
+  readonly kernelDilation: readonly number[];
+  readonly inputDilation: readonly number[];
+  readonly groups: number;
+  readonly flip: boolean;
+}
+
+/** Length of an axis after dilation. */
+export const dilated = (n: number, dilation: number): number => n === 0 ? 0 : 1 + dilation * (n - 1);
+/** Lengths of the output's spatial axes. */
+export function convSizes(x: readonly number[], w: readonly number[], p: Convolution): number[] {
+  return x.map((n, i) => {
+    const room = dilated(n, p.inputDilation[i]!) + p.paddingLow[i]! + p.paddingHigh[i]!;
+    return Math.floor((room - dilated(w[i]!, p.kernelDilation[i]!)) / p.stride[i]!) + 1;
+  });
+}
+/**
+ * The primitive, where padding may be negative, which cuts the dilated input: the entries that fall off are sliced away,
+ * and the zeros in between that stay are padding.
+ */
+export function convolved(x: NDArray, w: NDArray, p: Convolution): NDArray {
+  const cut = (padding: number, dilation: number) => Math.max(0, Math.ceil(-padding / dilation));
+  const spatial = x.shape.slice(1, -1);
+  const before = spatial.map((_, i) => cut(p.paddingLow[i]!, p.inputDilation[i]!));
+  const after = spatial.map((_, i) => cut(p.paddingHigh[i]!, p.inputDilation[i]!));
+  const paddingLow = p.paddingLow.map((n, i) => n + before[i]! * p.inputDilation[i]!);
+  const paddingHigh = p.paddingHigh.map((n, i) => n + after[i]! * p.inputDilation[i]!);
+  const stops = spatial.map((n, i) => n - after[i]!);
+  const kept = sliceOf(x, [0, ...before, 0], [x.shape[0]!, ...stops, x.shape.at(-1)!]);
+  return bind("conv", [kept, w], { ...p, paddingLow, paddingHigh });
+}
+
+function failConv(op: string, x: NDArray, w: NDArray, expected: string, got: string, fix: string): never {
+  fail(ShapeError, op, { cannot: `convolve ${describe(x)} with ${describe(w)}`, expected, got, fix });
+}
+/** Checks ranks, channels and dtypes; the arrays in one dtype. */
+function checkedPair(op: string, input: Operand, weight: Operand, spatial: number | null, groups: number): [NDArray, NDArray] {
+  const [x, w] = promoted([toArray(op, input), toArray(op, weight)]);
+  if (x.dtype.kind !== "float") {
+    fail(DTypeError, op, { cannot: `convolve ${describe(x)}`, expected: "float arrays", got: x.dtype.name, fix: "cast with astype" });
+  }
+  const ndim = spatial === null ? x.shape.length : spatial + 2;
+  if (x.shape.length !== ndim || w.shape.length !== ndim || ndim < 3 || ndim > 5) {
+    failConv(op, x, w, `inputs [N, ..., C] and weights [O, ..., C] with ${spatial ?? "1 to 3"} spatial axes`,
+      `${x.shape.length} and ${w.shape.length} axes`, "reshape them");
+  }
+  const [channels, own, out] = [x.shape.at(-1)!, w.shape.at(-1)!, w.shape[0]!];
+  if (!Number.isInteger(groups) || groups < 1 || channels !== own * groups || out % groups !== 0) {
+    failConv(op, x, w, `weights [a multiple of ${groups}, ..., ${channels / groups}] for ${groups} groups`, describeShape(w.shape), "check groups and channels");
+  }
+  return [x, w];
+}
+/** One integer of at least `least` per spatial axis. */
+function perAxis(op: string, name: string, value: PerAxis, count: number, least: number): number[] {
+  const list = typeof value === "number" ? [value] : value;
+  const full = list.length === 1 ? new Array<number>(count).fill(list[0]!) : [...list];
+  if (full.length !== count || full.some((n) => !Number.isInteger(n) || n < least)) {
+    fail(ValueError, op, {
+      cannot: `use ${name} ${describeShape(list)}`, expected: `one integer of at least ${least}, or ${count} of them`,
+      got: describeShape(list), fix: `correct ${name}`,
+    });
+  }
+  return full;
+}
+function isPair(padding: PerAxis | readonly [readonly number[], readonly number[]]): padding is readonly [readonly number[], readonly number[]] {
+  return typeof padding === "object" && typeof padding[0] === "object";
+}
+/** Checks that the weight fits into the padded input, and binds. */
+function checkedConv(op: string, x: NDArray, w: NDArray, p: Convolution): NDArray {
+  const sizes = convSizes(x.shape.slice(1, -1), w.shape.slice(1, -1), p);
+  if (sizes.some((n) => n < 1)) {
+    failConv(op, x, w, "spatial axes that are, with padding, at least as long as the weight's", `an output of ${describeShape(sizes)}`, "pad the input");
+  }
+  return convolved(x, w, p);
+}
+function general(op: string, input: Operand, weight: Operand, spatial: number | null, options: ConvGeneralOptions): NDArray {
+  const { stride = 1, padding = 0, kernelDilation = 1, inputDilation = 1, groups = 1, flip = false } = options;
+  const [x, w] = checkedPair(op, input, weight, spatial, groups);
+  const count = x.shape.length - 2;
+  const [low, high] = isPair(padding) ? padding : [padding, padding];
+  return checkedConv(op, x, w, {
+    stride: perAxis(op, "stride", stride, count, 1),
+    paddingLow: perAxis(op, "padding", low, count, -Infinity),
+    paddingHigh: perAxis(op, "padding", high, count, -Infinity),
+    kernelDilation: perAxis(op, "kernelDilation", kernelDilation, count, 1),
+    inputDilation: perAxis(op, "inputDilation", inputDilation, count, 1),
+    groups, flip,
+  });
+}
+/**
+ * `y[n, i, o] = sum_(k, c) x[n, i stride + k dilation - padding, c] w[o, k, c]` over any number of spatial axes, with
+ * dilated inputs, groups and turned weights (`mlx.core.conv_general`).
+ */
+export function convGeneral(input: Operand, weight: Operand, options: number | ConvGeneralOptions = {}): NDArray {
+  return general("convGeneral", input, weight, null, typeof options === "number" ? { stride: options } : options);
+}
+
+/** Options of {@linkcode conv1d}, {@linkcode conv2d} and {@linkcode conv3d}. */
+export interface ConvOptions {
+  /** Step between outputs, 1 if absent. */
+  readonly stride?: PerAxis;
+  /** Zeros before and after the input, 0 if absent. */
+  readonly padding?: PerAxis;
+  /** Step between the entries of the weight, 1 if absent. */
+  readonly dilation?: PerAxis;
+  /** Groups of channels that do not see each other, 1 if absent. */
+  readonly groups?: number;
+}
+function plain(op: string, input: Operand, weight: Operand, spatial: number, options: number | ConvOptions): NDArray {
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = typeof options === "number" ? { stride: options } : options;
+  return general(op, input, weight, spatial, { stride, padding, kernelDilation: dilation, groups });
+}
+/**
+ * Convolution of [N, L, C] with [O, K, C / groups] to [N, L', O] (`mlx.core.conv1d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.conv1d(mx.ones([1, 5, 2]), mx.ones([3, 3, 2]), { padding: 1 }).shape; // [1, 5, 3]
+ * ```
+ */
+export function conv1d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
+  return plain("conv1d", input, weight, 1, options);
+}
+/** Convolution of [N, H, W, C] with [O, KH, KW, C / groups] (`mlx.core.conv2d`). */
+export function conv2d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
+  return plain("conv2d", input, weight, 2, options);
+}
+/** Convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv3d`). */
+export function conv3d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
+  return plain("conv3d", input, weight, 3, options);
+}
+/** Options of {@linkcode convTranspose1d}, {@linkcode convTranspose2d} and {@linkcode convTranspose3d}. */
+export interface ConvTransposeOptions extends ConvOptions {
+  /** More entries at the end of the output, 0 if absent. */
+  readonly outputPadding?: PerAxis;
+}
+/** The convolution whose derivative with respect to its input is the plain one: the stride dilates the input. */
+function transposed(op: string, input: Operand, weight: Operand, spatial: number, options: number | ConvTransposeOptions): NDArray {
+  const { stride = 1, padding = 0, dilation = 1, outputPadding = 0, groups = 1 } = typeof options === "number" ? { stride: options } : options;
+  const [x, w] = checkedPair(op, input, weight, spatial, groups);
+  const list = (name: string, value: PerAxis, least: number) => perAxis(op, name, value, spatial, least);
+  const [steps, sides] = [list("stride", stride, 1), list("padding", padding, 0)];
+  const [holes, more] = [list("dilation", dilation, 1), list("outputPadding", outputPadding, 0)];
+  const room = holes.map((d, i) => dilated(w.shape[1 + i]!, d) - 1 - sides[i]!);
+  return checkedConv(op, x, w, {
+    stride: steps.map(() => 1), paddingLow: room, paddingHigh: room.map((n, i) => n + more[i]!),
+    kernelDilation: holes, inputDilation: steps, groups, flip: true,
+  });
+}
+/** Transposed convolution of [N, L, C] with [O, K, C / groups] (`mlx.core.conv_transpose1d`). */
+export function convTranspose1d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
+  return transposed("convTranspose1d", input, weight, 1, options);
+}
+/** Transposed convolution of [N, H, W, C] with [O, KH, KW, C / groups] (`mlx.core.conv_transpose2d`). */
+export function convTranspose2d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
+  return transposed("convTranspose2d", input, weight, 2, options);
+}
+/** Transposed convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv_transpose3d`). */
+export function convTranspose3d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
+  return transposed("convTranspose3d", input, weight, 3, options);
+}
+/** Options of {@linkcode convolve}. */
+export interface ConvolveOptions {
+  /** All overlaps (`"full"`, the default), as many as the longer array has entries (`"same"`), or complete ones (`"valid"`). */
+  readonly mode?: "full" | "same" | "valid";
+}
+/** The discrete convolution of two 1-d arrays, `y[n] = sum_k a[n - k] v[k]` (`mlx.core.convolve`). */
+export function convolve(a: Operand, v: Operand, options: ConvolveOptions = {}): NDArray {
+  const { mode = "full" } = options;
+  const [x, y] = [toArray("convolve", a), toArray("convolve", v)];
+  const [long, short] = sizeOf(x.shape) < sizeOf(y.shape) ? [y, x] : [x, y];
+  const n = sizeOf(short.shape);
+  if (x.shape.length !== 1 || y.shape.length !== 1 || n === 0) {
+    failConv("convolve", x, y, "1-d arrays with entries", `${describe(x)} and ${describe(y)}`, "flatten them");
+  }
+  const half = Math.floor(n / 2);
+  const sides: Readonly<Record<string, readonly [number, number]>> = {
+    full: [n - 1, n - 1], valid: [0, 0], same: [half, n - 1 - half],
+  };
+  const [low, high] = sides[mode] ??
+    fail(ValueError, "convolve", { cannot: `use mode ${mode}`, expected: "full, same or valid", got: mode, fix: "use one of them" });
+  const z = convGeneral(reshape(long, [1, -1, 1]), reshape(flip(short), [1, -1, 1]), { padding: [[low], [high]] });
+  return reshape(z, [-1]);
+}

@@ -1,0 +1,295 @@
+/**
+ * Fused operations of neural networks (`mlx.core.fast`): norms, rotary positions, attention. Each is one primitive
+ * (`core/primitives/fast.ts`); the composed forms at the end say what it computes and give its derivatives.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { bool_, type DType, finfo, float32, int32, promoteTypes } from "../dtype.ts";
+import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
+import { bind } from "../graph.ts";
+import { describe, describeShape, sizeOf } from "../shape.ts";
+import { add, greaterEqual, less, logicalAnd, multiply, subtract } from "./binary.ts";
+import { arange } from "./create.ts";
+import { concatenate, stack } from "./index.ts";
+import { matmul } from "./matmul.ts";
+import { cast, isArray, type Operand, promoted, scalar, toArray } from "./operand.ts";
+import { logsumexp, softmax } from "./reduce.ts";
+import { where } from "./ternary.ts";
+import { cos, exp, reciprocal, sin } from "./unary.ts";
+import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "./view.ts";
+
+/** Checks the last axis of x and the vectors that go with it. */
+function checkNorm(op: string, x: NDArray, vectors: readonly (NDArray | null)[], dtype: DType): void {
+  if (x.shape.length === 0 || dtype.kind !== "float") {
+    fail(x.shape.length === 0 ? ShapeError : DTypeError, op, {
+      cannot: `normalize ${describe(x)}`, expected: "a float array with at least one axis", got: describe(x),
+      fix: "reshape it, or cast with astype(mx.float32)",
+    });
+  }
+  const odd = vectors.find((v) => v && (v.shape.length !== 1 || v.shape[0] !== x.shape.at(-1)));
+  if (odd) {
+    fail(ShapeError, op, {
+      cannot: `use ${describe(odd)} with ${describe(x)}`, expected: `a weight or bias of shape [${x.shape.at(-1)}]`,
+      got: describeShape(odd.shape), fix: "give one number per entry of the last axis",
+    });
+  }
+}
+/**
+ * `x / sqrt(mean(x^2) + eps) * weight` over the last axis; the weight, if not null, has its length
+ * (`mlx.core.fast.rms_norm`). Half types are computed in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.fast.rmsNorm(mx.array([[3, 4]]), null, 0).shape; // [1, 2]
+ * ```
+ */
+export function rmsNorm(x: Operand, weight: NDArray | null, eps: number): NDArray {
+  const a = toArray("rmsNorm", x);
+  const dtype = weight ? promoteTypes(a.dtype, weight.dtype) : a.dtype;
+  checkNorm("rmsNorm", a, [weight], dtype);
+  return bind("rmsNorm", weight ? [cast(a, dtype), cast(weight, dtype)] : [a], { eps });
+}
+/**
+ * `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` over the last axis; weight and bias may be null
+ * (`mlx.core.fast.layer_norm`). Half types are computed in float32.
+ */
+export function layerNorm(x: Operand, weight: NDArray | null, bias: NDArray | null, eps: number): NDArray {
+  const a = toArray("layerNorm", x);
+  const vectors = [weight, bias].filter((v) => v !== null);
+  const dtype = vectors.reduce((d, v) => promoteTypes(d, v.dtype), a.dtype);
+  checkNorm("layerNorm", a, vectors, dtype);
+  return bind("layerNorm", [a, ...vectors].map((z) => cast(z, dtype)), {
+    eps, hasWeight: weight !== null, hasBias: bias !== null,
+  });
+}
+
+/** Options of {@linkcode rope}. */
+export interface RopeOptions {
+  /** Whether the pairs are (2i, 2i + 1) instead of (i, i + dims / 2). */
+  readonly traditional?: boolean;
+  /** Base of the frequencies; null if `freqs` are given. */
+  readonly base?: number | null;
+  /** Factor of the positions, 1 if absent. */
+  readonly scale?: number;
+  /** Position of the first row: an integer, or an integer array, 0-d or one entry per batch row. */
+  readonly offset?: number | NDArray;
+  /** Periods instead of `base^(2i / dims)`: dims / 2 numbers. */
+  readonly freqs?: NDArray | null;
+}
+/** Parameters of the primitive `rope`. */
+export interface Rotation {
+  readonly dims: number;
+  readonly traditional: boolean;
+  readonly base: number;
+  readonly scale: number;
+  readonly hasFreqs: boolean;
+}
+/** `rope` without checks: x [B, ..., T, D], offset int32, 0-d or [B]. */
+export function rotate(x: NDArray, offset: NDArray, freqs: NDArray | null, p: Rotation): NDArray {
+  return bind("rope", freqs ? [x, offset, freqs] : [x, offset], p);
+}
+/**
+ * Rotary positions (`mlx.core.fast.rope`): of x [B, ..., T, D] the first `dims` entries of the last axis are rotated in
+ * pairs, pair i at row t by the angle `(offset + t) scale / base^(2i / dims)`, or `/ freqs[i]`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const q = mx.random.normal([1, 8, 5, 64]);
+ * mx.fast.rope(q, 64, { traditional: false, base: 10000, scale: 1, offset: 0 }).shape; // [1, 8, 5, 64]
+ * ```
+ */
+export function rope(x: Operand, dims: number, options: RopeOptions = {}): NDArray {
+  const a = toArray("rope", x);
+  const { traditional = false, base = null, scale = 1, offset = 0, freqs = null } = options;
+  const refuse = (expected: string, got: string) =>
+    fail(ValueError, "rope", { cannot: `rotate ${describe(a)}`, expected, got, fix: "correct the arguments" });
+  if (a.shape.length < 3 || a.dtype.kind !== "float") refuse("a float array with at least 3 axes", describe(a));
+  if (!(dims > 0) || dims % 2 !== 0 || dims > a.shape.at(-1)!) refuse(`even dims in [2, ${a.shape.at(-1)}]`, String(dims));
+  if ((base === null) === (freqs === null)) refuse("either base or freqs", base === null ? "neither" : "both");
+  if (freqs && (freqs.shape.length !== 1 || freqs.shape[0] !== dims / 2)) refuse(`freqs of shape [${dims / 2}]`, describe(freqs));
+  const start = isArray(offset) ? offset : scalar("rope", offset, int32);
+  const size = sizeOf(start.shape);
+  if (start.dtype.kind !== "int" && start.dtype.kind !== "uint") refuse("integer offsets", describe(start));
+  if (start.shape.length > 1 || (size !== 1 && size !== a.shape[0])) refuse(`one offset, or ${a.shape[0]}`, describe(start));
+  const first = cast(size === 1 ? reshape(start, []) : start, int32);
+  return rotate(a, first, freqs && cast(freqs, float32), { dims, traditional, base: base ?? 1, scale, hasFreqs: freqs !== null });
+}
+
+/** Options of {@linkcode scaledDotProductAttention}. */
+export interface AttentionOptions {
+  /** Factor of the scores, mostly `1 / sqrt(D)`. */
+  readonly scale: number;
+  /**
+   * `"causal"`, or an array that broadcasts to [B, H, L, S]: bool (true: may be seen) or float (added to the scores).
+   */
+  readonly mask?: "causal" | NDArray | null;
+  /** One score per head [H] that takes part in the softmax and has no value. */
+  readonly sinks?: NDArray | null;
+  /** No MLX option: a query sees only this many keys, itself included; 0 for all. Together with `mask: "causal"`. */
+  readonly window?: number;
+  /** No MLX option: only the first so many keys exist; int32, 0-d or [B]. */
+  readonly length?: NDArray | null;
+}
+/** Parameters of the primitive `attention`. */
+export interface Attention {
+  readonly scale: number;
+  readonly causal: boolean;
+  readonly window: number;
+  readonly hasMask: boolean;
+  readonly hasSinks: boolean;
+  readonly hasLength: boolean;
+}
+/** Checks queries [B, H, L, D], keys [B, G, S, D] and values [B, G, S, E]. */
+function checkAttention(q: NDArray, k: NDArray, v: NDArray): void {
+  const all = [q, k, v];
+  const fits = all.every((x) => x.shape.length === 4) && k.shape[0] === q.shape[0] && v.shape[0] === q.shape[0] &&
+    q.shape[3] === k.shape[3] && k.shape[1] === v.shape[1] && k.shape[2] === v.shape[2] && q.shape[1]! % k.shape[1]! === 0;
+  if (fits && all.every((x) => x.dtype.kind === "float")) return;
+  fail(fits ? DTypeError : ShapeError, "scaledDotProductAttention", {
+    cannot: `attend from ${describe(q)} to ${describe(k)} and ${describe(v)}`,
+    expected: fits ? "float arrays" : "queries [B, H, L, D], keys [B, G, S, D] and values [B, G, S, E], G dividing H",
+    got: all.map((x) => describe(x)).join(", "), fix: fits ? "cast with astype" : "reshape or transpose them",
+  });
+}
+/** An option that must not widen the result's dtype. */
+function narrowed(what: string, x: NDArray, dtype: DType): NDArray {
+  if (promoteTypes(x.dtype, dtype) !== dtype) {
+    fail(DTypeError, "scaledDotProductAttention", {
+      cannot: `use ${what} ${describe(x)}`, expected: `a dtype that promotes to ${dtype}`, got: x.dtype.name, fix: `cast it to ${dtype}`,
+    });
+  }
+  return x.dtype === bool_ ? x : cast(x, dtype);
+}
+/**
+ * Attention: `softmax(scale q k^T + mask) v` (`mlx.core.fast.scaled_dot_product_attention`), for queries [B, H, L, D], keys
+ * [B, G, S, D] and values [B, G, S, E], where H / G query heads share a key head. A causal mask is aligned at the last
+ * key: query i sees keys up to S - L + i. The scores are never stored.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [q, k, v] = [4, 2, 2].map((heads) => mx.random.normal([1, heads, 5, 8]));
+ * mx.fast.scaledDotProductAttention(q, k, v, { scale: 8 ** -0.5, mask: "causal" }).shape; // [1, 4, 5, 8]
+ * ```
+ */
+export function scaledDotProductAttention(queries: Operand, keys: Operand, values: Operand, options: AttentionOptions): NDArray {
+  const op = "scaledDotProductAttention";
+  const [q, k, v] = promoted([toArray(op, queries), toArray(op, keys), toArray(op, values)]);
+  const { scale, mask = null, sinks = null, window = 0, length = null } = options;
+  checkAttention(q, k, v);
+  if (typeof mask === "string" && mask !== "causal") {
+    fail(ValueError, op, { cannot: `use mask "${String(mask)}"`, expected: `"causal" or an array`, got: String(mask), fix: "use one of them" });
+  }
+  if (sinks && (sinks.shape.length !== 1 || sinks.shape[0] !== q.shape[1])) {
+    fail(ShapeError, op, { cannot: `use sinks ${describe(sinks)}`, expected: `shape [${q.shape[1]}]`, got: describe(sinks), fix: "give one per head" });
+  }
+  const scores = [...q.shape.slice(0, 3), k.shape[2]!];
+  const inputs = [q, k, v];
+  if (isArray(mask)) inputs.push(broadcastTo(narrowed("a mask", mask, q.dtype), scores));
+  if (sinks) inputs.push(narrowed("sinks", sinks, q.dtype));
+  if (length) inputs.push(cast(length, int32));
+  return attend(inputs, {
+    scale, causal: mask === "causal", window, hasMask: isArray(mask), hasSinks: sinks !== null, hasLength: length !== null,
+  });
+}
+/** `scaledDotProductAttention` without checks: q, k, v, then mask, sinks and length as far as there are any. */
+export function attend(inputs: readonly NDArray[], p: Attention): NDArray {
+  return bind("attention", inputs, p);
+}
+
+// ---- softmax and logsumexp over the last axis, for the rules ----
+
+/** `exp(x - logsumexp(x))` over the last axis. */
+export function lastSoftmax(x: NDArray, precise: boolean): NDArray {
+  return bind("softmax", [x], { precise });
+}
+/** `log(sum(exp(x)))` over the last axis, without it. */
+export function lastLogsumexp(x: NDArray): NDArray {
+  return bind("logsumexp", [x], {});
+}
+
+// ---- composed forms ----
+
+/** What {@linkcode rope} computes, composed of other operations. */
+export function composedRope(x: NDArray, offset: NDArray, freqs: NDArray | null, p: Rotation): NDArray {
+  const { dims, traditional, base, scale } = p;
+  const half = dims / 2;
+  const last = x.shape.length - 1;
+  const rows = arange(0, x.shape.at(-2)!, { dtype: float32 });
+  const start = cast(offset, float32);
+  // One angle per row and pair; with one offset per batch row also per batch row, over the axes in between.
+  const between = new Array<number>(x.shape.length - 3).fill(1);
+  const first = start.shape.length === 0 ? start : reshape(start, [-1, ...between, 1]);
+  const positions = multiply(add(first, rows), scale);
+  const exponents = multiply(arange(0, half, { dtype: float32 }), -Math.log(base) / half);
+  const angles = multiply(expandDims(positions, -1), freqs ? reciprocal(cast(freqs, float32)) : exp(exponents));
+  const [c, s] = [cos(angles), sin(angles)];
+  const turned = cast(sliceAxis(x, last, 0, dims), float32);
+  const pairs = reshape(turned, [...x.shape.slice(0, -1), ...traditional ? [half, 2] : [2, half]]);
+  const axis = traditional ? last + 1 : last;
+  const part = (i: number) => reshape(sliceAxis(pairs, axis, i, i + 1), [...x.shape.slice(0, -1), half]);
+  const [a, b] = [part(0), part(1)];
+  const y = stack([subtract(multiply(a, c), multiply(b, s)), add(multiply(a, s), multiply(b, c))], axis);
+  const rotated = cast(reshape(y, turned.shape), x.dtype);
+  return dims === x.shape.at(-1) ? rotated : concatenate([rotated, sliceAxis(x, last, dims, x.shape[last]!)], last);
+}
+
+/** The inputs of the primitive `attention` by name. */
+export interface AttentionInputs {
+  readonly q: NDArray;
+  readonly k: NDArray;
+  readonly v: NDArray;
+  readonly mask: NDArray | null;
+  readonly sinks: NDArray | null;
+  readonly length: NDArray | null;
+}
+/** Names the inputs of the primitive `attention`. */
+export function attentionInputs<T>(inputs: readonly T[], p: Attention): { [K in keyof AttentionInputs]: T | null } {
+  let next = 0;
+  const take = (present: boolean) => present ? inputs[next++] ?? null : null;
+  return { q: take(true), k: take(true), v: take(true), mask: take(p.hasMask), sinks: take(p.hasSinks), length: take(p.hasLength) };
+}
+/** Heads [B, H, ...] as [B, G, H / G, ...], in float32. */
+export function grouped(x: NDArray, groups: number): NDArray {
+  const [batch, heads, ...rest] = x.shape;
+  return cast(reshape(x, [batch!, groups, heads! / groups, ...rest]), float32);
+}
+/** Which keys each query may see, for causal masks, windows and lengths; null for all. Broadcasts to [B, G, H / G, L, S]. */
+function visible(l: number, s: number, length: NDArray | null, p: Attention): NDArray | null {
+  const key = arange(0, s);
+  const end = length ? reshape(length, [-1, 1, 1, 1, 1]) : scalar("attention", s, int32);
+  const query = add(reshape(arange(0, l), [l, 1]), subtract(end, l));
+  const tests = [
+    ...p.causal ? [greaterEqual(query, key)] : [],
+    ...p.window > 0 ? [less(subtract(query, key), p.window)] : [],
+    ...length ? [less(key, end)] : [],
+  ];
+  return tests.length === 0 ? null : tests.reduce((a, b) => logicalAnd(a, b));
+}
+/** The probabilities [B, G, H / G, L, S] of attention in float32, and those of the sinks [B, G, H / G, L, 1]. */
+export function attentionWeights(x: AttentionInputs, p: Attention): { weights: NDArray; sink: NDArray | null } {
+  const groups = x.k.shape[1]!;
+  const [q, k] = [grouped(x.q, groups), expandDims(cast(x.k, float32), 2)];
+  let scores = multiply(matmul(q, swapaxes(k, -1, -2)), p.scale);
+  const lowest = scalar("attention", finfo(float32).min, float32);
+  const seen = visible(x.q.shape[2]!, x.k.shape[2]!, x.length, p);
+  if (seen) scores = where(seen, scores, lowest);
+  if (x.mask) {
+    const [batch, heads, ...rest] = x.mask.shape;
+    const mask = reshape(x.mask, [batch!, groups, heads! / groups, ...rest]);
+    scores = mask.dtype === bool_ ? where(mask, scores, lowest) : add(scores, cast(mask, float32));
+  }
+  if (!x.sinks) return { weights: softmax(scores, { axis: -1, precise: true }), sink: null };
+  const sink = reshape(cast(x.sinks, float32), [1, groups, -1, 1, 1]);
+  const total = concatenate([broadcastTo(sink, [...scores.shape.slice(0, -1), 1]), scores], -1);
+  const normalizer = logsumexp(total, { axis: -1, keepdims: true });
+  return { weights: exp(subtract(scores, normalizer)), sink: exp(subtract(sink, normalizer)) };
+}
+/** What {@linkcode scaledDotProductAttention} computes, composed of other operations. */
+export function composedAttention(x: AttentionInputs, p: Attention): NDArray {
+  const { weights } = attentionWeights(x, p);
+  const y = matmul(weights, expandDims(cast(x.v, float32), 2));
+  return cast(reshape(y, [...x.q.shape.slice(0, 3), x.v.shape[3]!]), x.q.dtype);
+}
