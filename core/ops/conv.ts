@@ -67,19 +67,43 @@ function failConv(op: string, x: NDArray, w: NDArray, expected: string, got: str
   fail(ShapeError, op, { cannot: `convolve ${describe(x)} with ${describe(w)}`, expected, got, fix });
 }
 /** Checks ranks, channels and dtypes; the arrays in one dtype. */
-function checkedPair(op: string, input: Operand, weight: Operand, spatial: number | null, groups: number): [NDArray, NDArray] {
+function checkedPair(
+  op: string,
+  input: Operand,
+  weight: Operand,
+  spatial: number | null,
+  groups: number,
+): [NDArray, NDArray] {
   const [x, w] = promoted([toArray(op, input), toArray(op, weight)]);
   if (x.dtype.kind !== "float") {
-    fail(DTypeError, op, { cannot: `convolve ${describe(x)}`, expected: "float arrays", got: x.dtype.name, fix: "cast with astype" });
+    fail(DTypeError, op, {
+      cannot: `convolve ${describe(x)}`,
+      expected: "float arrays",
+      got: x.dtype.name,
+      fix: "cast with astype",
+    });
   }
   const ndim = spatial === null ? x.shape.length : spatial + 2;
   if (x.shape.length !== ndim || w.shape.length !== ndim || ndim < 3 || ndim > 5) {
-    failConv(op, x, w, `inputs [N, ..., C] and weights [O, ..., C] with ${spatial ?? "1 to 3"} spatial axes`,
-      `${x.shape.length} and ${w.shape.length} axes`, "reshape them");
+    failConv(
+      op,
+      x,
+      w,
+      `inputs [N, ..., C] and weights [O, ..., C] with ${spatial ?? "1 to 3"} spatial axes`,
+      `${x.shape.length} and ${w.shape.length} axes`,
+      "reshape them",
+    );
   }
   const [channels, own, out] = [x.shape.at(-1)!, w.shape.at(-1)!, w.shape[0]!];
   if (!Number.isInteger(groups) || groups < 1 || channels !== own * groups || out % groups !== 0) {
-    failConv(op, x, w, `weights [a multiple of ${groups}, ..., ${channels / groups}] for ${groups} groups`, describeShape(w.shape), "check groups and channels");
+    failConv(
+      op,
+      x,
+      w,
+      `weights [a multiple of ${groups}, ..., ${channels / groups}] for ${groups} groups`,
+      describeShape(w.shape),
+      "check groups and channels",
+    );
   }
   return [x, w];
 }
@@ -89,24 +113,41 @@ function perAxis(op: string, name: string, value: PerAxis, count: number, least:
   const full = list.length === 1 ? new Array<number>(count).fill(list[0]!) : [...list];
   if (full.length !== count || full.some((n) => !Number.isInteger(n) || n < least)) {
     fail(ValueError, op, {
-      cannot: `use ${name} ${describeShape(list)}`, expected: `one integer of at least ${least}, or ${count} of them`,
-      got: describeShape(list), fix: `correct ${name}`,
+      cannot: `use ${name} ${describeShape(list)}`,
+      expected: `one integer of at least ${least}, or ${count} of them`,
+      got: describeShape(list),
+      fix: `correct ${name}`,
     });
   }
   return full;
 }
-function isPair(padding: PerAxis | readonly [readonly number[], readonly number[]]): padding is readonly [readonly number[], readonly number[]] {
+function isPair(
+  padding: PerAxis | readonly [readonly number[], readonly number[]],
+): padding is readonly [readonly number[], readonly number[]] {
   return typeof padding === "object" && typeof padding[0] === "object";
 }
 /** Checks that the weight fits into the padded input, and binds. */
 function checkedConv(op: string, x: NDArray, w: NDArray, p: Convolution): NDArray {
   const sizes = convSizes(x.shape.slice(1, -1), w.shape.slice(1, -1), p);
   if (sizes.some((n) => n < 1)) {
-    failConv(op, x, w, "spatial axes that are, with padding, at least as long as the weight's", `an output of ${describeShape(sizes)}`, "pad the input");
+    failConv(
+      op,
+      x,
+      w,
+      "spatial axes that are, with padding, at least as long as the weight's",
+      `an output of ${describeShape(sizes)}`,
+      "pad the input",
+    );
   }
   return convolved(x, w, p);
 }
-function general(op: string, input: Operand, weight: Operand, spatial: number | null, options: ConvGeneralOptions): NDArray {
+function general(
+  op: string,
+  input: Operand,
+  weight: Operand,
+  spatial: number | null,
+  options: ConvGeneralOptions,
+): NDArray {
   const { stride = 1, padding = 0, kernelDilation = 1, inputDilation = 1, groups = 1, flip = false } = options;
   const [x, w] = checkedPair(op, input, weight, spatial, groups);
   const count = x.shape.length - 2;
@@ -117,7 +158,8 @@ function general(op: string, input: Operand, weight: Operand, spatial: number | 
     paddingHigh: perAxis(op, "padding", high, count, -Infinity),
     kernelDilation: perAxis(op, "kernelDilation", kernelDilation, count, 1),
     inputDilation: perAxis(op, "inputDilation", inputDilation, count, 1),
-    groups, flip,
+    groups,
+    flip,
   });
 }
 /**
@@ -140,7 +182,9 @@ export interface ConvOptions {
   readonly groups?: number;
 }
 function plain(op: string, input: Operand, weight: Operand, spatial: number, options: number | ConvOptions): NDArray {
-  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = typeof options === "number" ? { stride: options } : options;
+  const { stride = 1, padding = 0, dilation = 1, groups = 1 } = typeof options === "number"
+    ? { stride: options }
+    : options;
   return general(op, input, weight, spatial, { stride, padding, kernelDilation: dilation, groups });
 }
 /**
@@ -169,16 +213,29 @@ export interface ConvTransposeOptions extends ConvOptions {
   readonly outputPadding?: PerAxis;
 }
 /** The convolution whose derivative with respect to its input is the plain one: the stride dilates the input. */
-function transposed(op: string, input: Operand, weight: Operand, spatial: number, options: number | ConvTransposeOptions): NDArray {
-  const { stride = 1, padding = 0, dilation = 1, outputPadding = 0, groups = 1 } = typeof options === "number" ? { stride: options } : options;
+function transposed(
+  op: string,
+  input: Operand,
+  weight: Operand,
+  spatial: number,
+  options: number | ConvTransposeOptions,
+): NDArray {
+  const { stride = 1, padding = 0, dilation = 1, outputPadding = 0, groups = 1 } = typeof options === "number"
+    ? { stride: options }
+    : options;
   const [x, w] = checkedPair(op, input, weight, spatial, groups);
   const list = (name: string, value: PerAxis, least: number) => perAxis(op, name, value, spatial, least);
   const [steps, sides] = [list("stride", stride, 1), list("padding", padding, 0)];
   const [holes, more] = [list("dilation", dilation, 1), list("outputPadding", outputPadding, 0)];
   const room = holes.map((d, i) => dilated(w.shape[1 + i]!, d) - 1 - sides[i]!);
   return checkedConv(op, x, w, {
-    stride: steps.map(() => 1), paddingLow: room, paddingHigh: room.map((n, i) => n + more[i]!),
-    kernelDilation: holes, inputDilation: steps, groups, flip: true,
+    stride: steps.map(() => 1),
+    paddingLow: room,
+    paddingHigh: room.map((n, i) => n + more[i]!),
+    kernelDilation: holes,
+    inputDilation: steps,
+    groups,
+    flip: true,
   });
 }
 /** Transposed convolution of [N, L, C] with [O, K, C / groups] (`mlx.core.conv_transpose1d`). */
@@ -209,10 +266,17 @@ export function convolve(a: Operand, v: Operand, options: ConvolveOptions = {}):
   }
   const half = Math.floor(n / 2);
   const sides: Readonly<Record<string, readonly [number, number]>> = {
-    full: [n - 1, n - 1], valid: [0, 0], same: [half, n - 1 - half],
+    full: [n - 1, n - 1],
+    valid: [0, 0],
+    same: [half, n - 1 - half],
   };
   const [low, high] = sides[mode] ??
-    fail(ValueError, "convolve", { cannot: `use mode ${mode}`, expected: "full, same or valid", got: mode, fix: "use one of them" });
+    fail(ValueError, "convolve", {
+      cannot: `use mode ${mode}`,
+      expected: "full, same or valid",
+      got: mode,
+      fix: "use one of them",
+    });
   const z = convGeneral(reshape(long, [1, -1, 1]), reshape(flip(short), [1, -1, 1]), { padding: [[low], [high]] });
   return reshape(z, [-1]);
 }

@@ -39,7 +39,9 @@ function failSubscripts(op: string, subscripts: string, expected: string, got: s
 function labelsOf(op: string, whole: string, text: string, dots: number): Labels {
   const [before = "", after, more] = text.split("...");
   const letters = before + (after ?? "");
-  if (more !== undefined || !/^[A-Za-z]*$/.test(letters)) failSubscripts(op, whole, `letters and at most one "..."`, `"${text}"`);
+  if (more !== undefined || !/^[A-Za-z]*$/.test(letters)) {
+    failSubscripts(op, whole, `letters and at most one "..."`, `"${text}"`);
+  }
   const ellipsis = after === undefined ? [] : Array.from({ length: dots }, (_, i) => `.${dots - 1 - i}`);
   return [...before, ...ellipsis, ...after ?? ""];
 }
@@ -52,8 +54,10 @@ function measure(op: string, terms: readonly Term[]): Lengths {
       const own = labels.findIndex((other) => other === label);
       if ((n !== known && n !== 1 && known !== 1) || n !== x.shape[own]) {
         fail(ShapeError, op, {
-          cannot: `use ${describe(x)} for "${labels.join("")}"`, expected: `axes "${label}" of one length`,
-          got: `${n !== x.shape[own] ? x.shape[own] : known} and ${n}`, fix: "correct the subscripts",
+          cannot: `use ${describe(x)} for "${labels.join("")}"`,
+          expected: `axes "${label}" of one length`,
+          got: `${n !== x.shape[own] ? x.shape[own] : known} and ${n}`,
+          fix: "correct the subscripts",
         });
       }
       lengths.set(label, n === 1 ? known : n);
@@ -74,7 +78,9 @@ function parse(op: string, subscripts: string, operands: readonly Operand[]): Pr
     const free = x.shape.length - input.replace("...", "").length;
     if (input.includes("...") ? free < 0 : free !== 0) {
       fail(ShapeError, op, {
-        cannot: `use ${describe(x)} for "${input}"`, expected: "a subscript for each axis", got: describeShape(x.shape),
+        cannot: `use ${describe(x)} for "${input}"`,
+        expected: "a subscript for each axis",
+        got: describeShape(x.shape),
         fix: "correct the subscripts",
       });
     }
@@ -84,7 +90,9 @@ function parse(op: string, subscripts: string, operands: readonly Operand[]): Pr
   const letters = [...left].filter((c) => c !== "," && c !== ".");
   const once = letters.filter((c) => letters.indexOf(c) === letters.lastIndexOf(c)).sort();
   const output = labelsOf(op, subscripts, right ?? `${left.includes("...") ? "..." : ""}${once.join("")}`, dots);
-  if (new Set(output).size !== output.length) failSubscripts(op, subscripts, "each label once in the output", `"${right}"`);
+  if (new Set(output).size !== output.length) {
+    failSubscripts(op, subscripts, "each label once in the output", `"${right}"`);
+  }
   const lengths = measure(op, terms);
   const unknown = output.find((label) => !lengths.has(label));
   if (unknown !== undefined) failSubscripts(op, subscripts, "output labels that an input has", `"${unknown}"`);
@@ -117,7 +125,13 @@ interface Candidate {
   readonly cost: number;
 }
 /** All pairs of terms that share a label (all pairs, if none does), cheap enough. */
-function candidates(terms: readonly Labels[], output: Labels, lengths: Lengths, limit: number, memory: number): Candidate[] {
+function candidates(
+  terms: readonly Labels[],
+  output: Labels,
+  lengths: Lengths,
+  limit: number,
+  memory: number,
+): Candidate[] {
   const pairs: Candidate[] = [];
   for (let i = 0; i < terms.length; i++) {
     for (let j = i + 1; j < terms.length; j++) {
@@ -143,7 +157,10 @@ function plan({ terms, output, lengths }: Problem): Plan {
   let [cost, scaling] = [0, 0];
   while (left.length > 2) {
     const best = candidates(left, output, lengths, naive - cost, memory)
-      .reduce<Candidate | null>((a, b) => !a || b.removed > a.removed || (b.removed === a.removed && b.cost < a.cost) ? b : a, null);
+      .reduce<Candidate | null>(
+        (a, b) => !a || b.removed > a.removed || (b.removed === a.removed && b.cost < a.cost) ? b : a,
+        null,
+      );
     if (!best) break;
     steps.push({ places: best.places, output: best.output });
     left = [...left.filter((_, i) => !best.places.includes(i)), best.output];
@@ -157,13 +174,19 @@ function plan({ terms, output, lengths }: Problem): Plan {
 /** A term with each label once, by diagonals, and without the labels that nothing else needs, by sums. */
 function reduced(term: Term, wanted: ReadonlySet<string>): Term {
   let { x, labels } = term;
-  for (let twice = labels.find((label, i) => labels.indexOf(label) !== i); twice; twice = labels.find((label, i) => labels.indexOf(label) !== i)) {
+  for (
+    let twice = labels.find((label, i) => labels.indexOf(label) !== i);
+    twice;
+    twice = labels.find((label, i) => labels.indexOf(label) !== i)
+  ) {
     const [axis1, axis2] = [labels.indexOf(twice), labels.lastIndexOf(twice)];
     x = diagonal(x, { axis1, axis2 });
     labels = [...labels.filter((_, i) => i !== axis1 && i !== axis2), twice];
   }
   const axes = labels.flatMap((label, i) => wanted.has(label) ? [] : [i]);
-  return axes.length === 0 ? { x, labels } : { x: sum(x, { axis: axes }), labels: labels.filter((label) => wanted.has(label)) };
+  return axes.length === 0
+    ? { x, labels }
+    : { x: sum(x, { axis: axes }), labels: labels.filter((label) => wanted.has(label)) };
 }
 /** A term with its axes in the given order, of full length, and of length 1 where it lacks a label. */
 function arranged({ x, labels }: Term, order: Labels, lengths: Lengths, stretch: boolean): NDArray {
@@ -186,10 +209,12 @@ function contract(a: Term, b: Term, output: Labels, lengths: Lengths): Term {
   }
   const dims = (list: Labels) => list.map((label) => lengths.get(label)!);
   const left = reshape(
-    arranged(a, [...batch, ...freeA, ...summed], lengths, true), [...dims(batch), volume(freeA, lengths), volume(summed, lengths)],
+    arranged(a, [...batch, ...freeA, ...summed], lengths, true),
+    [...dims(batch), volume(freeA, lengths), volume(summed, lengths)],
   );
   const right = reshape(
-    arranged(b, [...batch, ...summed, ...freeB], lengths, true), [...dims(batch), volume(summed, lengths), volume(freeB, lengths)],
+    arranged(b, [...batch, ...summed, ...freeB], lengths, true),
+    [...dims(batch), volume(summed, lengths), volume(freeB, lengths)],
   );
   return { x: reshape(matmul(left, right), dims(labels)), labels };
 }
@@ -198,7 +223,9 @@ function run(terms: readonly Term[], others: readonly Term[], step: Step, length
   const outside = [...others.flatMap(({ labels }) => labels), ...step.output];
   const needed = (rest: readonly Term[]) => new Set([...outside, ...rest.flatMap(({ labels }) => labels)]);
   const ready = terms.map((term, i) => reduced(term, needed(terms.filter((_, k) => k !== i))));
-  return ready.reduce((a, b, i) => reduced(contract(a, b, [...needed(ready.slice(i + 1))], lengths), needed(ready.slice(i + 1))));
+  return ready.reduce((a, b, i) =>
+    reduced(contract(a, b, [...needed(ready.slice(i + 1))], lengths), needed(ready.slice(i + 1)))
+  );
 }
 /**
  * Einstein summation (`mlx.core.einsum`): `einsum("ij,jk->ik", a, b)` is `y[i, k] = sum_j a[i, j] b[j, k]`. Labels that are

@@ -22,15 +22,19 @@ import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "./view.ts
 function checkNorm(op: string, x: NDArray, vectors: readonly (NDArray | null)[], dtype: DType): void {
   if (x.shape.length === 0 || dtype.kind !== "float") {
     fail(x.shape.length === 0 ? ShapeError : DTypeError, op, {
-      cannot: `normalize ${describe(x)}`, expected: "a float array with at least one axis", got: describe(x),
+      cannot: `normalize ${describe(x)}`,
+      expected: "a float array with at least one axis",
+      got: describe(x),
       fix: "reshape it, or cast with astype(mx.float32)",
     });
   }
   const odd = vectors.find((v) => v && (v.shape.length !== 1 || v.shape[0] !== x.shape.at(-1)));
   if (odd) {
     fail(ShapeError, op, {
-      cannot: `use ${describe(odd)} with ${describe(x)}`, expected: `a weight or bias of shape [${x.shape.at(-1)}]`,
-      got: describeShape(odd.shape), fix: "give one number per entry of the last axis",
+      cannot: `use ${describe(odd)} with ${describe(x)}`,
+      expected: `a weight or bias of shape [${x.shape.at(-1)}]`,
+      got: describeShape(odd.shape),
+      fix: "give one number per entry of the last axis",
     });
   }
 }
@@ -60,7 +64,9 @@ export function layerNorm(x: Operand, weight: NDArray | null, bias: NDArray | nu
   const dtype = vectors.reduce((d, v) => promoteTypes(d, v.dtype), a.dtype);
   checkNorm("layerNorm", a, vectors, dtype);
   return bind("layerNorm", [a, ...vectors].map((z) => cast(z, dtype)), {
-    eps, hasWeight: weight !== null, hasBias: bias !== null,
+    eps,
+    hasWeight: weight !== null,
+    hasBias: bias !== null,
   });
 }
 
@@ -106,15 +112,27 @@ export function rope(x: Operand, dims: number, options: RopeOptions = {}): NDArr
   const refuse = (expected: string, got: string) =>
     fail(ValueError, "rope", { cannot: `rotate ${describe(a)}`, expected, got, fix: "correct the arguments" });
   if (a.shape.length < 3 || a.dtype.kind !== "float") refuse("a float array with at least 3 axes", describe(a));
-  if (!(dims > 0) || dims % 2 !== 0 || dims > a.shape.at(-1)!) refuse(`even dims in [2, ${a.shape.at(-1)}]`, String(dims));
+  if (!(dims > 0) || dims % 2 !== 0 || dims > a.shape.at(-1)!) {
+    refuse(`even dims in [2, ${a.shape.at(-1)}]`, String(dims));
+  }
   if ((base === null) === (freqs === null)) refuse("either base or freqs", base === null ? "neither" : "both");
-  if (freqs && (freqs.shape.length !== 1 || freqs.shape[0] !== dims / 2)) refuse(`freqs of shape [${dims / 2}]`, describe(freqs));
+  if (freqs && (freqs.shape.length !== 1 || freqs.shape[0] !== dims / 2)) {
+    refuse(`freqs of shape [${dims / 2}]`, describe(freqs));
+  }
   const start = isArray(offset) ? offset : scalar("rope", offset, int32);
   const size = sizeOf(start.shape);
   if (start.dtype.kind !== "int" && start.dtype.kind !== "uint") refuse("integer offsets", describe(start));
-  if (start.shape.length > 1 || (size !== 1 && size !== a.shape[0])) refuse(`one offset, or ${a.shape[0]}`, describe(start));
+  if (start.shape.length > 1 || (size !== 1 && size !== a.shape[0])) {
+    refuse(`one offset, or ${a.shape[0]}`, describe(start));
+  }
   const first = cast(size === 1 ? reshape(start, []) : start, int32);
-  return rotate(a, first, freqs && cast(freqs, float32), { dims, traditional, base: base ?? 1, scale, hasFreqs: freqs !== null });
+  return rotate(a, first, freqs && cast(freqs, float32), {
+    dims,
+    traditional,
+    base: base ?? 1,
+    scale,
+    hasFreqs: freqs !== null,
+  });
 }
 
 /** Options of {@linkcode scaledDotProductAttention}. */
@@ -145,19 +163,24 @@ export interface Attention {
 function checkAttention(q: NDArray, k: NDArray, v: NDArray): void {
   const all = [q, k, v];
   const fits = all.every((x) => x.shape.length === 4) && k.shape[0] === q.shape[0] && v.shape[0] === q.shape[0] &&
-    q.shape[3] === k.shape[3] && k.shape[1] === v.shape[1] && k.shape[2] === v.shape[2] && q.shape[1]! % k.shape[1]! === 0;
+    q.shape[3] === k.shape[3] && k.shape[1] === v.shape[1] && k.shape[2] === v.shape[2] &&
+    q.shape[1]! % k.shape[1]! === 0;
   if (fits && all.every((x) => x.dtype.kind === "float")) return;
   fail(fits ? DTypeError : ShapeError, "scaledDotProductAttention", {
     cannot: `attend from ${describe(q)} to ${describe(k)} and ${describe(v)}`,
     expected: fits ? "float arrays" : "queries [B, H, L, D], keys [B, G, S, D] and values [B, G, S, E], G dividing H",
-    got: all.map((x) => describe(x)).join(", "), fix: fits ? "cast with astype" : "reshape or transpose them",
+    got: all.map((x) => describe(x)).join(", "),
+    fix: fits ? "cast with astype" : "reshape or transpose them",
   });
 }
 /** An option that must not widen the result's dtype. */
 function narrowed(what: string, x: NDArray, dtype: DType): NDArray {
   if (promoteTypes(x.dtype, dtype) !== dtype) {
     fail(DTypeError, "scaledDotProductAttention", {
-      cannot: `use ${what} ${describe(x)}`, expected: `a dtype that promotes to ${dtype}`, got: x.dtype.name, fix: `cast it to ${dtype}`,
+      cannot: `use ${what} ${describe(x)}`,
+      expected: `a dtype that promotes to ${dtype}`,
+      got: x.dtype.name,
+      fix: `cast it to ${dtype}`,
     });
   }
   return x.dtype === bool_ ? x : cast(x, dtype);
@@ -174,16 +197,31 @@ function narrowed(what: string, x: NDArray, dtype: DType): NDArray {
  * mx.fast.scaledDotProductAttention(q, k, v, { scale: 8 ** -0.5, mask: "causal" }).shape; // [1, 4, 5, 8]
  * ```
  */
-export function scaledDotProductAttention(queries: Operand, keys: Operand, values: Operand, options: AttentionOptions): NDArray {
+export function scaledDotProductAttention(
+  queries: Operand,
+  keys: Operand,
+  values: Operand,
+  options: AttentionOptions,
+): NDArray {
   const op = "scaledDotProductAttention";
   const [q, k, v] = promoted([toArray(op, queries), toArray(op, keys), toArray(op, values)]);
   const { scale, mask = null, sinks = null, window = 0, length = null } = options;
   checkAttention(q, k, v);
   if (typeof mask === "string" && mask !== "causal") {
-    fail(ValueError, op, { cannot: `use mask "${String(mask)}"`, expected: `"causal" or an array`, got: String(mask), fix: "use one of them" });
+    fail(ValueError, op, {
+      cannot: `use mask "${String(mask)}"`,
+      expected: `"causal" or an array`,
+      got: String(mask),
+      fix: "use one of them",
+    });
   }
   if (sinks && (sinks.shape.length !== 1 || sinks.shape[0] !== q.shape[1])) {
-    fail(ShapeError, op, { cannot: `use sinks ${describe(sinks)}`, expected: `shape [${q.shape[1]}]`, got: describe(sinks), fix: "give one per head" });
+    fail(ShapeError, op, {
+      cannot: `use sinks ${describe(sinks)}`,
+      expected: `shape [${q.shape[1]}]`,
+      got: describe(sinks),
+      fix: "give one per head",
+    });
   }
   const scores = [...q.shape.slice(0, 3), k.shape[2]!];
   const inputs = [q, k, v];
@@ -191,7 +229,12 @@ export function scaledDotProductAttention(queries: Operand, keys: Operand, value
   if (sinks) inputs.push(narrowed("sinks", sinks, q.dtype));
   if (length) inputs.push(cast(length, int32));
   return attend(inputs, {
-    scale, causal: mask === "causal", window, hasMask: isArray(mask), hasSinks: sinks !== null, hasLength: length !== null,
+    scale,
+    causal: mask === "causal",
+    window,
+    hasMask: isArray(mask),
+    hasSinks: sinks !== null,
+    hasLength: length !== null,
   });
 }
 /** `scaledDotProductAttention` without checks: q, k, v, then mask, sinks and length as far as there are any. */
@@ -249,7 +292,14 @@ export interface AttentionInputs {
 export function attentionInputs<T>(inputs: readonly T[], p: Attention): { [K in keyof AttentionInputs]: T | null } {
   let next = 0;
   const take = (present: boolean) => present ? inputs[next++] ?? null : null;
-  return { q: take(true), k: take(true), v: take(true), mask: take(p.hasMask), sinks: take(p.hasSinks), length: take(p.hasLength) };
+  return {
+    q: take(true),
+    k: take(true),
+    v: take(true),
+    mask: take(p.hasMask),
+    sinks: take(p.hasSinks),
+    length: take(p.hasLength),
+  };
 }
 /** Heads [B, H, ...] as [B, G, H / G, ...], in float32. */
 export function grouped(x: NDArray, groups: number): NDArray {

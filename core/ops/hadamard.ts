@@ -67,7 +67,10 @@ function factors(x: NDArray): Matrix[] {
   const odd = isPowerOfTwo(n) ? 1 : [12, 20, 28].find((m) => n % m === 0 && isPowerOfTwo(n / m));
   if (odd === undefined || n === 0) {
     return fail(ShapeError, "hadamardTransform", {
-      cannot: `transform ${describe(x)}`, expected: "a last axis of m 2^k with m in 1, 12, 20, 28", got: String(n), fix: "pad it",
+      cannot: `transform ${describe(x)}`,
+      expected: "a last axis of m 2^k with m in 1, 12, 20, 28",
+      got: String(n),
+      fix: "pad it",
     });
   }
   const list = odd === 1 ? [] : [ODD_ORDERS[odd]!()];

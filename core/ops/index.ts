@@ -15,7 +15,16 @@ import { type Axis, cast, commonType, isArray, oneAxisArg, type Operand, toArray
 import { sum } from "./reduce.ts";
 import { where } from "./ternary.ts";
 import {
-  type AxisArgument, axisOf, broadcastTo, diagonal, type DiagonalAxes, expandDims, flatten, reshape, sliceAxis, transpose,
+  type AxisArgument,
+  axisOf,
+  broadcastTo,
+  diagonal,
+  type DiagonalAxes,
+  expandDims,
+  flatten,
+  reshape,
+  sliceAxis,
+  transpose,
 } from "./view.ts";
 
 /** What an update does to an element; its place in the list is the kernel's `mode`. */
@@ -35,7 +44,9 @@ export function toIndices(op: string, indices: Indices): NDArray {
   const { kind, size } = indices.dtype;
   if (kind !== "int" && kind !== "uint") {
     fail(DTypeError, op, {
-      cannot: `index with ${describe(indices)}`, expected: "integers", got: indices.dtype.name,
+      cannot: `index with ${describe(indices)}`,
+      expected: "integers",
+      got: indices.dtype.name,
       fix: indices.dtype === bool_ ? "select with mx.where(mask, a, b)" : "cast the indices with astype(mx.int32)",
     });
   }
@@ -51,7 +62,11 @@ export function gather(x: NDArray, indices: readonly NDArray[], axes: readonly n
 }
 /** The transpose of {@linkcode gather}: updates (shape of the indices ++ a slice per index) go into a copy of x. */
 export function scatter(
-  x: NDArray, updates: NDArray, indices: readonly NDArray[], axes: readonly number[], mode: UpdateMode,
+  x: NDArray,
+  updates: NDArray,
+  indices: readonly NDArray[],
+  axes: readonly number[],
+  mode: UpdateMode,
 ): NDArray {
   return bind("scatter", [x, updates, ...indices], { axes, mode: modeCode(mode) });
 }
@@ -60,7 +75,13 @@ export function gatherAxis(x: NDArray, indices: NDArray, axis: number): NDArray 
   return bind("gatherAxis", [x, indices], { axis });
 }
 /** `y[..., indices[..., i, ...], ...] = updates[..., i, ...]`, or `+=`. */
-export function scatterAxis(x: NDArray, indices: NDArray, updates: NDArray, axis: number, mode: "set" | "add"): NDArray {
+export function scatterAxis(
+  x: NDArray,
+  indices: NDArray,
+  updates: NDArray,
+  axis: number,
+  mode: "set" | "add",
+): NDArray {
   return bind("scatterAxis", [x, indices, updates], { axis, mode: modeCode(mode) });
 }
 /** x with `x[starts + i * steps] (op)= updates[i]`, with fixed starts and steps; the shape of the updates is the region. */
@@ -98,7 +119,10 @@ export function take(x: Operand, indices: Indices, options: Axis | { readonly ax
   const at = toIndices("take", indices);
   if (length === 0 && sizeOf(at.shape) > 0) {
     fail(IndexError, "take", {
-      cannot: `take from axis ${axis} of ${describe(a)}`, expected: "an axis with entries", got: "length 0", fix: "check the array",
+      cannot: `take from axis ${axis} of ${describe(a)}`,
+      expected: "an axis with entries",
+      got: "length 0",
+      fix: "check the array",
     });
   }
   const rest = a.shape.toSpliced(axis, 1);
@@ -115,7 +139,8 @@ export function checkedIndex(op: string, index: number, x: NDArray, axis: number
   if (!Number.isInteger(index) || index < -length || index >= length) {
     fail(IndexError, op, {
       cannot: `take entry ${index} of axis ${axis} of ${describe(x)}`,
-      expected: length === 0 ? "an axis with entries" : `an integer in [${-length}, ${length - 1}]`, got: String(index),
+      expected: length === 0 ? "an axis with entries" : `an integer in [${-length}, ${length - 1}]`,
+      got: String(index),
       fix: "give an index that the axis has",
     });
   }
@@ -130,12 +155,17 @@ export function placeIndexAxes(y: NDArray, count: number, axis: number): NDArray
 function alignedBut(op: string, a: NDArray, indices: NDArray, axis: number): [NDArray, NDArray] {
   if (a.shape.length !== indices.shape.length) {
     fail(ShapeError, op, {
-      cannot: `index ${describe(a)} with ${describe(indices)}`, expected: `indices with ${a.shape.length} axes`,
-      got: `${indices.shape.length} axes`, fix: "reshape the indices, or use take",
+      cannot: `index ${describe(a)} with ${describe(indices)}`,
+      expected: `indices with ${a.shape.length} axes`,
+      got: `${indices.shape.length} axes`,
+      fix: "reshape the indices, or use take",
     });
   }
   const shape = commonShape(op, [a.shape.with(axis, 1), indices.shape.with(axis, 1)]);
-  return [broadcastTo(a, shape.with(axis, a.shape[axis]!)), broadcastTo(indices, shape.with(axis, indices.shape[axis]!))];
+  return [
+    broadcastTo(a, shape.with(axis, a.shape[axis]!)),
+    broadcastTo(indices, shape.with(axis, indices.shape[axis]!)),
+  ];
 }
 /**
  * `y[..., i, ...] = x[..., indices[..., i, ...], ...]`: the indices have as many axes as x and broadcast with it in the
@@ -153,7 +183,10 @@ export function takeAlongAxis(x: Operand, indices: Indices, options: Axis | { re
  * (`mlx.core.put_along_axis`). Of the flattened array if the axis is null or absent.
  */
 export function putAlongAxis(
-  x: Operand, indices: Indices, values: Operand, options: Axis | { readonly axis?: Axis } = {},
+  x: Operand,
+  indices: Indices,
+  values: Operand,
+  options: Axis | { readonly axis?: Axis } = {},
 ): NDArray {
   const axis = oneAxisArg(options, undefined)[0] ?? null;
   const [a, at] = [toArray("putAlongAxis", x), toIndices("putAlongAxis", indices)];
@@ -178,8 +211,10 @@ function sliceStart(op: string, x: NDArray, start: Indices, axes: readonly numbe
   const list = axes.map((axis) => normalizeAxis(op, axis, x.shape.length));
   if (at.shape.length > 1 || sizeOf(at.shape) !== list.length || new Set(list).size !== list.length) {
     fail(ShapeError, op, {
-      cannot: `slice ${describe(x)} from ${describe(at)}`, expected: "one start for each of different axes",
-      got: `${sizeOf(at.shape)} starts for axes ${describeShape(axes)}`, fix: "give as many starts as axes",
+      cannot: `slice ${describe(x)} from ${describe(at)}`,
+      expected: "one start for each of different axes",
+      got: `${sizeOf(at.shape)} starts for axes ${describeShape(axes)}`,
+      fix: "give as many starts as axes",
     });
   }
   at = reshape(at, [list.length]);
@@ -193,8 +228,10 @@ export function sliceFrom(x: Operand, start: Indices, axes: readonly number[], s
   const [at, sorted] = sliceStart("slice", a, start, axes);
   if (sliceSize.length !== a.shape.length || sliceSize.some((n, i) => n < 0 || n > a.shape[i]!)) {
     fail(ShapeError, "slice", {
-      cannot: `take a slice of ${describe(a)}`, expected: "one size per axis, at most its length",
-      got: describeShape(sliceSize), fix: "correct the sizes",
+      cannot: `take a slice of ${describe(a)}`,
+      expected: "one size per axis, at most its length",
+      got: describeShape(sliceSize),
+      fix: "correct the sizes",
     });
   }
   return dynamicSlice(a, at, sorted, sliceSize);
@@ -208,7 +245,11 @@ export function sliceUpdate(x: Operand, update: Operand, start: Indices, axes: r
 }
 /** {@linkcode sliceUpdate}; with `donate` it may take the buffer of x, which is unusable then: how caches grow in place. */
 export function writeAt(
-  x: NDArray, update: Operand, start: Indices, axes: readonly number[], options: { readonly donate?: boolean } = {},
+  x: NDArray,
+  update: Operand,
+  start: Indices,
+  axes: readonly number[],
+  options: { readonly donate?: boolean } = {},
 ): NDArray {
   const [at, sorted] = sliceStart("sliceUpdate", x, start, axes);
   const value = cast(toArray("sliceUpdate", update, x.dtype), x.dtype);
@@ -216,8 +257,10 @@ export function writeAt(
   const shape = [...new Array<number>(Math.max(0, missing)).fill(1), ...value.shape];
   if (missing < 0 || shape.some((n, i) => n > x.shape[i]!)) {
     fail(ShapeError, "sliceUpdate", {
-      cannot: `write ${describe(value)} into ${describe(x)}`, expected: "an update that is nowhere longer than the array",
-      got: describeShape(value.shape), fix: "reshape or slice the update",
+      cannot: `write ${describe(value)} into ${describe(x)}`,
+      expected: "an update that is nowhere longer than the array",
+      got: describeShape(value.shape),
+      fix: "reshape or slice the update",
     });
   }
   return bind("dynamicSliceUpdate", [x, reshape(value, shape), at], { axes: sorted }, options);
@@ -239,13 +282,22 @@ export function concatenate(arrays: readonly Operand[], options: Axis | { readon
   const given = oneAxisArg(options, undefined)[0];
   const list = arrays.map((x) => toArray("concatenate", x)).map((a) => given === null ? reshape(a, [-1]) : a);
   const first = list[0] ??
-    fail(ValueError, "concatenate", { cannot: "join nothing", expected: "at least one array", got: "none", fix: "give an array" });
+    fail(ValueError, "concatenate", {
+      cannot: "join nothing",
+      expected: "at least one array",
+      got: "none",
+      fix: "give an array",
+    });
   const axis = normalizeAxis("concatenate", given ?? 0, first.shape.length);
-  const odd = list.find((a) => a.shape.length !== first.shape.length || a.shape.some((n, i) => i !== axis && n !== first.shape[i]));
+  const odd = list.find((a) =>
+    a.shape.length !== first.shape.length || a.shape.some((n, i) => i !== axis && n !== first.shape[i])
+  );
   if (odd) {
     fail(ShapeError, "concatenate", {
-      cannot: `join ${describe(first)} and ${describe(odd)} along axis ${axis}`, expected: "equal lengths in the other axes",
-      got: `${describeShape(first.shape)} and ${describeShape(odd.shape)}`, fix: "reshape, pad or slice one of them",
+      cannot: `join ${describe(first)} and ${describe(odd)} along axis ${axis}`,
+      expected: "equal lengths in the other axes",
+      got: `${describeShape(first.shape)} and ${describeShape(odd.shape)}`,
+      fix: "reshape, pad or slice one of them",
     });
   }
   const dtype = commonType(list);
@@ -259,8 +311,10 @@ export function stack(arrays: readonly Operand[], options: AxisArgument = 0): ND
   const odd = list.find((a) => !sameShape(a.shape, list[0]!.shape));
   if (odd || list.length === 0) {
     fail(ShapeError, "stack", {
-      cannot: "stack arrays", expected: "at least one array, and equal shapes",
-      got: odd ? `${describe(list[0]!)} and ${describe(odd)}` : "none", fix: "use concatenate, or reshape them",
+      cannot: "stack arrays",
+      expected: "at least one array, and equal shapes",
+      got: odd ? `${describe(list[0]!)} and ${describe(odd)}` : "none",
+      fix: "use concatenate, or reshape them",
     });
   }
   const at = normalizeAxis("stack", axis, list[0]!.shape.length + 1);
@@ -278,7 +332,12 @@ export function repeat(x: Operand, repeats: number, options: Axis | { readonly a
 }
 function checkCount(op: string, n: number): void {
   if (Number.isInteger(n) && n >= 0) return;
-  fail(ValueError, op, { cannot: `repeat ${n} times`, expected: "integers of at least 0", got: String(n), fix: "correct the count" });
+  fail(ValueError, op, {
+    cannot: `repeat ${n} times`,
+    expected: "integers of at least 0",
+    got: String(n),
+    fix: "correct the count",
+  });
 }
 /** The array, repeated `reps[i]` times along axis i, counted from the last one (`mlx.core.tile`). */
 export function tile(x: Operand, reps: number | readonly number[]): NDArray {
@@ -304,7 +363,8 @@ export interface PadOptions {
 function padWidths(a: NDArray, width: PadWidth): [number, number][] {
   const pair = (w: number | readonly number[]): [number, number] =>
     typeof w === "number" ? [w, w] : [w[0] ?? 0, w[1] ?? w[0] ?? 0];
-  const nested = (w: PadWidth): w is readonly (readonly number[])[] => typeof w !== "number" && typeof w[0] === "object";
+  const nested = (w: PadWidth): w is readonly (readonly number[])[] =>
+    typeof w !== "number" && typeof w[0] === "object";
   const ndim = a.shape.length;
   const widths = nested(width) && width.length > 1
     ? a.shape.map((_, i) => pair(width[i] ?? 0))
@@ -312,8 +372,10 @@ function padWidths(a: NDArray, width: PadWidth): [number, number][] {
   const negative = widths.findIndex(([low, high]) => !(low >= 0 && high >= 0));
   if (negative >= 0 || (nested(width) && width.length > Math.max(1, ndim))) {
     fail(ValueError, "pad", {
-      cannot: `pad ${describe(a)}`, expected: "at most one pair of widths per axis, of at least 0",
-      got: JSON.stringify(width), fix: "slice the array to make it shorter",
+      cannot: `pad ${describe(a)}`,
+      expected: "at most one pair of widths per axis, of at least 0",
+      got: JSON.stringify(width),
+      fix: "slice the array to make it shorter",
     });
   }
   return widths;
@@ -346,7 +408,10 @@ export function pad(x: Operand, padWidth: PadWidth, options: PadOptions = {}): N
   }
   if (mode !== "edge" && mode !== "reflect" && mode !== "symmetric") {
     fail(ValueError, "pad", {
-      cannot: `pad in mode ${String(mode)}`, expected: "constant, edge, reflect or symmetric", got: String(mode), fix: "use one of them",
+      cannot: `pad in mode ${String(mode)}`,
+      expected: "constant, edge, reflect or symmetric",
+      got: String(mode),
+      fix: "use one of them",
     });
   }
   return widths.reduce((y, [low, high], axis) => {
@@ -354,7 +419,9 @@ export function pad(x: Operand, padWidth: PadWidth, options: PadOptions = {}): N
     const n = y.shape[axis]!;
     if (n === 0) {
       fail(ValueError, "pad", {
-        cannot: `pad axis ${axis} of ${describe(y)} in mode ${mode}`, expected: "an axis with entries", got: "length 0",
+        cannot: `pad axis ${axis} of ${describe(y)} in mode ${mode}`,
+        expected: "an axis with entries",
+        got: "length 0",
         fix: `use mode "constant"`,
       });
     }
@@ -363,7 +430,8 @@ export function pad(x: Operand, padWidth: PadWidth, options: PadOptions = {}): N
 }
 /** Entries moved `shift` places along the axes, around the end; in the flattened array, if no axis is given (`mlx.core.roll`). */
 export function roll(
-  x: Operand, shift: number | readonly number[],
+  x: Operand,
+  shift: number | readonly number[],
   options: number | readonly number[] | null | { readonly axis?: number | readonly number[] | null } = {},
 ): NDArray {
   const a = toArray("roll", x);
@@ -375,7 +443,10 @@ export function roll(
   const axes = typeof given === "number" ? [given] : given;
   if (typeof shift !== "number" && shift.length < axes.length) {
     fail(ValueError, "roll", {
-      cannot: "roll", expected: `a shift for each of ${axes.length} axes`, got: `${shift.length} shifts`, fix: "give one per axis",
+      cannot: "roll",
+      expected: `a shift for each of ${axes.length} axes`,
+      got: `${shift.length} shifts`,
+      fix: "give one per axis",
     });
   }
   const shifts = axes.map((_, i) => typeof shift === "number" ? shift : shift[i]!);
@@ -401,7 +472,12 @@ export function diag(x: Operand, options: number | { readonly k?: number } = {})
   const { k = 0 } = typeof options === "number" ? { k: options } : options;
   if (a.shape.length === 2) return diagonal(a, { offset: k });
   if (a.shape.length !== 1) {
-    fail(ShapeError, "diag", { cannot: `use ${describe(a)}`, expected: "1 or 2 axes", got: describe(a), fix: "use diagonal" });
+    fail(ShapeError, "diag", {
+      cannot: `use ${describe(a)}`,
+      expected: "1 or 2 axes",
+      got: describe(a),
+      fix: "use diagonal",
+    });
   }
   const n = a.shape[0]! + Math.abs(k);
   const rows = reshape(arange(0, n), [n, 1]);

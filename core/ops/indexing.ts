@@ -14,8 +14,17 @@ import { commonShape, describe, describeShape, sameShape } from "../shape.ts";
 import { add, maximum, minimum, multiply, subtract } from "./binary.ts";
 import { array } from "./create.ts";
 import {
-  checkedIndex, gather, type IndexList, type Indices, placeIndexAxes, scatter, sliceFrom, take, toIndices, updateSlice,
+  checkedIndex,
+  gather,
+  type IndexList,
+  type Indices,
+  placeIndexAxes,
+  scatter,
+  sliceFrom,
+  take,
+  toIndices,
   type UpdateMode,
+  updateSlice,
 } from "./index.ts";
 import { cast, isArray, type Operand, toArray } from "./operand.ts";
 import { cumsum } from "./scan.ts";
@@ -64,12 +73,22 @@ export function slice(stop: number | null): Slice;
 export function slice(start: number | null, stop: number | null, step?: number | null): Slice;
 export function slice(x: NDArray, start: Indices, axes: readonly number[], sliceSize: Shape): NDArray;
 export function slice(
-  first: number | null | NDArray, second?: Indices | null, third?: number | readonly number[] | null, sizes?: Shape,
+  first: number | null | NDArray,
+  second?: Indices | null,
+  third?: number | readonly number[] | null,
+  sizes?: Shape,
 ): Slice | NDArray {
-  if (isArray(first)) return sliceFrom(first, second ?? 0, typeof third === "object" && third ? third : [], sizes ?? first.shape);
+  if (isArray(first)) {
+    return sliceFrom(first, second ?? 0, typeof third === "object" && third ? third : [], sizes ?? first.shape);
+  }
   if (second === undefined) return new Slice(null, first, null);
   if ((typeof second === "object" && second) || (typeof third === "object" && third)) {
-    return fail(ValueError, "slice", { cannot: "make a slice", expected: "numbers or null", got: "a list", fix: "use mx.take" });
+    return fail(ValueError, "slice", {
+      cannot: "make a slice",
+      expected: "numbers or null",
+      got: "a list",
+      fix: "use mx.take",
+    });
   }
   return new Slice(first, second, third ?? null);
 }
@@ -86,7 +105,9 @@ function spelled(op: string, text: string): (number | null | "..." | Slice)[] {
   const whole = (s: string) => {
     if (!/^[+-]?\d+$/.test(s)) {
       fail(ValueError, op, {
-        cannot: `read the index "${text}"`, expected: `integers, slices like 1:3, "..." and None`, got: `"${s}"`,
+        cannot: `read the index "${text}"`,
+        expected: `integers, slices like 1:3, "..." and None`,
+        got: `"${s}"`,
         fix: "give arrays as arguments, not in the string",
       });
     }
@@ -109,8 +130,10 @@ function resolveSlice(op: string, { start, stop, step }: Slice, n: number): Entr
   const ends = [start, stop, by].filter((k) => k !== null);
   if (by === 0 || !ends.every(Number.isInteger)) {
     fail(ValueError, op, {
-      cannot: `use the slice ${new Slice(start, stop, step)}`, expected: "integers, and a step that is not 0",
-      got: `${start}, ${stop}, ${step}`, fix: "correct the slice",
+      cannot: `use the slice ${new Slice(start, stop, step)}`,
+      expected: "integers, and a step that is not 0",
+      got: `${start}, ${stop}, ${step}`,
+      fix: "correct the slice",
     });
   }
   const [low, high] = by > 0 ? [0, n] : [-1, n - 1];
@@ -118,7 +141,9 @@ function resolveSlice(op: string, { start, stop, step }: Slice, n: number): Entr
   const first = start === null ? (by > 0 ? low : high) : clamp(start);
   const last = stop === null ? (by > 0 ? high : low) : clamp(stop);
   const length = Math.max(0, Math.ceil((last - first) / by));
-  return length === 0 ? { kind: "slice", start: 0, step: 1, length } : { kind: "slice", start: first, step: by, length };
+  return length === 0
+    ? { kind: "slice", start: 0, step: 1, length }
+    : { kind: "slice", start: first, step: by, length };
 }
 /** The boolean mask that an entry is, or null. */
 function maskOf(item: IndexItem | undefined): NDArray | null {
@@ -146,13 +171,17 @@ function entryOf(op: string, x: NDArray, axis: number, item: Exclude<IndexItem, 
   if (typeof item === "number") return { kind: "number", start: checkedIndex(op, item, x, axis) };
   if (maskOf(item)) {
     fail(DTypeError, op, {
-      cannot: `index ${describe(x)} with a boolean mask here`, expected: "integers: the shape of a result may not depend on data",
-      got: "booleans", fix: "read with mx.where(mask, x, other); write with x.at(mask).set(value)",
+      cannot: `index ${describe(x)} with a boolean mask here`,
+      expected: "integers: the shape of a result may not depend on data",
+      got: "booleans",
+      fix: "read with mx.where(mask, x, other); write with x.at(mask).set(value)",
     });
   }
   if (!isArray(item) && !isList(item)) {
     fail(ValueError, op, {
-      cannot: `index ${describe(x)}`, expected: "numbers, slices, null, \"...\", integer arrays or lists", got: String(item),
+      cannot: `index ${describe(x)}`,
+      expected: 'numbers, slices, null, "...", integer arrays or lists',
+      got: String(item),
       fix: "convert it",
     });
   }
@@ -165,8 +194,10 @@ function entriesOf(op: string, x: NDArray, items: readonly IndexItem[]): Entry[]
   const dots = list.filter((item) => item === "...").length;
   if (named > x.shape.length || dots > 1) {
     fail(IndexError, op, {
-      cannot: `index ${describe(x)}`, expected: `at most ${x.shape.length} axes and one "..."`,
-      got: dots > 1 ? `${dots} times "..."` : `${named} axes`, fix: "drop entries",
+      cannot: `index ${describe(x)}`,
+      expected: `at most ${x.shape.length} axes and one "..."`,
+      got: dots > 1 ? `${dots} times "..."` : `${named} axes`,
+      fix: "drop entries",
     });
   }
   const all = new Slice(null, null, null);
@@ -200,7 +231,10 @@ function isWhole(x: NDArray, { starts, steps, shape }: Region): boolean {
   return sameShape(x.shape, shape) && starts.every((start) => start === 0) && steps.every((step) => step === 1);
 }
 /** The integer arrays of an expression, broadcast to one shape, and the axes that they index. */
-function arraysOf(op: string, entries: readonly Entry[]): { readonly indices: NDArray[]; readonly axes: number[]; readonly shape: Shape } {
+function arraysOf(
+  op: string,
+  entries: readonly Entry[],
+): { readonly indices: NDArray[]; readonly axes: number[]; readonly shape: Shape } {
   const axes = entries.filter((e) => e.kind !== "none");
   const found = axes.flatMap((e, axis) => e.kind === "array" ? [{ index: e.index, axis }] : []);
   const shape = commonShape(op, found.map(({ index }) => index.shape));
@@ -249,8 +283,10 @@ function spread(op: string, value: NDArray, shape: Shape): NDArray {
     lean.shape.every((n, i) => n === 1 || n === shape[shape.length - lean.shape.length + i]);
   if (!fits) {
     fail(ShapeError, op, {
-      cannot: `write ${describe(value)} there`, expected: `what broadcasts to ${describeShape(shape)}`,
-      got: describeShape(value.shape), fix: "reshape the value, or index less",
+      cannot: `write ${describe(value)} there`,
+      expected: `what broadcasts to ${describeShape(shape)}`,
+      got: describeShape(value.shape),
+      fix: "reshape the value, or index less",
     });
   }
   return broadcastTo(lean, shape);
@@ -273,14 +309,22 @@ function updateItem(x: NDArray, items: readonly IndexItem[], value: NDArray, mod
   const slices = region.shape.map((length, i) => axes.includes(i) ? 1 : length);
   const ordered = reshape(transpose(updates, order), [...shape, ...slices]);
   if (isWhole(x, region)) return scatter(x, ordered, indices, axes, mode);
-  return updateSlice(x, scatter(readRegion(x, region), ordered, indices, axes, mode), region.starts, region.steps, "set");
+  return updateSlice(
+    x,
+    scatter(readRegion(x, region), ordered, indices, axes, mode),
+    region.starts,
+    region.steps,
+    "set",
+  );
 }
 /** The mask, which covers the leading axes of x, with axes of length 1 for the rest. */
 function wideMask(x: NDArray, mask: NDArray): NDArray {
   if (!sameShape(mask.shape, x.shape.slice(0, mask.shape.length))) {
     fail(ShapeError, "at", {
-      cannot: `use a mask ${describe(mask)} on ${describe(x)}`, expected: "a mask shaped as the first axes of the array",
-      got: describeShape(mask.shape), fix: "broadcast the mask first",
+      cannot: `use a mask ${describe(mask)} on ${describe(x)}`,
+      expected: "a mask shaped as the first axes of the array",
+      got: describeShape(mask.shape),
+      fix: "broadcast the mask first",
     });
   }
   return reshape(mask, x.shape.map((n, i) => i < mask.shape.length ? n : 1));
@@ -330,8 +374,10 @@ export class ArrayAt {
     const { kind } = this.x.dtype;
     if (kind !== "float" && kind !== "complex") {
       fail(DTypeError, "at", {
-        cannot: `divide entries of ${describe(this.x)}`, expected: "a float array: quotients are no integers",
-        got: this.x.dtype.name, fix: "cast with astype(mx.float32) first",
+        cannot: `divide entries of ${describe(this.x)}`,
+        expected: "a float array: quotients are no integers",
+        got: this.x.dtype.name,
+        fix: "cast with astype(mx.float32) first",
       });
     }
     return this.#update(reciprocal(this.#value(value)), "multiply");
@@ -352,11 +398,16 @@ export class ArrayAt {
     const mask = this.items.length === 1 ? maskOf(only) : null;
     const v = this.#value(value);
     if (!mask) return updateItem(this.x, this.items, v, mode);
-    return mode === "set" ? setMasked(this.x, mask, v) : where(wideMask(this.x, mask), COMBINE[mode](this.x, v), this.x);
+    return mode === "set"
+      ? setMasked(this.x, mask, v)
+      : where(wideMask(this.x, mask), COMBINE[mode](this.x, v), this.x);
   }
 }
 const COMBINE: Readonly<Record<Exclude<UpdateMode, "set">, (a: NDArray, b: NDArray) => NDArray>> = {
-  add, multiply, maximum, minimum,
+  add,
+  multiply,
+  maximum,
+  minimum,
 };
 /** `x.at(...items)`: see {@linkcode ArrayAt}. */
 export function at(x: NDArray, items: readonly IndexItem[]): ArrayAt {

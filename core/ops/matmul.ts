@@ -16,7 +16,15 @@ import { sum } from "./reduce.ts";
 import { where } from "./ternary.ts";
 import { conjugate } from "./unary.ts";
 import {
-  type AxisArgument, axisOf, broadcastTo, expandDims, flatten, reshape, sliceAxis, squeeze, swapaxes, transpose,
+  type AxisArgument,
+  axisOf,
+  broadcastTo,
+  expandDims,
+  flatten,
+  reshape,
+  sliceAxis,
+  squeeze,
+  transpose,
 } from "./view.ts";
 
 /** Two operands as matrices: 1-d ones get an axis of length 1, which `finish` takes away from the product. */
@@ -27,12 +35,16 @@ interface Matrices {
 }
 /** Promotes and checks two factors of the operation `op`. */
 function matrices(op: string, a: NDArray, b: NDArray, complex: boolean): Matrices {
-  if (a.shape.length === 0 || b.shape.length === 0) failProduct(op, a, b, "at least one axis each", "a 0-d array", "use multiply");
+  if (a.shape.length === 0 || b.shape.length === 0) {
+    failProduct(op, a, b, "at least one axis each", "a 0-d array", "use multiply");
+  }
   const dtype = commonType([a, b]);
   if (dtype.kind !== "float" && !(complex && dtype.kind === "complex")) {
     fail(DTypeError, op, {
-      cannot: `multiply ${describe(a)} by ${describe(b)}`, expected: complex ? "float or complex arrays" : "float arrays",
-      got: `${a.dtype} and ${b.dtype}`, fix: "cast with astype(mx.float32)",
+      cannot: `multiply ${describe(a)} by ${describe(b)}`,
+      expected: complex ? "float or complex arrays" : "float arrays",
+      got: `${a.dtype} and ${b.dtype}`,
+      fix: "cast with astype(mx.float32)",
     });
   }
   const [left, right] = [cast(a, dtype), cast(b, dtype)];
@@ -40,7 +52,14 @@ function matrices(op: string, a: NDArray, b: NDArray, complex: boolean): Matrice
   const y = b.shape.length === 1 ? expandDims(right, 1) : right;
   const [inner, rows] = [x.shape.at(-1)!, y.shape.at(-2)!];
   if (inner !== rows) {
-    failProduct(op, a, b, `a ${b.shape.length === 1 ? "last" : "second-to-last"} axis of ${inner} in b`, String(rows), "transpose or reshape b");
+    failProduct(
+      op,
+      a,
+      b,
+      `a ${b.shape.length === 1 ? "last" : "second-to-last"} axis of ${inner} in b`,
+      String(rows),
+      "transpose or reshape b",
+    );
   }
   const drop = [...a.shape.length === 1 ? [-2] : [], ...b.shape.length === 1 ? [-1] : []];
   return { a: x, b: y, finish: (z) => drop.length === 0 ? z : squeeze(z, drop) };
@@ -88,7 +107,12 @@ export function addmm(c: Operand, a: Operand, b: Operand, options: number | Addm
   const m = matrices("addmm", x, y, false);
   const [left, right] = batchedAlike("addmm", m.a, m.b);
   const shape = [...left.shape.slice(0, -1), right.shape.at(-1)!];
-  const seen = shape.toSpliced(-2, 2, ...x.shape.length === 1 ? [] : [shape.at(-2)!], ...y.shape.length === 1 ? [] : [shape.at(-1)!]);
+  const seen = shape.toSpliced(
+    -2,
+    2,
+    ...x.shape.length === 1 ? [] : [shape.at(-2)!],
+    ...y.shape.length === 1 ? [] : [shape.at(-1)!],
+  );
   const bias = reshape(broadcastTo(z, seen), shape);
   return m.finish(bind("addmm", [bias, left, right], { alpha, beta }));
 }
@@ -97,7 +121,14 @@ export function inner(a: Operand, b: Operand): NDArray {
   const [x, y] = [toArray("inner", a), toArray("inner", b)];
   if (x.shape.length === 0 || y.shape.length === 0) return multiply(x, y);
   if (x.shape.at(-1) !== y.shape.at(-1)) {
-    failProduct("inner", x, y, `a last axis of ${x.shape.at(-1)} in b`, String(y.shape.at(-1)), "transpose or reshape b");
+    failProduct(
+      "inner",
+      x,
+      y,
+      `a last axis of ${x.shape.at(-1)} in b`,
+      String(y.shape.at(-1)),
+      "transpose or reshape b",
+    );
   }
   return tensordot(x, y, { axes: [[-1], [-1]] });
 }
@@ -111,11 +142,20 @@ export type TensordotAxes = number | readonly (number | readonly number[])[];
  * The sum of products over given axes of both arrays: the last n of a with the first n of b, for a number n (2 if
  * absent), or the axes listed for each (`mlx.core.tensordot`). What remains of a comes before what remains of b.
  */
-export function tensordot(a: Operand, b: Operand, options: TensordotAxes | { readonly axes?: TensordotAxes } = {}): NDArray {
+export function tensordot(
+  a: Operand,
+  b: Operand,
+  options: TensordotAxes | { readonly axes?: TensordotAxes } = {},
+): NDArray {
   const [x, y] = promoted([toArray("tensordot", a), toArray("tensordot", b)]);
   const axes = (isAxesObject(options) ? options.axes : options) ?? 2;
   const bad = (expected: string, got: string) =>
-    fail(ShapeError, "tensordot", { cannot: `contract ${describe(x)} with ${describe(y)}`, expected, got, fix: "correct the axes" });
+    fail(ShapeError, "tensordot", {
+      cannot: `contract ${describe(x)} with ${describe(y)}`,
+      expected,
+      got,
+      fix: "correct the axes",
+    });
   const [m, n] = [x.shape.length, y.shape.length];
   let [over, with_]: number[][] = [[], []];
   if (typeof axes === "number") {
@@ -181,7 +221,11 @@ export function gatherMm(a: Operand, b: Operand, options: GatherMmOptions = {}):
   const [x, y] = [toArray("gatherMm", a), toArray("gatherMm", b)];
   if ((lhsIndices ?? null) === null && (rhsIndices ?? null) === null) return matmul(x, y);
   const m = matrices("gatherMm", x, y, false);
-  const [lhs, rhs] = pairedIndices("gatherMm", matrixIndices("gatherMm", lhsIndices, m.a), matrixIndices("gatherMm", rhsIndices, m.b));
+  const [lhs, rhs] = pairedIndices(
+    "gatherMm",
+    matrixIndices("gatherMm", lhsIndices, m.a),
+    matrixIndices("gatherMm", rhsIndices, m.b),
+  );
   return m.finish(bind("gatherMm", [m.a, m.b, lhs, rhs], {}));
 }
 
@@ -212,10 +256,17 @@ function blockMasked(x: NDArray, mask: NDArray, block: number): NDArray {
  * mask keeps blocks, another one multiplies them.
  */
 export function blockMaskedMm(a: Operand, b: Operand, options: number | BlockMaskedOptions = {}): NDArray {
-  const { blockSize = 64, maskOut = null, maskLhs = null, maskRhs = null } = typeof options === "number" ? { blockSize: options } : options;
+  const { blockSize = 64, maskOut = null, maskLhs = null, maskRhs = null } = typeof options === "number"
+    ? { blockSize: options }
+    : options;
   if (!maskOut && !maskLhs && !maskRhs) return matmul(a, b);
   if (blockSize !== 32 && blockSize !== 64) {
-    fail(ValueError, "blockMaskedMm", { cannot: "mask blocks", expected: "a blockSize of 32 or 64", got: String(blockSize), fix: "use 64" });
+    fail(ValueError, "blockMaskedMm", {
+      cannot: "mask blocks",
+      expected: "a blockSize of 32 or 64",
+      got: String(blockSize),
+      fix: "use 64",
+    });
   }
   const m = matrices("blockMaskedMm", toArray("blockMaskedMm", a), toArray("blockMaskedMm", b), false);
   const left = maskLhs ? blockMasked(m.a, maskLhs, blockSize) : m.a;
@@ -233,8 +284,10 @@ export function segmentedMm(a: Operand, b: Operand, segments: Indices): NDArray 
   const ends = toIndices("segmentedMm", segments);
   if (x.shape.length !== 2 || y.shape.length !== 2 || ends.shape.at(-1) !== 2) {
     fail(ShapeError, "segmentedMm", {
-      cannot: `multiply ${describe(x)} by ${describe(y)} in segments ${describe(ends)}`, expected: "two matrices, and segments [..., 2]",
-      got: `${describeShape(x.shape)}, ${describeShape(y.shape)}, ${describeShape(ends.shape)}`, fix: "reshape them",
+      cannot: `multiply ${describe(x)} by ${describe(y)} in segments ${describe(ends)}`,
+      expected: "two matrices, and segments [..., 2]",
+      got: `${describeShape(x.shape)}, ${describeShape(y.shape)}, ${describeShape(ends.shape)}`,
+      fix: "reshape them",
     });
   }
   const leading = ends.shape.slice(0, -1);

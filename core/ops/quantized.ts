@@ -13,8 +13,22 @@ import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
 import { commonShape, describe, sizeOf } from "../shape.ts";
 import {
-  add, bitwiseAnd, bitwiseOr, divide, equal, greater, greaterEqual, leftShift, less, logicalAnd, maximum, multiply,
-  notEqual, power, rightShift, subtract,
+  add,
+  bitwiseAnd,
+  bitwiseOr,
+  divide,
+  equal,
+  greater,
+  greaterEqual,
+  leftShift,
+  less,
+  logicalAnd,
+  maximum,
+  multiply,
+  notEqual,
+  power,
+  rightShift,
+  subtract,
 } from "./binary.ts";
 import { array, zeros } from "./create.ts";
 import { type Indices, stack } from "./index.ts";
@@ -48,7 +62,10 @@ export interface Quantization {
   readonly mode: number;
 }
 const DEFAULTS: Readonly<Record<QuantizationMode, readonly [number, number]>> = {
-  affine: [64, 4], mxfp4: [32, 4], mxfp8: [32, 8], nvfp4: [16, 4],
+  affine: [64, 4],
+  mxfp4: [32, 4],
+  mxfp8: [32, 8],
+  nvfp4: [16, 4],
 };
 
 function failValue(op: string, cannot: string, expected: string, got: string): never {
@@ -64,7 +81,12 @@ function quantization(op: string, { groupSize, bits, mode = "affine" }: Quantiza
     failValue(op, `use ${mode}`, `${width} bits in groups of ${group}`, `${q.bits} bits in groups of ${q.groupSize}`);
   }
   if (![1, 2, 3, 4, 5, 6, 8].includes(q.bits) || ![16, 32, 64, 128].includes(q.groupSize)) {
-    failValue(op, "use this packing", "1, 2, 3, 4, 5, 6 or 8 bits in groups of 16, 32, 64 or 128", `${q.bits} bits in groups of ${q.groupSize}`);
+    failValue(
+      op,
+      "use this packing",
+      "1, 2, 3, 4, 5, 6 or 8 bits in groups of 16, 32, 64 or 128",
+      `${q.bits} bits in groups of ${q.groupSize}`,
+    );
   }
   return q;
 }
@@ -97,14 +119,24 @@ export function fromFp8(x: Operand, options: DType | FromFp8Options = {}): NDArr
   const a = toArray("fromFp8", x);
   const dtype = ("dtype" in options ? options.dtype : "code" in options ? options : undefined) ?? bfloat16;
   if (a.dtype !== uint8) {
-    fail(DTypeError, "fromFp8", { cannot: `read ${describe(a)}`, expected: "uint8", got: a.dtype.name, fix: "make it with toFp8" });
+    fail(DTypeError, "fromFp8", {
+      cannot: `read ${describe(a)}`,
+      expected: "uint8",
+      got: a.dtype.name,
+      fix: "make it with toFp8",
+    });
   }
   // The bits without sign, 7 places up, are a float16 whose exponent is 8 too small.
   const size = multiply(view(leftShift(cast(bitwiseAnd(a, 0x7f), uint16), 7), float16), 256);
   return cast(where(greaterEqual(a, 0x80), negative(size), size), dtype);
 }
 function failFloat(op: string, x: NDArray): never {
-  fail(DTypeError, op, { cannot: `take ${describe(x)}`, expected: "a float array", got: x.dtype.name, fix: "cast with astype(mx.float32)" });
+  fail(DTypeError, op, {
+    cannot: `take ${describe(x)}`,
+    expected: "a float array",
+    got: x.dtype.name,
+    fix: "cast with astype(mx.float32)",
+  });
 }
 
 // ---- packing ----
@@ -197,7 +229,12 @@ export interface QuantizeOptions extends QuantizationOptions {
 function checkedGlobalScale(op: string, q: Quantization, scale: NDArray | null | undefined): NDArray | null {
   if (!scale) return null;
   if (QUANTIZATION_MODES[q.mode] !== "nvfp4" || sizeOf(scale.shape) !== 1 || scale.dtype !== float32) {
-    failValue(op, "use this global scale", "mode nvfp4 and one float32 number", `${QUANTIZATION_MODES[q.mode]} and ${describe(scale)}`);
+    failValue(
+      op,
+      "use this global scale",
+      "mode nvfp4 and one float32 number",
+      `${QUANTIZATION_MODES[q.mode]} and ${describe(scale)}`,
+    );
   }
   return reshape(scale, []);
 }
@@ -220,12 +257,19 @@ export function quantize(w: Operand, options: number | QuantizeOptions = {}): ND
   if (a.dtype.kind !== "float") failFloat("quantize", a);
   if (a.shape.length < 2 || a.shape.at(-1)! % q.groupSize !== 0) {
     fail(ShapeError, "quantize", {
-      cannot: `quantize ${describe(a)}`, expected: `at least two axes, the last one a multiple of ${q.groupSize}`,
-      got: describe(a), fix: "take another groupSize, or pad the array",
+      cannot: `quantize ${describe(a)}`,
+      expected: `at least two axes, the last one a multiple of ${q.groupSize}`,
+      got: describe(a),
+      fix: "take another groupSize, or pad the array",
     });
   }
   if (q.mode === 0 && (q.bits === 1 || q.groupSize === 16)) {
-    failValue("quantize", "quantize", "2, 3, 4, 5, 6 or 8 bits in groups of 32, 64 or 128", `${q.bits} bits in groups of ${q.groupSize}`);
+    failValue(
+      "quantize",
+      "quantize",
+      "2, 3, 4, 5, 6 or 8 bits in groups of 32, 64 or 128",
+      `${q.bits} bits in groups of ${q.groupSize}`,
+    );
   }
   const globalScale = checkedGlobalScale("quantize", q, given.globalScale);
   return q.mode === 0 ? quantizeAffine(a, q) : quantizeFloat(a, q, globalScale);
@@ -236,9 +280,16 @@ export function quantize(w: Operand, options: number | QuantizeOptions = {}): ND
 /** Checks a quantized matrix: words, scales and biases that fit each other. */
 function checkMatrix(op: string, w: NDArray, scales: NDArray, biases: NDArray | null, q: Quantization): void {
   const refuse = (kind: typeof ShapeError, expected: string, got: string) =>
-    fail(kind, op, { cannot: `use ${describe(w)} as a quantized matrix`, expected, got, fix: "pass what quantize returned, with its options" });
+    fail(kind, op, {
+      cannot: `use ${describe(w)} as a quantized matrix`,
+      expected,
+      got,
+      fix: "pass what quantize returned, with its options",
+    });
   if (w.dtype !== uint32) refuse(DTypeError, "uint32 words", w.dtype.name);
-  if ((q.mode === 0) !== (biases !== null)) refuse(ValueError, q.mode === 0 ? "biases" : "no biases", biases ? "biases" : "none");
+  if ((q.mode === 0) !== (biases !== null)) {
+    refuse(ValueError, q.mode === 0 ? "biases" : "no biases", biases ? "biases" : "none");
+  }
   if (q.mode === 0 ? scales.dtype.kind !== "float" || biases?.dtype.kind !== "float" : scales.dtype !== uint8) {
     refuse(DTypeError, q.mode === 0 ? "float scales and biases" : "uint8 scales", `${scales.dtype} scales`);
   }
@@ -246,7 +297,11 @@ function checkMatrix(op: string, w: NDArray, scales: NDArray, biases: NDArray | 
   const wanted = [...w.shape.slice(0, -1), groups];
   const same = (x: NDArray) => x.shape.length === wanted.length && x.shape.every((n, i) => n === wanted[i]);
   if (w.shape.length < 2 || !same(scales) || (biases && !same(biases))) {
-    refuse(ShapeError, `scales${biases ? " and biases" : ""} [${wanted}], for ${q.bits} bits in groups of ${q.groupSize}`, describe(scales));
+    refuse(
+      ShapeError,
+      `scales${biases ? " and biases" : ""} [${wanted}], for ${q.bits} bits in groups of ${q.groupSize}`,
+      describe(scales),
+    );
   }
 }
 /** A quantized matrix as kernels take it. */
@@ -256,16 +311,19 @@ interface Packed {
   readonly biases: NDArray | null;
   readonly q: Quantization;
 }
-function packedMatrix(op: string, w: Operand, scales: Operand, biases: NDArray | null | undefined, options: QuantizationOptions): Packed {
+function packedMatrix(
+  op: string,
+  w: Operand,
+  scales: Operand,
+  biases: NDArray | null | undefined,
+  options: QuantizationOptions,
+): Packed {
   const q = quantization(op, options);
   const [words, factors] = [toArray(op, w), toArray(op, scales)];
   checkMatrix(op, words, factors, biases ?? null, q);
   const [wide, known] = kernelWords(words, q);
   return { words: wide, scales: factors, biases: biases ?? null, q: known };
 }
-/** What follows x, or stands alone, in the inputs of the primitives. */
-const parts = ({ words, scales, biases }: Packed): NDArray[] => biases ? [words, scales, biases] : [words, scales];
-
 /** `dequantize` without checks. */
 export function unpack(w: NDArray, scales: NDArray, biases: NDArray | null, q: Quantization, dtype: DType): NDArray {
   return bind("dequantize", biases ? [w, scales, biases] : [w, scales], { ...q, dtype });
@@ -290,7 +348,12 @@ export function dequantize(w: Operand, scales: Operand, options: DequantizeOptio
 
 /** `quantizedMatmul` without checks. */
 export function quantizedProduct(
-  x: NDArray, w: NDArray, scales: NDArray, biases: NDArray | null, q: Quantization, transpose: boolean,
+  x: NDArray,
+  w: NDArray,
+  scales: NDArray,
+  biases: NDArray | null,
+  q: Quantization,
+  transpose: boolean,
 ): NDArray {
   return bind("quantizedMatmul", biases ? [x, w, scales, biases] : [x, w, scales], { transpose, ...q });
 }
@@ -309,8 +372,12 @@ function factorFor(op: string, x: NDArray, m: Packed, transpose: boolean): NDArr
   const inner = transpose ? columns : m.words.shape.at(-2)!;
   if (x.shape.length === 0 || x.shape.at(-1) !== inner) {
     fail(ShapeError, op, {
-      cannot: `multiply ${describe(x)} by a quantized ${m.words.shape.at(-2)} x ${columns} matrix${transpose ? ", transposed" : ""}`,
-      expected: `a last axis of ${inner} in x`, got: String(x.shape.at(-1)), fix: "check transpose, bits and groupSize",
+      cannot: `multiply ${describe(x)} by a quantized ${m.words.shape.at(-2)} x ${columns} matrix${
+        transpose ? ", transposed" : ""
+      }`,
+      expected: `a last axis of ${inner} in x`,
+      got: String(x.shape.at(-1)),
+      fix: "check transpose, bits and groupSize",
     });
   }
   return cast(x, dtype);
@@ -326,7 +393,12 @@ function factorFor(op: string, x: NDArray, m: Packed, transpose: boolean): NDArr
  * mx.quantizedMatmul(mx.ones([1, 64]), w, scales, { biases }).shape; // [1, 16]
  * ```
  */
-export function quantizedMatmul(x: Operand, w: Operand, scales: Operand, options: QuantizedMatmulOptions = {}): NDArray {
+export function quantizedMatmul(
+  x: Operand,
+  w: Operand,
+  scales: Operand,
+  options: QuantizedMatmulOptions = {},
+): NDArray {
   const { transpose = true } = options;
   const m = packedMatrix("quantizedMatmul", w, scales, options.biases, options);
   const a = toArray("quantizedMatmul", x);
@@ -335,11 +407,20 @@ export function quantizedMatmul(x: Operand, w: Operand, scales: Operand, options
   if (m.words.shape.length === 2) return finish(quantizedProduct(rows, m.words, m.scales, m.biases, m.q, transpose));
   const leading = commonShape("quantizedMatmul", [rows.shape.slice(0, -2), m.words.shape.slice(0, -2)]);
   const wide = (z: NDArray) => broadcastTo(z, [...leading, ...z.shape.slice(-2)]);
-  return finish(quantizedProduct(wide(rows), wide(m.words), wide(m.scales), m.biases && wide(m.biases), m.q, transpose));
+  return finish(
+    quantizedProduct(wide(rows), wide(m.words), wide(m.scales), m.biases && wide(m.biases), m.q, transpose),
+  );
 }
 /** `gatherQmm` without checks. */
 export function gatheredProduct(
-  x: NDArray, w: NDArray, scales: NDArray, biases: NDArray | null, lhs: NDArray, rhs: NDArray, q: Quantization, transpose: boolean,
+  x: NDArray,
+  w: NDArray,
+  scales: NDArray,
+  biases: NDArray | null,
+  lhs: NDArray,
+  rhs: NDArray,
+  q: Quantization,
+  transpose: boolean,
 ): NDArray {
   return bind("gatherQmm", biases ? [x, w, scales, biases, lhs, rhs] : [x, w, scales, lhs, rhs], { transpose, ...q });
 }
@@ -366,9 +447,18 @@ export function gatherQmm(x: Operand, w: Operand, scales: Operand, options: Gath
   const m = packedMatrix("gatherQmm", w, scales, options.biases, options);
   const a = factorFor("gatherQmm", toArray("gatherQmm", x), m, transpose);
   if (a.shape.length < 2) {
-    fail(ShapeError, "gatherQmm", { cannot: `take matrices of ${describe(a)}`, expected: "at least two axes", got: describe(a), fix: "expandDims it" });
+    fail(ShapeError, "gatherQmm", {
+      cannot: `take matrices of ${describe(a)}`,
+      expected: "at least two axes",
+      got: describe(a),
+      fix: "expandDims it",
+    });
   }
-  const [lhs, rhs] = pairedIndices("gatherQmm", matrixIndices("gatherQmm", lhsIndices, a), matrixIndices("gatherQmm", rhsIndices, m.words));
+  const [lhs, rhs] = pairedIndices(
+    "gatherQmm",
+    matrixIndices("gatherQmm", lhsIndices, a),
+    matrixIndices("gatherQmm", rhsIndices, m.words),
+  );
   return scaled(gatheredProduct(a, m.words, m.scales, m.biases, lhs, rhs, m.q, transpose));
 }
 /** Options of {@linkcode qqmm}. */
@@ -395,14 +485,22 @@ export function qqmm(x: Operand, w: Operand, options: QqmmOptions = {}): NDArray
   const packing = { groupSize, bits, mode };
   const [a, b] = [toArray("qqmm", x), toArray("qqmm", w)];
   if (a.dtype.kind !== "float" || a.dtype === float64) failFloat("qqmm", a);
-  if ((globalScaleX === null) !== (globalScaleW === null)) failValue("qqmm", "use one global scale", "both or none", "one");
-  if ((b.dtype === uint32) !== (scales !== null)) failValue("qqmm", "multiply", "scales if and only if w is quantized", `${describe(b)}`);
+  if ((globalScaleX === null) !== (globalScaleW === null)) {
+    failValue("qqmm", "use one global scale", "both or none", "one");
+  }
+  if ((b.dtype === uint32) !== (scales !== null)) {
+    failValue("qqmm", "multiply", "scales if and only if w is quantized", `${describe(b)}`);
+  }
   const rounded = (z: NDArray, globalScale: NDArray | null) => {
     const [words, factors, biases] = quantize(z, { ...packing, globalScale });
     return dequantize(words!, factors!, { ...packing, biases: biases ?? null, globalScale, dtype: z.dtype });
   };
   const rows = a.shape.length === 1 ? expandDims(a, 0) : a;
   const [words, factors, biases] = scales ? [b, scales] : quantize(b, { ...packing, globalScale: globalScaleW });
-  const y = gatherQmm(rounded(rows, globalScaleX), words!, factors!, { ...packing, biases: biases ?? null, globalScale: globalScaleW });
+  const y = gatherQmm(rounded(rows, globalScaleX), words!, factors!, {
+    ...packing,
+    biases: biases ?? null,
+    globalScale: globalScaleW,
+  });
   return cast(a.shape.length === 1 ? squeeze(y, -2) : y, a.dtype);
 }

@@ -8,7 +8,16 @@ import type { DType } from "../dtype.ts";
 import { fail, IndexError, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
-import { commonShape, describe, describeShape, normalizeAxes, normalizeAxis, rowMajorStrides, sameShape, sizeOf } from "../shape.ts";
+import {
+  commonShape,
+  describe,
+  describeShape,
+  normalizeAxes,
+  normalizeAxis,
+  rowMajorStrides,
+  sameShape,
+  sizeOf,
+} from "../shape.ts";
 import { type Axes, axisArg, isArray, type Operand, toArray } from "./operand.ts";
 import { copy } from "./unary.ts";
 
@@ -57,7 +66,10 @@ export function reshape(x: Operand, shape: number | Shape): NDArray {
  * The axes `startAxis` to `endAxis` (all, if absent) as one (`mlx.core.flatten`). A 0-d array becomes `[1]`; axes out of
  * range act as the nearest one.
  */
-export function flatten(x: Operand, options: number | { readonly startAxis?: number; readonly endAxis?: number } = {}): NDArray {
+export function flatten(
+  x: Operand,
+  options: number | { readonly startAxis?: number; readonly endAxis?: number } = {},
+): NDArray {
   const a = toArray("flatten", x);
   const ndim = a.shape.length;
   const { startAxis = 0, endAxis = -1 } = typeof options === "number" ? { startAxis: options } : options;
@@ -66,8 +78,10 @@ export function flatten(x: Operand, options: number | { readonly startAxis?: num
   const last = Math.min(ndim - 1, endAxis < 0 ? endAxis + ndim : endAxis);
   if (first > last) {
     fail(ValueError, "flatten", {
-      cannot: `flatten ${describe(a)}`, expected: "a start axis that is not behind the end axis",
-      got: `startAxis ${startAxis} and endAxis ${endAxis}`, fix: "exchange them",
+      cannot: `flatten ${describe(a)}`,
+      expected: "a start axis that is not behind the end axis",
+      got: `startAxis ${startAxis} and endAxis ${endAxis}`,
+      fix: "exchange them",
     });
   }
   return reshape(a, [...a.shape.slice(0, first), sizeOf(a.shape.slice(first, last + 1)), ...a.shape.slice(last + 1)]);
@@ -86,7 +100,9 @@ export function squeeze(x: Operand, axis?: AxesArgument): NDArray {
   const long = axes.find((i) => a.shape[i] !== 1);
   if (long !== undefined) {
     fail(ValueError, "squeeze", {
-      cannot: `drop axis ${long} of ${describe(a)}`, expected: "an axis of length 1", got: `length ${a.shape[long]}`,
+      cannot: `drop axis ${long} of ${describe(a)}`,
+      expected: "an axis of length 1",
+      got: `length ${a.shape[long]}`,
       fix: "index the axis instead",
     });
   }
@@ -111,7 +127,10 @@ export function expandDims(x: Operand, axis: number | readonly number[]): NDArra
  * mx.transpose(mx.zeros([2, 3, 4]), [2, 0, 1]).shape; // [4, 2, 3]
  * ```
  */
-export function transpose(x: Operand, options: readonly number[] | null | { readonly axes?: readonly number[] | null } = {}): NDArray {
+export function transpose(
+  x: Operand,
+  options: readonly number[] | null | { readonly axes?: readonly number[] | null } = {},
+): NDArray {
   const a = toArray("transpose", x);
   const ndim = a.shape.length;
   const given = options !== null && "axes" in options ? options.axes : options;
@@ -121,14 +140,19 @@ export function transpose(x: Operand, options: readonly number[] | null | { read
   const axes = given.map((axis) => normalizeAxis("transpose", axis, ndim));
   if (axes.length !== ndim || new Set(axes).size !== ndim) {
     fail(ValueError, "transpose", {
-      cannot: `transpose ${describe(a)} by ${describeShape(given)}`, expected: `each of its ${ndim} axes once`,
-      got: describeShape(given), fix: "list every axis once",
+      cannot: `transpose ${describe(a)} by ${describeShape(given)}`,
+      expected: `each of its ${ndim} axes once`,
+      got: describeShape(given),
+      fix: "list every axis once",
     });
   }
   return axes.every((axis, i) => axis === i) ? a : bind("transpose", [a], { axes });
 }
 /** The same as {@linkcode transpose} (`mlx.core.permute_dims`). */
-export function permuteDims(x: Operand, options: readonly number[] | { readonly axes?: readonly number[] | null } = {}): NDArray {
+export function permuteDims(
+  x: Operand,
+  options: readonly number[] | { readonly axes?: readonly number[] | null } = {},
+): NDArray {
   return transpose(x, options);
 }
 /** The last two axes exchanged (`mlx.core.matrix_transpose`). */
@@ -136,7 +160,10 @@ export function matrixTranspose(x: Operand): NDArray {
   const a = toArray("matrixTranspose", x);
   if (a.shape.length < 2) {
     fail(ShapeError, "matrixTranspose", {
-      cannot: `transpose ${describe(a)}`, expected: "at least two axes", got: describe(a), fix: "expandDims it first",
+      cannot: `transpose ${describe(a)}`,
+      expected: "at least two axes",
+      got: describe(a),
+      fix: "expandDims it first",
     });
   }
   return swapaxes(a, -1, -2);
@@ -163,7 +190,8 @@ export function broadcastTo(x: Operand, shape: number | Shape): NDArray {
   if (added < 0 || a.shape.some((n, i) => n !== 1 && n !== to[i + added])) {
     fail(ShapeError, "broadcastTo", {
       cannot: `broadcast ${describe(a)} to ${describeShape(to)}`,
-      expected: "axes, aligned at the last one, of equal length or of length 1", got: describeShape(a.shape),
+      expected: "axes, aligned at the last one, of equal length or of length 1",
+      got: describeShape(a.shape),
       fix: "reshape or expandDims the array",
     });
   }
@@ -190,7 +218,9 @@ export interface StridedOptions {
  */
 export function asStrided(x: Operand, options: Shape | StridedOptions = {}, more: StridedOptions = {}): NDArray {
   const a = toArray("asStrided", x);
-  const { shape = a.shape, strides = rowMajorStrides(shape), offset = 0 } = "length" in options ? { ...more, shape: options } : options;
+  const { shape = a.shape, strides = rowMajorStrides(shape), offset = 0 } = "length" in options
+    ? { ...more, shape: options }
+    : options;
   const ends = shape.map((n, i) => (n - 1) * (strides[i] ?? 0));
   const low = ends.reduce((sum, end) => sum + Math.min(end, 0), offset);
   const high = ends.reduce((sum, end) => sum + Math.max(end, 0), offset);
@@ -215,8 +245,10 @@ export function view(x: Operand, dtype: DType): NDArray {
     const bytes = (a.shape.at(-1) ?? 0) * a.dtype.size;
     if (a.shape.length === 0 || bytes % dtype.size !== 0) {
       fail(ShapeError, "view", {
-        cannot: `view ${describe(a)} as ${dtype}`, expected: `a last axis whose bytes divide by ${dtype.size}`,
-        got: a.shape.length === 0 ? "a 0-d array" : `${bytes} bytes`, fix: "take a dtype of the same size",
+        cannot: `view ${describe(a)} as ${dtype}`,
+        expected: `a last axis whose bytes divide by ${dtype.size}`,
+        got: a.shape.length === 0 ? "a 0-d array" : `${bytes} bytes`,
+        fix: "take a dtype of the same size",
       });
     }
   }
@@ -244,7 +276,11 @@ export function atleast2d(...xs: readonly Operand[]): NDArray | NDArray[] {
 }
 /** Each array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`. */
 export function atleast3d(...xs: readonly Operand[]): NDArray | NDArray[] {
-  return atLeast("atleast3d", xs, (shape) => shape.length < 2 ? [1, shape[0] ?? 1, 1] : shape.length === 2 ? [...shape, 1] : shape);
+  return atLeast(
+    "atleast3d",
+    xs,
+    (shape) => shape.length < 2 ? [1, shape[0] ?? 1, 1] : shape.length === 2 ? [...shape, 1] : shape,
+  );
 }
 /**
  * `x[starts:stops:steps]` for every axis, with fixed numbers. They count from the front and lie inside the axes; with a
@@ -277,7 +313,9 @@ export function split(x: Operand, indicesOrSections: number | readonly number[],
     if (!Number.isInteger(size) || indicesOrSections <= 0) {
       fail(ValueError, "split", {
         cannot: `split axis ${at} of ${describe(a)} into ${indicesOrSections} equal parts`,
-        expected: `a positive divisor of ${length}`, got: String(indicesOrSections), fix: "give the indices to cut at",
+        expected: `a positive divisor of ${length}`,
+        got: String(indicesOrSections),
+        fix: "give the indices to cut at",
       });
     }
     return Array.from({ length: indicesOrSections }, (_, i) => sliceAxis(a, at, i * size, (i + 1) * size));
@@ -321,13 +359,19 @@ export function diagonal(x: Operand, options: number | DiagonalAxes = {}): NDArr
   const { offset = 0, axis1 = 0, axis2 = 1 } = typeof options === "number" ? { offset: options } : options;
   if (ndim < 2) {
     fail(ShapeError, "diagonal", {
-      cannot: `take a diagonal of ${describe(a)}`, expected: "at least two axes", got: describe(a), fix: "reshape it",
+      cannot: `take a diagonal of ${describe(a)}`,
+      expected: "at least two axes",
+      got: describe(a),
+      fix: "reshape it",
     });
   }
   const [row, column] = [normalizeAxis("diagonal", axis1, ndim), normalizeAxis("diagonal", axis2, ndim)];
   if (row === column) {
     fail(ValueError, "diagonal", {
-      cannot: "take a diagonal of one axis", expected: "two axes", got: `${axis1} and ${axis2}`, fix: "give two axes",
+      cannot: "take a diagonal of one axis",
+      expected: "two axes",
+      got: `${axis1} and ${axis2}`,
+      fix: "give two axes",
     });
   }
   const rest = a.shape.map((_, i) => i).filter((i) => i !== row && i !== column);
@@ -353,13 +397,23 @@ export interface MeshgridOptions {
 export function meshgrid(...args: readonly (Operand | MeshgridOptions)[]): NDArray[] {
   const { sparse = false, indexing = "xy" } = args.find(isMeshgridOptions) ?? {};
   if (indexing !== "xy" && indexing !== "ij") {
-    fail(ValueError, "meshgrid", { cannot: "make grids", expected: `indexing "xy" or "ij"`, got: indexing, fix: "use one of them" });
+    fail(ValueError, "meshgrid", {
+      cannot: "make grids",
+      expected: `indexing "xy" or "ij"`,
+      got: indexing,
+      fix: "use one of them",
+    });
   }
   const arrays = args.flatMap((x) => isMeshgridOptions(x) ? [] : [toArray("meshgrid", x)]);
   const place = (i: number) => indexing === "xy" && i < 2 && arrays.length > 1 ? 1 - i : i;
   const grids = arrays.map((a, i) => {
     if (a.shape.length > 1) {
-      fail(ShapeError, "meshgrid", { cannot: `use ${describe(a)}`, expected: "1-d arrays", got: describe(a), fix: "flatten it" });
+      fail(ShapeError, "meshgrid", {
+        cannot: `use ${describe(a)}`,
+        expected: "1-d arrays",
+        got: describe(a),
+        fix: "flatten it",
+      });
     }
     return reshape(a, arrays.map((_, k) => k === place(i) ? sizeOf(a.shape) : 1));
   });

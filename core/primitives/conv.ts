@@ -5,13 +5,14 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { convolved, type Convolution, convSizes, dilated } from "../ops/conv.ts";
+import { type Convolution, convolved, convSizes, dilated } from "../ops/conv.ts";
 import { flip, moveaxis, reshape, transpose } from "../ops/view.ts";
 import { primitives, spec } from "../primitive.ts";
 import { addTangents } from "./matmul.ts";
 
 const spatial = (x: NDArray): readonly number[] => x.shape.slice(1, -1);
-const sizesOf = (x: NDArray, dilation: readonly number[]): number[] => spatial(x).map((n, i) => dilated(n, dilation[i]!));
+const sizesOf = (x: NDArray, dilation: readonly number[]): number[] =>
+  spatial(x).map((n, i) => dilated(n, dilation[i]!));
 
 /** The weight with inputs and outputs exchanged inside each group: [O, k, C / g] to [C, k, O / g]. */
 function exchanged(w: NDArray, groups: number): NDArray {
@@ -29,7 +30,11 @@ function exchanged(w: NDArray, groups: number): NDArray {
 function inputCotangent(x: NDArray, w: NDArray, ct: NDArray, p: Convolution): NDArray {
   const [sizes, kernel, outputs] = [sizesOf(x, p.inputDilation), sizesOf(w, p.kernelDilation), sizesOf(ct, p.stride)];
   return convolved(ct, exchanged(w, p.groups), {
-    stride: p.inputDilation, inputDilation: p.stride, kernelDilation: p.kernelDilation, groups: p.groups, flip: !p.flip,
+    stride: p.inputDilation,
+    inputDilation: p.stride,
+    kernelDilation: p.kernelDilation,
+    groups: p.groups,
+    flip: !p.flip,
     paddingLow: kernel.map((k, i) => k - 1 - p.paddingLow[i]!),
     paddingHigh: sizes.map((n, i) => n - outputs[i]! + p.paddingLow[i]!),
   });
@@ -45,7 +50,11 @@ function weightCotangent(x: NDArray, w: NDArray, ct: NDArray, p: Convolution): N
   const last = split.shape.length - 1;
   const rows = transpose(split, [last, ...spatial(x).map((_, i) => 1 + i), last - 1, 0]);
   const y = convolved(reshape(rows, [own, ...spatial(x), p.groups * batch]), swapEnds(ct), {
-    stride: p.kernelDilation, inputDilation: p.inputDilation, kernelDilation: p.stride, groups: p.groups, flip: false,
+    stride: p.kernelDilation,
+    inputDilation: p.inputDilation,
+    kernelDilation: p.stride,
+    groups: p.groups,
+    flip: false,
     paddingLow: p.paddingLow,
     paddingHigh: kernel.map((k, i) => k + outputs[i]! - 1 - sizes[i]! - p.paddingLow[i]!),
   });
@@ -78,7 +87,8 @@ function convVmap(x: NDArray, w: NDArray, mx: boolean, mw: boolean, p: Convoluti
   }
   const channels = moveaxis(x, 0, -2);
   const y = convolved(
-    reshape(channels, [...channels.shape.slice(0, -2), size * x.shape.at(-1)!]), reshape(w, [size * out!, ...rest]),
+    reshape(channels, [...channels.shape.slice(0, -2), size * x.shape.at(-1)!]),
+    reshape(w, [size * out!, ...rest]),
     { ...p, groups: size * p.groups },
   );
   return moveaxis(reshape(y, [...y.shape.slice(0, -1), size, out!]), -2, 0);
@@ -87,13 +97,22 @@ function convVmap(x: NDArray, w: NDArray, mx: boolean, mw: boolean, p: Convoluti
 /** Records of the family `conv`. */
 export const convPrimitives = primitives({
   conv: spec({
-    family: "conv", kind: "kernel",
+    family: "conv",
+    kind: "kernel",
     params: {
-      stride: "ints", paddingLow: "ints", paddingHigh: "ints", kernelDilation: "ints", inputDilation: "ints", groups: "int", flip: "bool",
+      stride: "ints",
+      paddingLow: "ints",
+      paddingHigh: "ints",
+      kernelDilation: "ints",
+      inputDilation: "ints",
+      groups: "int",
+      flip: "bool",
     },
-    arity: 2, needs: ["contiguous"],
+    arity: 2,
+    needs: ["contiguous"],
     infer: ([x, w], p) => ({
-      shape: [x.shape[0]!, ...convSizes(x.shape.slice(1, -1), w.shape.slice(1, -1), p), w.shape[0]!], dtype: x.dtype,
+      shape: [x.shape[0]!, ...convSizes(x.shape.slice(1, -1), w.shape.slice(1, -1), p), w.shape[0]!],
+      dtype: x.dtype,
     }),
     vjp: ([x, w], _y, ct, p) => [inputCotangent(x, w, ct, p), weightCotangent(x, w, ct, p)],
     jvp: ([x, w], _y, [tx, tw], p) => addTangents(tx && convolved(tx, w, p), tw && convolved(x, tw, p)),

@@ -8,8 +8,18 @@ import { float32 } from "../dtype.ts";
 import { add, multiply, subtract } from "../ops/binary.ts";
 import { zerosLike } from "../ops/create.ts";
 import {
-  attend, type Attention, type AttentionInputs, attentionInputs, attentionWeights, grouped, lastLogsumexp, lastSoftmax,
-  layerNorm, rmsNorm, rotate, type Rotation,
+  attend,
+  type Attention,
+  type AttentionInputs,
+  attentionInputs,
+  attentionWeights,
+  grouped,
+  lastLogsumexp,
+  lastSoftmax,
+  layerNorm,
+  rmsNorm,
+  rotate,
+  type Rotation,
 } from "../ops/fast.ts";
 import { stack } from "../ops/index.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -31,10 +41,18 @@ function asRows(vector: NDArray, rows: NDArray): NDArray {
 }
 /** One call per row of the batch: for parameters that a kernel takes only once. */
 function each(
-  inputs: readonly (NDArray | null)[], mapped: readonly boolean[], size: number, call: (inputs: NDArray[]) => NDArray,
+  inputs: readonly (NDArray | null)[],
+  mapped: readonly boolean[],
+  size: number,
+  call: (inputs: NDArray[]) => NDArray,
 ): NDArray {
-  const rows = Array.from({ length: size }, (_, i) =>
-    inputs.flatMap((x, k) => x === null ? [] : [mapped[k] ? reshape(sliceAxis(x, 0, i, i + 1), x.shape.slice(1)) : x]));
+  const rows = Array.from(
+    { length: size },
+    (_, i) =>
+      inputs.flatMap((x, k) =>
+        x === null ? [] : [mapped[k] ? reshape(sliceAxis(x, 0, i, i + 1), x.shape.slice(1)) : x]
+      ),
+  );
   return stack(rows.map(call));
 }
 function batched(x: NDArray, mapped: boolean | undefined, size: number): NDArray {
@@ -54,7 +72,14 @@ function throughNorm(t: NDArray, n: NDArray, r: NDArray, centred: boolean): NDAr
   return multiply(r, subtract(free, multiply(n, mean(multiply(n, t), last))));
 }
 /** y = n w + b: dx is the above of ct w, dw the sum of ct n over the rows, db that of ct. */
-function normVjp(x: NDArray, weight: NDArray | null, bias: NDArray | null, ct: NDArray, eps: number, centred: boolean): NDArray[] {
+function normVjp(
+  x: NDArray,
+  weight: NDArray | null,
+  bias: NDArray | null,
+  ct: NDArray,
+  eps: number,
+  centred: boolean,
+): NDArray[] {
   const { n, r } = normalized(x, eps, centred);
   const wide = cast(ct, float32);
   const dx = throughNorm(weight ? multiply(wide, cast(weight, float32)) : wide, n, r, centred);
@@ -65,7 +90,13 @@ function normVjp(x: NDArray, weight: NDArray | null, bias: NDArray | null, ct: N
   ];
 }
 function normJvp(
-  x: NDArray, weight: NDArray | null, y: NDArray, tx: NDArray | null, tw: NDArray | null, tb: NDArray | null, eps: number,
+  x: NDArray,
+  weight: NDArray | null,
+  y: NDArray,
+  tx: NDArray | null,
+  tw: NDArray | null,
+  tb: NDArray | null,
+  eps: number,
   centred: boolean,
 ): NDArray | null {
   const { n, r } = normalized(x, eps, centred);
@@ -81,7 +112,11 @@ function affine<T>(rest: readonly T[], hasWeight: boolean, hasBias: boolean): [T
 }
 /** A batched weight or bias is applied after the norm, row by row of the batch. */
 function normVmap(
-  x: NDArray, weight: NDArray | null, bias: NDArray | null, mapped: { x: boolean; weight: boolean; bias: boolean }, size: number,
+  x: NDArray,
+  weight: NDArray | null,
+  bias: NDArray | null,
+  mapped: { x: boolean; weight: boolean; bias: boolean },
+  size: number,
   norm: (x: NDArray, weight: NDArray | null, bias: NDArray | null) => NDArray,
 ): NDArray {
   const rows = batched(x, mapped.x, size);
@@ -91,8 +126,15 @@ function normVmap(
   return bias ? add(scaled, mapped.bias ? asRows(bias, rows) : bias) : scaled;
 }
 
-function ropeVmap([x, offset, freqs]: readonly NDArray[], [mx, mo, mf]: readonly boolean[], p: Rotation, size: number): NDArray {
-  if (mf) return each([x!, offset!, freqs!], [mx ?? false, mo ?? false, true], size, ([a, b, c]) => rotate(a!, b!, c!, p));
+function ropeVmap(
+  [x, offset, freqs]: readonly NDArray[],
+  [mx, mo, mf]: readonly boolean[],
+  p: Rotation,
+  size: number,
+): NDArray {
+  if (mf) {
+    return each([x!, offset!, freqs!], [mx ?? false, mo ?? false, true], size, ([a, b, c]) => rotate(a!, b!, c!, p));
+  }
   const rows = batched(x!, mx, size);
   const own = mo ? offset!.shape.length - 1 : offset!.shape.length;
   if (!mo && own === 0) return rotate(rows, offset!, freqs ?? null, p);
@@ -134,7 +176,12 @@ function attentionVjp(inputs: readonly NDArray[], ct: NDArray, p: Attention): (N
   ];
 }
 /** dS = scale (dq k^T + q dk^T) + dmask, dP = P (dS - sum(P dS) - p dsink), dy = dP v + P dv. */
-function attentionJvp(inputs: readonly NDArray[], tangents: readonly (NDArray | null)[], y: NDArray, p: Attention): NDArray | null {
+function attentionJvp(
+  inputs: readonly NDArray[],
+  tangents: readonly (NDArray | null)[],
+  y: NDArray,
+  p: Attention,
+): NDArray | null {
   const x = named(inputs, p);
   const t = attentionInputs(tangents, p);
   const groups = x.k.shape[1]!;
@@ -165,11 +212,15 @@ function attentionVmap(inputs: readonly NDArray[], mapped: readonly boolean[], p
   const batch = q.shape[0]! / size;
   const lengths = () => {
     const own = x.length!.shape.length - (m.length ? 1 : 0);
-    const column = own === 0 ? reshape(x.length!, [m.length ? size : 1, 1]) : reshape(x.length!, [m.length ? size : 1, batch]);
+    const column = own === 0
+      ? reshape(x.length!, [m.length ? size : 1, 1])
+      : reshape(x.length!, [m.length ? size : 1, batch]);
     return reshape(broadcastTo(column, [size, batch]), [size * batch]);
   };
   const all = [
-    q, k, v,
+    q,
+    k,
+    v,
     ...x.mask ? [folded(x.mask, m.mask)] : [],
     ...x.sinks ? [x.sinks] : [],
     ...x.length ? [lengths()] : [],
@@ -181,7 +232,11 @@ function attentionVmap(inputs: readonly NDArray[], mapped: readonly boolean[], p
 /** Records of the family `fast`, in opcode order. */
 export const fastPrimitives = primitives({
   softmax: spec({
-    family: "fast", kind: "kernel", params: { precise: "bool" }, arity: 1, needs: ["rows"],
+    family: "fast",
+    kind: "kernel",
+    params: { precise: "bool" },
+    arity: 1,
+    needs: ["rows"],
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     // dy = y (dx - sum(y dx)), symmetric.
     vjp: (_x, y, ct) => [multiply(y, subtract(ct, sum(multiply(y, ct), last)))],
@@ -189,22 +244,41 @@ export const fastPrimitives = primitives({
     vmap: ([x], _m, { precise }) => lastSoftmax(x, precise),
   }),
   logsumexp: spec({
-    family: "fast", kind: "kernel", params: {}, arity: 1, needs: ["rows"],
+    family: "fast",
+    kind: "kernel",
+    params: {},
+    arity: 1,
+    needs: ["rows"],
     infer: ([x]) => ({ shape: x.shape.slice(0, -1), dtype: x.dtype }),
     vjp: ([x], _y, ct) => [multiply(expandDims(ct, -1), lastSoftmax(x, true))],
     jvp: ([x], _y, [t]) => t && sum(multiply(t, lastSoftmax(x, true)), { axis: -1 }),
     vmap: ([x]) => lastLogsumexp(x),
   }),
   rmsNorm: spec({
-    family: "fast", kind: "kernel", params: { eps: "float" }, arity: Infinity, needs: ["rows", "contiguous"],
+    family: "fast",
+    kind: "kernel",
+    params: { eps: "float" },
+    arity: Infinity,
+    needs: ["rows", "contiguous"],
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     vjp: ([x, weight], _y, ct, { eps }) => normVjp(x!, weight ?? null, null, ct, eps, false),
-    jvp: ([x, weight], y, [tx, tw], { eps }) => normJvp(x!, weight ?? null, y, tx ?? null, tw ?? null, null, eps, false),
+    jvp: ([x, weight], y, [tx, tw], { eps }) =>
+      normJvp(x!, weight ?? null, y, tx ?? null, tw ?? null, null, eps, false),
     vmap: ([x, weight], [mx, mw], { eps }, size) =>
-      normVmap(x!, weight ?? null, null, { x: mx ?? false, weight: mw ?? false, bias: false }, size, (a, w) => rmsNorm(a, w, eps)),
+      normVmap(
+        x!,
+        weight ?? null,
+        null,
+        { x: mx ?? false, weight: mw ?? false, bias: false },
+        size,
+        (a, w) => rmsNorm(a, w, eps),
+      ),
   }),
   layerNorm: spec({
-    family: "fast", kind: "kernel", params: { eps: "float", hasWeight: "bool", hasBias: "bool" }, arity: Infinity,
+    family: "fast",
+    kind: "kernel",
+    params: { eps: "float", hasWeight: "bool", hasBias: "bool" },
+    arity: Infinity,
     needs: ["rows", "contiguous"],
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     vjp: ([x, ...rest], _y, ct, { eps, hasWeight, hasBias }) =>
@@ -221,21 +295,27 @@ export const fastPrimitives = primitives({
     },
   }),
   rope: spec({
-    family: "fast", kind: "kernel",
+    family: "fast",
+    kind: "kernel",
     params: { dims: "int", traditional: "bool", base: "float", scale: "float", hasFreqs: "bool" },
-    arity: Infinity, needs: ["rows", "contiguous"],
+    arity: Infinity,
+    needs: ["rows", "contiguous"],
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     // A rotation's transpose is the rotation back, by negative angles.
     vjp: ([, offset, freqs], _y, ct, p) => [
-      rotate(ct, offset!, freqs ?? null, { ...p, scale: -p.scale }), null, ...freqs ? [null] : [],
+      rotate(ct, offset!, freqs ?? null, { ...p, scale: -p.scale }),
+      null,
+      ...freqs ? [null] : [],
     ],
     jvp: ([, offset, freqs], _y, [t], p) => t ? rotate(t, offset!, freqs ?? null, p) : null,
     vmap: (x, mapped, p, size) => ropeVmap(x, mapped, p, size),
   }),
   attention: spec({
-    family: "fast", kind: "kernel",
+    family: "fast",
+    kind: "kernel",
     params: { scale: "float", causal: "bool", window: "int", hasMask: "bool", hasSinks: "bool", hasLength: "bool" },
-    arity: Infinity, needs: ["rows", "rows", "rows", "any", "contiguous"],
+    arity: Infinity,
+    needs: ["rows", "rows", "rows", "any", "contiguous"],
     infer: ([q, , v]) => ({ shape: [...q!.shape.slice(0, 3), v!.shape[3]!], dtype: q!.dtype }),
     vjp: (x, _y, ct, p) => attentionVjp(x, ct, p),
     jvp: (x, y, t, p) => attentionJvp(x, t, y, p),

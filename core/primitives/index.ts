@@ -8,8 +8,16 @@ import { float32 } from "../dtype.ts";
 import { add, divide, equal, multiply } from "../ops/binary.ts";
 import { arange, ones, zeros, zerosLike } from "../ops/create.ts";
 import {
-  concatenate, dynamicSlice, dynamicSliceUpdate, gather, gatherAxis, scatter, scatterAxis, updateSlice, UPDATE_MODES,
+  concatenate,
+  dynamicSlice,
+  dynamicSliceUpdate,
+  gather,
+  gatherAxis,
+  scatter,
+  scatterAxis,
+  UPDATE_MODES,
   type UpdateMode,
+  updateSlice,
 } from "../ops/index.ts";
 import { where } from "../ops/ternary.ts";
 import { astype } from "../ops/unary.ts";
@@ -50,7 +58,13 @@ function productOfOthers(x: NDArray, updates: NDArray, indices: readonly NDArray
 }
 /** Cotangents of `scatter`: set and add move ct; a maximum gives all of it to each of the equal ones. */
 function scatterVjp(
-  x: NDArray, updates: NDArray, indices: readonly NDArray[], y: NDArray, ct: NDArray, axes: readonly number[], mode: UpdateMode,
+  x: NDArray,
+  updates: NDArray,
+  indices: readonly NDArray[],
+  y: NDArray,
+  ct: NDArray,
+  axes: readonly number[],
+  mode: UpdateMode,
 ): [NDArray, NDArray] {
   const at = (a: NDArray) => gather(a, indices, axes, sliceSizesOf(x, updates));
   if (mode === "set") return [scatter(ct, zerosLike(updates), indices, axes, "set"), at(ct)];
@@ -63,8 +77,14 @@ function scatterVjp(
 }
 /** Tangent of `scatter`, the transpose of the above. */
 function scatterJvp(
-  x: NDArray, updates: NDArray, indices: readonly NDArray[], y: NDArray, tx: NDArray | null, tu: NDArray | null,
-  axes: readonly number[], mode: UpdateMode,
+  x: NDArray,
+  updates: NDArray,
+  indices: readonly NDArray[],
+  y: NDArray,
+  tx: NDArray | null,
+  tu: NDArray | null,
+  axes: readonly number[],
+  mode: UpdateMode,
 ): NDArray {
   const tangent = tx ?? zerosLike(x);
   const moved = tu ?? zerosLike(updates);
@@ -80,7 +100,11 @@ function scatterJvp(
 }
 /** Batched gather: a mapped x gives one more index (its row), so that each row is read at its own indices. */
 function gatherVmap(
-  inputs: readonly NDArray[], mapped: readonly boolean[], axes: readonly number[], sliceSizes: Shape, size: number,
+  inputs: readonly NDArray[],
+  mapped: readonly boolean[],
+  axes: readonly number[],
+  sliceSizes: Shape,
+  size: number,
 ): NDArray {
   const x = inputs[0]!;
   const indices = inputs.slice(1).map((index, i) => batched(index, mapped[i + 1], size));
@@ -93,7 +117,11 @@ function gatherVmap(
 }
 /** Batched scatter: everything gets the batch axis, and the row is one more index. */
 function scatterVmap(
-  inputs: readonly NDArray[], mapped: readonly boolean[], axes: readonly number[], mode: UpdateMode, size: number,
+  inputs: readonly NDArray[],
+  mapped: readonly boolean[],
+  axes: readonly number[],
+  mode: UpdateMode,
+  size: number,
 ): NDArray {
   const all = inputs.map((x, i) => batched(x, mapped[i], size));
   const [x, updates, ...indices] = all;
@@ -109,7 +137,11 @@ function startColumns(start: NDArray): NDArray[] {
   return Array.from({ length: n }, (_, i) => reshape(sliceOf(start, [0, i], [size, i + 1]), [size]));
 }
 function dynamicSliceVmap(
-  [x, start]: readonly [NDArray, NDArray], mapped: readonly boolean[], axes: readonly number[], sizes: Shape, size: number,
+  [x, start]: readonly [NDArray, NDArray],
+  mapped: readonly boolean[],
+  axes: readonly number[],
+  sizes: Shape,
+  size: number,
 ): NDArray {
   if (!mapped[1]) return dynamicSlice(x, start, plus(axes), [size, ...sizes]);
   const columns = startColumns(start);
@@ -118,7 +150,10 @@ function dynamicSliceVmap(
   return reshape(gather(x, [rows, ...columns], [0, ...plus(axes)], [1, ...sizes]), [size, ...sizes]);
 }
 function dynamicSliceUpdateVmap(
-  [x, updates, start]: readonly [NDArray, NDArray, NDArray], mapped: readonly boolean[], axes: readonly number[], size: number,
+  [x, updates, start]: readonly [NDArray, NDArray, NDArray],
+  mapped: readonly boolean[],
+  axes: readonly number[],
+  size: number,
 ): NDArray {
   const [all, slices] = [batched(x, mapped[0], size), batched(updates, mapped[1], size)];
   if (!mapped[2]) return dynamicSliceUpdate(all, slices, start, plus(axes));
@@ -130,7 +165,13 @@ function regionOf(x: NDArray, updates: Aval, starts: readonly number[], steps: r
   return sliceOf(x, starts, starts.map((start, i) => start + updates.shape[i]! * steps[i]!), steps);
 }
 function sliceUpdateVjp(
-  x: NDArray, updates: NDArray, y: NDArray, ct: NDArray, starts: readonly number[], steps: readonly number[], mode: UpdateMode,
+  x: NDArray,
+  updates: NDArray,
+  y: NDArray,
+  ct: NDArray,
+  starts: readonly number[],
+  steps: readonly number[],
+  mode: UpdateMode,
 ): [NDArray, NDArray] {
   const at = (a: NDArray) => regionOf(a, updates, starts, steps);
   if (mode === "set") return [updateSlice(ct, zerosLike(updates), starts, steps, "set"), at(ct)];
@@ -139,8 +180,14 @@ function sliceUpdateVjp(
   return [where(equal(x, y), ct, zeroOf(ct)), where(equal(updates, at(y)), at(ct), zeroOf(ct))];
 }
 function sliceUpdateJvp(
-  x: NDArray, updates: NDArray, y: NDArray, tx: NDArray | null, tu: NDArray | null, starts: readonly number[],
-  steps: readonly number[], mode: UpdateMode,
+  x: NDArray,
+  updates: NDArray,
+  y: NDArray,
+  tx: NDArray | null,
+  tu: NDArray | null,
+  starts: readonly number[],
+  steps: readonly number[],
+  mode: UpdateMode,
 ): NDArray {
   const tangent = tx ?? zerosLike(x);
   const moved = tu ?? zerosLike(updates);
@@ -169,28 +216,41 @@ const nothing = (n: number): null[] => new Array<null>(Math.max(0, n)).fill(null
 /** Records of the family `index`, in opcode order. */
 export const indexPrimitives = primitives({
   gather: spec({
-    family: "index", kind: "kernel", params: { axes: "ints", sliceSizes: "ints" }, arity: Infinity,
+    family: "index",
+    kind: "kernel",
+    params: { axes: "ints", sliceSizes: "ints" },
+    arity: Infinity,
     needs: ["any", "contiguous"],
     infer: ([x, index], { sliceSizes }) => ({ shape: [...index?.shape ?? [], ...sliceSizes], dtype: x!.dtype }),
     vjp: ([x, ...indices], _y, ct, { axes }) => [
-      scatter(zerosLike(x!), ct, indices, axes, "add"), ...nothing(indices.length),
+      scatter(zerosLike(x!), ct, indices, axes, "add"),
+      ...nothing(indices.length),
     ],
     jvp: ([, ...indices], _y, [t], { axes, sliceSizes }) => t ? gather(t, indices, axes, sliceSizes) : null,
     vmap: (x, mapped, { axes, sliceSizes }, size) => gatherVmap(x, mapped, axes, sliceSizes, size),
   }),
   scatter: spec({
-    family: "index", kind: "kernel", params: { axes: "ints", mode: "int" }, arity: Infinity,
-    needs: ["any", "any", "contiguous"], inPlace: 0,
+    family: "index",
+    kind: "kernel",
+    params: { axes: "ints", mode: "int" },
+    arity: Infinity,
+    needs: ["any", "any", "contiguous"],
+    inPlace: 0,
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     vjp: ([x, updates, ...indices], y, ct, { axes, mode }) => [
-      ...scatterVjp(x!, updates!, indices, y, ct, axes, modeOf(mode)), ...nothing(indices.length),
+      ...scatterVjp(x!, updates!, indices, y, ct, axes, modeOf(mode)),
+      ...nothing(indices.length),
     ],
     jvp: ([x, updates, ...indices], y, [tx, tu], { axes, mode }) =>
       scatterJvp(x!, updates!, indices, y, tx ?? null, tu ?? null, axes, modeOf(mode)),
     vmap: (x, mapped, { axes, mode }, size) => scatterVmap(x, mapped, axes, modeOf(mode), size),
   }),
   gatherAxis: spec({
-    family: "index", kind: "kernel", params: { axis: "int" }, arity: 2, needs: ["any"],
+    family: "index",
+    kind: "kernel",
+    params: { axis: "int" },
+    arity: 2,
+    needs: ["any"],
     infer: ([x, indices]) => ({ shape: indices.shape, dtype: x.dtype }),
     vjp: ([x, indices], _y, ct, { axis }) => [scatterAxis(zerosLike(x), indices, ct, axis, "add"), null],
     jvp: ([, indices], _y, [t], { axis }) => t && gatherAxis(t, indices, axis),
@@ -198,21 +258,36 @@ export const indexPrimitives = primitives({
       gatherAxis(batched(x, mx, size), batched(indices, mi, size), axis + 1),
   }),
   scatterAxis: spec({
-    family: "index", kind: "kernel", params: { axis: "int", mode: "int" }, arity: 3, needs: ["any"], inPlace: 0,
+    family: "index",
+    kind: "kernel",
+    params: { axis: "int", mode: "int" },
+    arity: 3,
+    needs: ["any"],
+    inPlace: 0,
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     vjp: ([, indices, updates], _y, ct, { axis, mode }) => [
-      mode === 0 ? scatterAxis(ct, indices, zerosLike(updates), axis, "set") : ct, null, gatherAxis(ct, indices, axis),
+      mode === 0 ? scatterAxis(ct, indices, zerosLike(updates), axis, "set") : ct,
+      null,
+      gatherAxis(ct, indices, axis),
     ],
     jvp: ([x, indices, updates], _y, [tx, , tu], { axis, mode }) =>
       scatterAxis(tx ?? zerosLike(x), indices, tu ?? zerosLike(updates), axis, mode === 0 ? "set" : "add"),
     vmap: ([x, indices, updates], [mx, mi, mu], { axis, mode }, size) =>
       scatterAxis(
-        batched(x, mx, size), batched(indices, mi, size), batched(updates, mu, size), axis + 1, mode === 0 ? "set" : "add",
+        batched(x, mx, size),
+        batched(indices, mi, size),
+        batched(updates, mu, size),
+        axis + 1,
+        mode === 0 ? "set" : "add",
       ),
   }),
   sliceUpdate: spec({
-    family: "index", kind: "kernel", params: { starts: "ints", steps: "ints", mode: "int" }, arity: 2,
-    needs: ["any"], inPlace: 0,
+    family: "index",
+    kind: "kernel",
+    params: { starts: "ints", steps: "ints", mode: "int" },
+    arity: 2,
+    needs: ["any"],
+    inPlace: 0,
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     vjp: ([x, updates], y, ct, { starts, steps, mode }) =>
       sliceUpdateVjp(x, updates, y, ct, starts, steps, modeOf(mode)),
@@ -222,30 +297,46 @@ export const indexPrimitives = primitives({
       updateSlice(batched(x, mx, size), batched(updates, mu, size), [0, ...starts], [1, ...steps], modeOf(mode)),
   }),
   dynamicSlice: spec({
-    family: "index", kind: "kernel", params: { axes: "ints", sizes: "ints" }, arity: 2, needs: ["any"],
+    family: "index",
+    kind: "kernel",
+    params: { axes: "ints", sizes: "ints" },
+    arity: 2,
+    needs: ["any"],
     infer: ([x], { sizes }) => ({ shape: sizes, dtype: x.dtype }),
     vjp: ([x, start], _y, ct, { axes }) => [dynamicSliceUpdate(zerosLike(x), ct, start, axes), null],
     jvp: ([, start], _y, [t], { axes, sizes }) => t && dynamicSlice(t, start, axes, sizes),
     vmap: (x, mapped, { axes, sizes }, size) => dynamicSliceVmap(x, mapped, axes, sizes, size),
   }),
   dynamicSliceUpdate: spec({
-    family: "index", kind: "kernel", params: { axes: "ints" }, arity: 3, needs: ["any"], inPlace: 0,
+    family: "index",
+    kind: "kernel",
+    params: { axes: "ints" },
+    arity: 3,
+    needs: ["any"],
+    inPlace: 0,
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     vjp: ([, updates, start], _y, ct, { axes }) => [
-      dynamicSliceUpdate(ct, zerosLike(updates), start, axes), dynamicSlice(ct, start, axes, updates.shape), null,
+      dynamicSliceUpdate(ct, zerosLike(updates), start, axes),
+      dynamicSlice(ct, start, axes, updates.shape),
+      null,
     ],
     jvp: ([x, updates, start], _y, [tx, tu], { axes }) =>
       dynamicSliceUpdate(tx ?? zerosLike(x), tu ?? zerosLike(updates), start, axes),
     vmap: (x, mapped, { axes }, size) => dynamicSliceUpdateVmap(x, mapped, axes, size),
   }),
   concatenate: spec({
-    family: "index", kind: "kernel", params: { axis: "int" }, arity: Infinity, needs: ["any"],
+    family: "index",
+    kind: "kernel",
+    params: { axis: "int" },
+    arity: Infinity,
+    needs: ["any"],
     infer: (x, { axis }) => {
       const length = x.reduce((sum, piece) => sum + piece.shape[axis]!, 0);
       return { shape: x[0]!.shape.with(axis, length), dtype: x[0]!.dtype };
     },
     vjp: (x, _y, ct, { axis }) => pieces(x, ct, axis),
     jvp: (x, _y, t, { axis }) => concatenate(x.map((piece, i) => t[i] ?? zerosLike(piece)), { axis }),
-    vmap: (x, mapped, { axis }, size) => concatenate(x.map((piece, i) => batched(piece, mapped[i], size)), { axis: axis + 1 }),
+    vmap: (x, mapped, { axis }, size) =>
+      concatenate(x.map((piece, i) => batched(piece, mapped[i], size)), { axis: axis + 1 }),
   }),
 });

@@ -49,7 +49,11 @@ export function batchedIndices(indices: NDArray, mapped: boolean, x: NDArray, xM
 /** Records of the family `matmul`, in opcode order. */
 export const matmulPrimitives = primitives({
   matmul: spec({
-    family: "matmul", kind: "kernel", params: {}, arity: 2, needs: ["any"],
+    family: "matmul",
+    kind: "kernel",
+    params: {},
+    arity: 2,
+    needs: ["any"],
     infer: ([a, b]) => ({ shape: [...a.shape.slice(0, -1), b.shape.at(-1)!], dtype: a.dtype }),
     // y = a b: da = ct b^H, db = a^H ct.
     vjp: ([a, b], _y, ct) => [matmul(ct, adjoint(b)), matmul(adjoint(a), ct)],
@@ -57,10 +61,16 @@ export const matmulPrimitives = primitives({
     vmap: ([a, b]) => matmul(a, b),
   }),
   addmm: spec({
-    family: "matmul", kind: "kernel", params: { alpha: "float", beta: "float" }, arity: 3, needs: ["any"],
+    family: "matmul",
+    kind: "kernel",
+    params: { alpha: "float", beta: "float" },
+    arity: 3,
+    needs: ["any"],
     infer: ([c]) => ({ shape: c.shape, dtype: c.dtype }),
     vjp: ([, a, b], _y, ct, { alpha, beta }) => [
-      multiply(ct, beta), multiply(matmul(ct, adjoint(b)), alpha), multiply(matmul(adjoint(a), ct), alpha),
+      multiply(ct, beta),
+      multiply(matmul(ct, adjoint(b)), alpha),
+      multiply(matmul(adjoint(a), ct), alpha),
     ],
     jvp: ([c, a, b], _y, [tc, ta, tb], { alpha, beta }) => {
       const product = addTangents(ta && multiply(matmul(ta, b), alpha), tb && multiply(matmul(a, tb), alpha));
@@ -69,12 +79,18 @@ export const matmulPrimitives = primitives({
     vmap: ([c, a, b], _m, { alpha, beta }) => addmm(c, a, b, { alpha, beta }),
   }),
   gatherMm: spec({
-    family: "matmul", kind: "kernel", params: {}, arity: 4, needs: ["any"],
+    family: "matmul",
+    kind: "kernel",
+    params: {},
+    arity: 4,
+    needs: ["any"],
     infer: ([a, b, lhs]) => ({ shape: [...lhs.shape, a.shape.at(-2)!, b.shape.at(-1)!], dtype: a.dtype }),
     // Each product gives its factors their cotangents; those of one matrix add up.
     vjp: ([a, b, lhs, rhs], _y, ct) => [
       collect(gatherMm(ct, adjoint(b), { lhsIndices: inOrder(lhs), rhsIndices: rhs }), lhs, a.shape),
-      collect(gatherMm(adjoint(a), ct, { lhsIndices: lhs, rhsIndices: inOrder(rhs) }), rhs, b.shape), null, null,
+      collect(gatherMm(adjoint(a), ct, { lhsIndices: lhs, rhsIndices: inOrder(rhs) }), rhs, b.shape),
+      null,
+      null,
     ],
     jvp: ([a, b, lhsIndices, rhsIndices], _y, [ta, tb]) =>
       addTangents(ta && gatherMm(ta, b, { lhsIndices, rhsIndices }), tb && gatherMm(a, tb, { lhsIndices, rhsIndices })),

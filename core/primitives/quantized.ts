@@ -28,14 +28,21 @@ const columns = (w: Aval, { bits }: Quantization): number => w.shape.at(-1)! * 3
 const width = (w: Aval, p: Product): number => p.transpose ? w.shape.at(-2)! : columns(w, p);
 
 /** Cotangents of scales and biases from that of the unpacked matrix; none for the float modes. */
-function groupSums(dense: NDArray, w: NDArray, scales: NDArray, biases: NDArray | undefined, q: Quantization): (NDArray | null)[] {
+function groupSums(
+  dense: NDArray,
+  w: NDArray,
+  scales: NDArray,
+  biases: NDArray | undefined,
+  q: Quantization,
+): (NDArray | null)[] {
   if (!biases) return [null];
   const grouped = (x: NDArray) => reshape(x, [...scales.shape, q.groupSize]);
   const ones = cast(onesLike(scales), float32);
   const integers = unpack(w, ones, zerosLike(ones), q, float32);
   const ct = grouped(cast(dense, float32));
   return [
-    cast(sum(multiply(ct, grouped(integers)), { axis: -1 }), scales.dtype), cast(sum(ct, { axis: -1 }), biases.dtype),
+    cast(sum(multiply(ct, grouped(integers)), { axis: -1 }), scales.dtype),
+    cast(sum(ct, { axis: -1 }), biases.dtype),
   ];
 }
 /** Cotangent of the unpacked matrix of a product: `ct^T x` for `y = x w^T`, `x^T ct` for `y = x w`. */
@@ -49,10 +56,21 @@ function productVjp([x, w, scales, biases]: readonly NDArray[], ct: NDArray, p: 
   if (!biases) return [back, null, null];
   return [back, null, ...groupSums(denseCotangent(x!, ct, w!, p.transpose), w!, scales!, biases, packing(p))];
 }
-function productJvp([x, w, scales, biases]: readonly NDArray[], [tx, , ts, tb]: readonly (NDArray | null)[], p: Product): NDArray | null {
+function productJvp(
+  [x, w, scales, biases]: readonly NDArray[],
+  [tx, , ts, tb]: readonly (NDArray | null)[],
+  p: Product,
+): NDArray | null {
   const fromX = tx ? quantizedProduct(tx, w!, scales!, biases ?? null, packing(p), p.transpose) : null;
   if (!biases || (!ts && !tb)) return fromX;
-  const fromMatrix = quantizedProduct(x!, w!, ts ?? zerosLike(scales!), tb ?? zerosLike(biases), packing(p), p.transpose);
+  const fromMatrix = quantizedProduct(
+    x!,
+    w!,
+    ts ?? zerosLike(scales!),
+    tb ?? zerosLike(biases),
+    packing(p),
+    p.transpose,
+  );
   return addTangents(fromX, fromMatrix);
 }
 /** The part of a product's parameters that says how its matrix is packed. */
@@ -60,25 +78,41 @@ function packing({ groupSize, bits, mode }: Quantization): Quantization {
   return { groupSize, bits, mode };
 }
 /** With one matrix for the whole batch its rows are more rows; else x and the matrix get the same leading axes. */
-function productVmap([x, ...matrix]: readonly NDArray[], [mx, ...mapped]: readonly boolean[], p: Product, size: number): NDArray {
+function productVmap(
+  [x, ...matrix]: readonly NDArray[],
+  [mx, ...mapped]: readonly boolean[],
+  p: Product,
+  size: number,
+): NDArray {
   const [w, scales, biases] = matrix;
-  const again = (a: NDArray, m: readonly NDArray[]) => quantizedProduct(a, m[0]!, m[1]!, m[2] ?? null, packing(p), p.transpose);
+  const again = (a: NDArray, m: readonly NDArray[]) =>
+    quantizedProduct(a, m[0]!, m[1]!, m[2] ?? null, packing(p), p.transpose);
   if (!mapped.some(Boolean) && w!.shape.length === 2) return again(x!, [w!, scales!, ...biases ? [biases] : []]);
   const rows = mx ? x! : broadcastTo(x!, [size, ...x!.shape]);
   const leading = rows.shape.slice(0, -2);
   const wide = matrix.map((part, i) => {
     const own = mapped[i] ? part.shape.slice(1, -2) : part.shape.slice(0, -2);
     const ones = new Array<number>(leading.length - 1 - own.length).fill(1);
-    return broadcastTo(reshape(part, [mapped[i] ? size : 1, ...ones, ...own, ...part.shape.slice(-2)]), [...leading, ...part.shape.slice(-2)]);
+    return broadcastTo(reshape(part, [mapped[i] ? size : 1, ...ones, ...own, ...part.shape.slice(-2)]), [
+      ...leading,
+      ...part.shape.slice(-2),
+    ]);
   });
   return again(rows, wide);
 }
 
 /** Inputs of `gatherQmm`, which end with the two index arrays. */
-function gathered(inputs: readonly NDArray[]): { x: NDArray; w: NDArray; scales: NDArray; biases: NDArray | null; lhs: NDArray; rhs: NDArray } {
+function gathered(
+  inputs: readonly NDArray[],
+): { x: NDArray; w: NDArray; scales: NDArray; biases: NDArray | null; lhs: NDArray; rhs: NDArray } {
   const n = inputs.length;
   return {
-    x: inputs[0]!, w: inputs[1]!, scales: inputs[2]!, biases: n === 6 ? inputs[3]! : null, lhs: inputs[n - 2]!, rhs: inputs[n - 1]!,
+    x: inputs[0]!,
+    w: inputs[1]!,
+    scales: inputs[2]!,
+    biases: n === 6 ? inputs[3]! : null,
+    lhs: inputs[n - 2]!,
+    rhs: inputs[n - 1]!,
   };
 }
 function gatheredVjp(inputs: readonly NDArray[], ct: NDArray, p: Product): (NDArray | null)[] {
@@ -93,7 +127,11 @@ function gatheredVjp(inputs: readonly NDArray[], ct: NDArray, p: Product): (NDAr
   const whole = collect(dense, rhs, [...w.shape.slice(0, -1), columns(w, p)]);
   return [dx, null, ...groupSums(whole, w, scales, biases, packing(p)), null, null];
 }
-function gatheredJvp(inputs: readonly NDArray[], [tx, , ts, tb]: readonly (NDArray | null)[], p: Product): NDArray | null {
+function gatheredJvp(
+  inputs: readonly NDArray[],
+  [tx, , ts, tb]: readonly (NDArray | null)[],
+  p: Product,
+): NDArray | null {
   const { x, w, scales, biases, lhs, rhs } = gathered(inputs);
   const fromX = tx ? gatheredProduct(tx, w, scales, biases, lhs, rhs, packing(p), p.transpose) : null;
   if (!biases || (!ts && !tb)) return fromX;
@@ -116,16 +154,22 @@ const unpackedShape = (w: Aval, q: Quantization): Shape => [...w.shape.slice(0, 
 /** Records of the family `quantized`, in opcode order. */
 export const quantizedPrimitives = primitives({
   quantizedMatmul: spec({
-    family: "quantized", kind: "kernel", params: { transpose: "bool", groupSize: "int", bits: "int", mode: "int" },
-    arity: Infinity, needs: ["contiguous"],
+    family: "quantized",
+    kind: "kernel",
+    params: { transpose: "bool", groupSize: "int", bits: "int", mode: "int" },
+    arity: Infinity,
+    needs: ["contiguous"],
     infer: ([x, w], p) => ({ shape: [...x!.shape.slice(0, -1), width(w!, p)], dtype: x!.dtype }),
     vjp: (x, _y, ct, p) => productVjp(x, ct, p),
     jvp: (x, _y, t, p) => productJvp(x, t, p),
     vmap: (x, mapped, p, size) => productVmap(x, mapped, p, size),
   }),
   gatherQmm: spec({
-    family: "quantized", kind: "kernel", params: { transpose: "bool", groupSize: "int", bits: "int", mode: "int" },
-    arity: Infinity, needs: ["contiguous"],
+    family: "quantized",
+    kind: "kernel",
+    params: { transpose: "bool", groupSize: "int", bits: "int", mode: "int" },
+    arity: Infinity,
+    needs: ["contiguous"],
     infer: (x, p) => {
       const indices = x.at(-1)!;
       return { shape: [...indices.shape, x[0]!.shape.at(-2)!, width(x[1]!, p)], dtype: x[0]!.dtype };
@@ -135,8 +179,11 @@ export const quantizedPrimitives = primitives({
     vmap: (x, mapped, p, size) => gatheredVmap(x, mapped, p, size),
   }),
   dequantize: spec({
-    family: "quantized", kind: "kernel", params: { groupSize: "int", bits: "int", mode: "int", dtype: "dtype" },
-    arity: Infinity, needs: ["contiguous"],
+    family: "quantized",
+    kind: "kernel",
+    params: { groupSize: "int", bits: "int", mode: "int", dtype: "dtype" },
+    arity: Infinity,
+    needs: ["contiguous"],
     infer: ([w], p) => ({ shape: unpackedShape(w!, p), dtype: p.dtype }),
     vjp: ([w, scales, biases], _y, ct, p) => [null, ...groupSums(ct, w!, scales!, biases, packing(p))],
     jvp: ([w, scales, biases], _y, [, ts, tb], p) => {

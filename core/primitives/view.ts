@@ -76,7 +76,10 @@ function sumTo(ct: NDArray, shape: Shape): NDArray {
 /** Records of the family `view`, in opcode order. */
 export const viewPrimitives = primitives({
   reshape: spec({
-    family: "view", kind: "view", params: { shape: "ints" }, arity: 1,
+    family: "view",
+    kind: "view",
+    params: { shape: "ints" },
+    arity: 1,
     infer: ([x], { shape }) => ({ shape, dtype: x.dtype }),
     layout: (from, x, _to, { shape }) => {
       const strides = reshapedStrides(x.shape, from.strides, shape);
@@ -87,7 +90,10 @@ export const viewPrimitives = primitives({
     vmap: ([x], _m, { shape }, size) => reshape(x, [size, ...shape]),
   }),
   transpose: spec({
-    family: "view", kind: "view", params: { axes: "ints" }, arity: 1,
+    family: "view",
+    kind: "view",
+    params: { axes: "ints" },
+    arity: 1,
     infer: ([x], { axes }) => ({ shape: axes.map((axis) => x.shape[axis]!), dtype: x.dtype }),
     layout: (from, _x, _to, { axes }) => ({ offset: from.offset, strides: axes.map((axis) => from.strides[axis]!) }),
     vjp: (_x, _y, ct, { axes }) => [transpose(ct, inverse(axes))],
@@ -95,7 +101,10 @@ export const viewPrimitives = primitives({
     vmap: ([x], _m, { axes }) => transpose(x, [0, ...axes.map((axis) => axis + 1)]),
   }),
   broadcastTo: spec({
-    family: "view", kind: "view", params: { shape: "ints" }, arity: 1,
+    family: "view",
+    kind: "view",
+    params: { shape: "ints" },
+    arity: 1,
     infer: ([x], { shape }) => ({ shape, dtype: x.dtype }),
     layout: (from, x, to) => {
       const added = to.shape.length - x.shape.length;
@@ -111,23 +120,31 @@ export const viewPrimitives = primitives({
   }),
   // Starts and stops count from the front and lie in the axis; with a negative step a stop of -1 is "before index 0".
   slice: spec({
-    family: "view", kind: "view", params: { starts: "ints", stops: "ints", steps: "ints" }, arity: 1,
+    family: "view",
+    kind: "view",
+    params: { starts: "ints", stops: "ints", steps: "ints" },
+    arity: 1,
     infer: ([x], { starts, stops, steps }) => ({
-      shape: starts.map((start, i) => sliceLength(start, stops[i]!, steps[i]!)), dtype: x.dtype,
+      shape: starts.map((start, i) => sliceLength(start, stops[i]!, steps[i]!)),
+      dtype: x.dtype,
     }),
     layout: (from, _x, to, { starts, steps }) => ({
       // An empty view must not point outside the buffer.
-      offset: sizeOf(to.shape) === 0 ? from.offset : starts.reduce((at, s, i) => at + s * from.strides[i]!, from.offset),
+      offset: sizeOf(to.shape) === 0
+        ? from.offset
+        : starts.reduce((at, s, i) => at + s * from.strides[i]!, from.offset),
       strides: from.strides.map((stride, i) => stride * steps[i]!),
     }),
     vjp: ([x], _y, ct, { starts, steps }) => [updateSlice(zerosLike(x), ct, starts, steps, "set")],
     jvp: (_x, _y, [t], { starts, stops, steps }) => t && sliceOf(t, starts, stops, steps),
-    vmap: ([x], _m, { starts, stops, steps }, size) =>
-      sliceOf(x, [0, ...starts], [size, ...stops], [1, ...steps]),
+    vmap: ([x], _m, { starts, stops, steps }, size) => sliceOf(x, [0, ...starts], [size, ...stops], [1, ...steps]),
   }),
   // Strides and offset speak of the input as if it were row-major, so that the view does not depend on its layout.
   asStrided: spec({
-    family: "view", kind: "view", params: { shape: "ints", strides: "ints", offset: "int" }, arity: 1,
+    family: "view",
+    kind: "view",
+    params: { shape: "ints", strides: "ints", offset: "int" },
+    arity: 1,
     infer: ([x], { shape }) => ({ shape, dtype: x.dtype }),
     layout: (from, x, _to, { strides, offset }) =>
       isRowMajor(from, x.shape) ? { offset: from.offset + offset, strides } : null,
@@ -142,7 +159,10 @@ export const viewPrimitives = primitives({
   }),
   // The bytes read as another dtype; where the sizes differ the last axis shrinks or grows.
   viewAs: spec({
-    family: "view", kind: "view", params: { dtype: "dtype" }, arity: 1,
+    family: "view",
+    kind: "view",
+    params: { dtype: "dtype" },
+    arity: 1,
     infer: ([x], { dtype }) => {
       if (x.dtype.size === dtype.size) return { shape: x.shape, dtype };
       return { shape: [...x.shape.slice(0, -1), x.shape.at(-1)! * x.dtype.size / dtype.size], dtype };
@@ -160,7 +180,10 @@ export const viewPrimitives = primitives({
     vmap: ([x], _m, { dtype }) => view(x, dtype),
   }),
   stopGradient: spec({
-    family: "view", kind: "view", params: {}, arity: 1,
+    family: "view",
+    kind: "view",
+    params: {},
+    arity: 1,
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     layout: (from) => from,
     vjp: () => [null],
