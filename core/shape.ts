@@ -14,7 +14,10 @@ export function sizeOf(shape: Shape): number {
 }
 /** Whether two shapes are equal. */
 export function sameShape(a: Shape, b: Shape): boolean {
-  return a === b || (a.length === b.length && a.every((n, i) => n === b[i]));
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 /** Steps, in elements, from one index to the next of each axis of a row-major array. */
 export function rowMajorStrides(shape: Shape): number[] {

@@ -98,9 +98,14 @@ export function broadcasted<const T extends readonly NDArray[]>(
   arrays: T,
 ): { -readonly [K in keyof T]: NDArray };
 export function broadcasted(op: string, arrays: readonly NDArray[]): NDArray[] {
-  const full = arrays.filter((x) => x.shape.length > 0);
-  if (full.length < 2 || full.every((x) => sameShape(x.shape, full[0]!.shape))) return [...arrays];
-  const shape = commonShape(op, full.map((x) => x.shape));
+  let first: Shape | null = null, alike = true;
+  for (const { shape } of arrays) {
+    if (shape.length === 0) continue;
+    first ??= shape;
+    alike &&= sameShape(shape, first);
+  }
+  if (alike) return [...arrays];
+  const shape = commonShape(op, arrays.map((x) => x.shape));
   return arrays.map((x) => x.shape.length === 0 || sameShape(x.shape, shape) ? x : broadcastTo(x, shape));
 }
 
