@@ -155,7 +155,7 @@ export async function download(url: string, target: string, options: DownloadOpt
   using part = await Deno.open(partPath, { create: true, read: true, write: true });
   await part.lock(true);
   if (await isFile(target)) return;
-  let wrong = "";
+  let wrong = "", isOld = (await part.stat()).size > 0;
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     if (attempt > 0) await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt));
     try {
@@ -168,8 +168,11 @@ export async function download(url: string, target: string, options: DownloadOpt
     }
     const bad = await mismatch(partPath, options);
     if (bad === null) return await Deno.rename(partPath, target);
-    wrong = bad;
+    // Only what an earlier run left may be of another file; what just came will come again.
     await part.truncate(0);
+    if (!isOld) return failed(bad);
+    isOld = false;
+    wrong = bad;
   }
   return failed(wrong);
 }

@@ -79,6 +79,17 @@ const strip = (content: string, start: number, stop: number): TokenDecoder => (t
 const metaspace = (mark: string, keepsFirst: boolean): TokenDecoder => (tokens) =>
   tokens.map((token, i) => token.replaceAll(mark, i === 0 && !keepsFirst ? "" : " "));
 
+/** Undoes the spaces that word-wise tokenizers put before punctuation and around apostrophes. */
+export function cleanSpaces(text: string): string {
+  return text.replace(/ ([.?!,])/g, "$1").replaceAll(" ' ", "'").replace(/ (n't|'m|'s|'ve|'re)/g, "$1");
+}
+/** Words get a space before them, continued ones lose their mark. */
+const wordPiece = (prefix: string, cleans: boolean): TokenDecoder => (tokens) =>
+  tokens.map((token, i) => {
+    const piece = i === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
+    return cleans ? cleanSpaces(piece).replaceAll(" do not", " don't") : piece;
+  });
+
 const text = (x: Json | undefined, otherwise: string): string => typeof x === "string" ? x : otherwise;
 const count = (x: Json | undefined): number => typeof x === "number" ? x : 0;
 
@@ -97,6 +108,8 @@ export function tokenDecoder(section: Json | undefined): TokenDecoder | null {
       return strip(text(content, " "), count(section.start), count(section.stop));
     case "Metaspace":
       return metaspace(text(section.replacement, "\u2581"), section.prepend_scheme === "never");
+    case "WordPiece":
+      return wordPiece(text(section.prefix, "##"), section.cleanup !== false);
     case "Replace": {
       if (!isRecord(pattern) || typeof pattern.String !== "string") return null;
       const from = pattern.String, to = text(content, "");

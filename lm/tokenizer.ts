@@ -12,7 +12,7 @@ import { isRecord, type Json, type JsonRecord, readJsonFile, shown } from "../co
 import { type AddedToken, addedToken, TokenFinder } from "./added_tokens.ts";
 import { type ChatMessage, type ChatOptions, ChatTemplate } from "./chat_template.ts";
 import { makeDetokenizer, type StreamingDetokenizer } from "./detokenizer.ts";
-import { type TokenDecoder, tokenDecoder } from "./token_decoder.ts";
+import { cleanSpaces, type TokenDecoder, tokenDecoder } from "./token_decoder.ts";
 
 /** What a tokenizer is made from besides `tokenizer.json`. */
 export interface TokenizerOptions {
@@ -112,12 +112,13 @@ export class Tokenizer {
   readonly toolCallStart: string | null;
   readonly toolCallEnd: string | null;
   #library: Library;
-  #ids: Map<string, number>;
+  #ids: ReadonlyMap<string, number>;
   #raw: TokenFinder;
   #normalized: TokenFinder;
   #skipped: Set<number>;
   #decode: TokenDecoder;
   #decoder: Json | undefined;
+  #cleansSpaces: boolean;
   #templates = new Map<string, string>();
   #compiled = new Map<string, ChatTemplate>();
 
@@ -128,7 +129,7 @@ export class Tokenizer {
   constructor(json: JsonRecord, config: JsonRecord, options: TokenizerOptions = {}) {
     const added = allAddedTokens(json, config);
     const library = this.#library = makeLibrary(json, config, added);
-    this.#ids = library.get_vocab();
+    this.#ids = library.model?.tokens_to_ids ?? broken("a section model in tokenizer.json", "none");
     const normalize = (t: AddedToken): string =>
       t.normalized && library.normalizer ? library.normalizer(t.content) : t.content;
     this.#raw = new TokenFinder(added.filter((t) => !t.normalized).map((t) => [t.content, t]));
@@ -137,6 +138,9 @@ export class Tokenizer {
     this.specialTokens = Object.fromEntries(texts.filter((entry): entry is [string, string] => entry[1] !== null));
     this.#skipped = this.#specialIds(added, config);
     this.#decoder = json.decoder;
+    // The original ignores this setting where it would eat spaces that the text had.
+    this.#cleansSpaces = config.clean_up_tokenization_spaces === true && isRecord(json.model) &&
+      json.model.type !== "BPE";
     this.#decode = tokenDecoder(json.decoder) ??
       ((tokens) => library.decoder ? [library.decoder([...tokens])] : [tokens.join(" ")]);
     const eos = this.eosTokenId;
@@ -230,7 +234,8 @@ export class Tokenizer {
    */
   decode(ids: readonly number[], { skipSpecialTokens = false }: { readonly skipSpecialTokens?: boolean } = {}): string {
     const kept = skipSpecialTokens ? ids.filter((id) => !this.#skipped.has(id)) : ids;
-    return this.#decode(kept.map((id) => this.idToToken(id)).filter((token) => token !== undefined)).join("");
+    const text = this.#decode(kept.map((id) => this.idToToken(id)).filter((token) => token !== undefined)).join("");
+    return this.#cleansSpaces ? cleanSpaces(text) : text;
   }
   /** A fresh streaming detokenizer, of the kind that mlx-lm would pick. */
   detokenizer(): StreamingDetokenizer {

@@ -1,3 +1,7 @@
+/**
+ * GGUF: the parser against files of an own writer, repacked blocks against ggml's definition, and models as checkpoints.
+ * @module
+ */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CheckpointError } from "../../core/errors.ts";
 import { type GgufTensor, parseGguf, readGgufHeader } from "../../core/io/gguf.ts";
@@ -306,9 +310,8 @@ Deno.test("Llama 3's rope factors are recognised, others refused", async () => {
 
 Deno.test("plain tensors are given by their place", async () => {
   await opened(ggufFile({}, [tensor("x", [2], 8)]), (path) => {
-    const header = readGgufHeader(path),
-      [[, { weight }] = []] = [...readGgufArrays(path, header)].map(([t, a]) => [t, a] as const);
-    assertEquals(weight && !isHost(weight) ? weight.byteOffset : -1, header.tensors[0]?.begin);
+    const header = readGgufHeader(path), weights = [...readGgufArrays(path, header)].map(([, { weight }]) => weight);
+    assertEquals(weights.map((w) => isHost(w) ? -1 : w.byteOffset), header.tensors.map((t) => t.begin));
   });
   assertThrows(() => readGgufHeader("/nowhere/x.gguf"), CheckpointError, "cannot read /nowhere/x.gguf as GGUF");
 });

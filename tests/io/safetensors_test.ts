@@ -1,3 +1,7 @@
+/**
+ * safetensors: headers, refusals, saving and what is left when saving fails.
+ * @module
+ */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CheckpointError } from "../../core/errors.ts";
 import { bfloat16, bool_, type DType, float32, int64 } from "../../core/dtype.ts";
