@@ -105,11 +105,11 @@ interface Entry {
 /** All tensors of a file, by name. */
 export function parseTensors(file: Uint8Array): Map<string, RawTensor> {
   const size = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
-  const head: Record<string, Entry> = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + size)));
+  const head: Record<string, Entry | null> = JSON.parse(new TextDecoder().decode(file.subarray(8, 8 + size)));
   const tensors = new Map<string, RawTensor>();
-  for (const [name, { dtype: type, shape, data_offsets: offsets }] of Object.entries(head)) {
-    if (name === "__metadata__") continue;
-    const [from, to] = offsets;
+  for (const [name, entry] of Object.entries(head)) {
+    if (name === "__metadata__" || entry === null) continue;
+    const { dtype: type, shape, data_offsets: [from, to] } = entry;
     tensors.set(name, { type, shape, bytes: file.subarray(8 + size + from, 8 + size + to) });
   }
   return tensors;

@@ -125,25 +125,45 @@ function checksOf(lib: Library, folder: string, reference: LmReference): LmCheck
   ];
 }
 
+/** What a replay is told. */
+export interface ReplayOptions {
+  /** Only cases whose folder and id contain this. */
+  readonly filter: string;
+  /** Only these kinds. */
+  readonly kinds: readonly string[] | undefined;
+  /** Print the last line alone. */
+  readonly quiet: boolean;
+}
+/** Replays all records below some folders and prints what failed; the exit code. */
+export async function replay(
+  lib: Library,
+  folders: readonly string[],
+  { filter, kinds, quiet }: ReplayOptions,
+): Promise<number> {
+  const wanted = (x: LmCheck): boolean => x.id.includes(filter) && (kinds?.includes(x.kind) ?? true),
+    queue: LmCheck[][] = [];
+  for (const folder of folders.flatMap((f) => foldersBelow(f.replace(/\/+$/, "")))) {
+    const json: unknown = JSON.parse(Deno.readTextFileSync(`${folder}/reference.json`));
+    if (!isReference(json)) throw new Error(`${folder}/reference.json is no record`);
+    queue.push(checksOf(lib, folder, json).filter(wanted));
+  }
+  const report = new Report(queue.reduce((n, checks) => n + checks.length, 0), quiet);
+  // A folder's models go with its cases.
+  for (let checks = queue.shift(); checks !== undefined; checks = queue.shift()) await runChecks(checks, report);
+  return report.finish();
+}
+
 /** Runs the command line; the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const line = commandLine(args, USAGE, { options: ["filter", "kind"], flags: ["quiet"] });
-  if (line.folders.length === 0) {
+  const { folders, options, flags } = commandLine(args, USAGE, { options: ["filter", "kind"], flags: ["quiet"] });
+  if (folders.length === 0) {
     console.error(USAGE);
     return 2;
   }
-  const filter = line.options.get("filter") ?? "", kinds = line.options.get("kind")?.split(",");
-  const lib = await loadLibrary(ROOMS), groups = new Map<string, LmReference>();
-  for (const folder of line.folders.flatMap((f) => foldersBelow(f.replace(/\/+$/, "")))) {
-    const json: unknown = JSON.parse(Deno.readTextFileSync(`${folder}/reference.json`));
-    if (isReference(json)) groups.set(folder, json);
-  }
-  const wanted = (x: LmCheck): boolean => x.id.includes(filter) && (kinds?.includes(x.kind) ?? true);
-  const queue = [...groups].map(([folder, reference]) => checksOf(lib, folder, reference).filter(wanted));
-  const report = new Report(queue.reduce((n, checks) => n + checks.length, 0), line.flags.has("quiet"));
-  // A folder's models go with its cases.
-  for (let checks = queue.shift(); checks !== undefined; checks = queue.shift()) {
-    await runChecks(checks, report);
-  }
-  return report.finish();
+  const kinds = options.get("kind")?.split(",");
+  return await replay(await loadLibrary(ROOMS), folders, {
+    filter: options.get("filter") ?? "",
+    kinds,
+    quiet: flags.has("quiet"),
+  });
 }
