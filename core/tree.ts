@@ -99,8 +99,8 @@ function unflatten<T>(leaves: readonly (readonly [string, T])[]): Tree<T> {
 /** Longest list that paths may ask for, so that a wrong path cannot fill the memory with gaps. */
 const MOST_ITEMS = 2 ** 24;
 
-/** Further trees, and options behind them. */
-type More<T> = readonly (Tree<T> | TreeOptions)[];
+/** Further trees to walk together with the first, and options behind them. */
+export type More<T> = readonly (Tree<T> | TreeOptions)[];
 function isOptions(x: unknown): x is TreeOptions {
   return isPlainObject(x) && typeof x.isLeaf === "function";
 }
@@ -179,6 +179,7 @@ export function treeReduce<T, A>(
   tree: Tree<T>,
   options: TreeReduceOptions<A> & { readonly initializer: A },
 ): A;
+/** As above, beginning with the first leaf. */
 export function treeReduce<T>(
   fn: (accumulator: T, leaf: T) => T,
   tree: Tree<T>,

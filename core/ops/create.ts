@@ -22,7 +22,7 @@ import {
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
 import { allocate, hostCopy, isTypedArray, type TypedArray, typedArrayType, write } from "../host.ts";
-import type { Shape } from "../primitive.ts";
+import type { HostData, Shape } from "../primitive.ts";
 import { checkedShape, describe, describeShape } from "../shape.ts";
 import { add, divide, equal, greaterEqual, multiply, subtract } from "./binary.ts";
 import { stack } from "./index.ts";
@@ -31,6 +31,7 @@ import { where } from "./ternary.ts";
 import { abs, copy, cos, sin, square } from "./unary.ts";
 import { broadcastTo, expandDims } from "./view.ts";
 
+export type { HostData, Shape, TypedArray };
 /** What {@linkcode array} takes: scalars, arrays, typed arrays, and lists of all of them. */
 export type ArrayLike = Operand | TypedArray | readonly ArrayLike[];
 /** Options of functions that only have a dtype. */
@@ -193,8 +194,11 @@ const isIntegral = (x: Bound): boolean => typeof x === "number" && Number.isInte
  * ```
  */
 export function arange(stop: Bound, options?: DType | ArangeOptions | null): NDArray;
+/** From `start` up to `stop`. */
 export function arange(start: Bound, stop: Bound, options?: DType | ArangeOptions | null): NDArray;
+/** From `start` up to `stop` by `step`. */
 export function arange(start: Bound, stop: Bound, step: Bound, options?: DType | ArangeOptions | null): NDArray;
+/** With all bounds in the options. */
 export function arange(options: ArangeOptions): NDArray;
 export function arange(...args: readonly (Bound | DType | ArangeOptions | null | undefined)[]): NDArray {
   const bounds = args.filter(isBound);

@@ -104,7 +104,7 @@ export interface DrawOptions extends ShapeOptions {
   readonly dtype?: DType | null;
 }
 /** A bare shape, a bare dtype, or the options. */
-type ShapeOr<O> = Shape | DType | O;
+export type ShapeOr<O> = Shape | DType | O;
 const isShape = (x: unknown): x is Shape => Array.isArray(x);
 const isDType = (x: unknown): x is DType => typeof x === "object" && x !== null && "code" in x && "kind" in x;
 /** Reads `(shape or dtype?, options?)`. */

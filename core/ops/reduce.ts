@@ -27,6 +27,7 @@ import { where } from "./ternary.ts";
 import { conjugate, exp, isinf, isnan, log, real, sqrt, square } from "./unary.ts";
 import { moveaxis, reshape, sliceOf, stopGradient, transpose } from "./view.ts";
 
+export type { Axes };
 /** Options of the reductions. */
 export interface ReduceOptions {
   /** The axis or axes to reduce; all of them if null. Default null. */
@@ -34,8 +35,6 @@ export interface ReduceOptions {
   /** Whether the reduced axes stay, with length 1. Default false. */
   readonly keepdims?: boolean;
 }
-/** A bare axis, or the options. */
-type AxisOr<O> = Axes | O;
 
 /** Binds a reduction primitive over checked axes. */
 function bindReduce(
@@ -65,14 +64,14 @@ function sumType(dtype: DType): DType {
  * mx.sum(mx.array([[1, 2], [3, 4]]), 0); // array([4, 6], dtype=float32)
  * ```
  */
-export function sum(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function sum(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("sum", a);
   const axes = normalizeAxes("sum", which, x.shape.length);
   return axes.length === 0 ? x : bindReduce("sum", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
 }
 /** Product (`mlx.core.prod`), in the dtype of {@linkcode sum}. */
-export function prod(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function prod(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("prod", a);
   const axes = normalizeAxes("prod", which, x.shape.length);
@@ -81,7 +80,7 @@ export function prod(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceO
 function extremum(
   name: "max" | "min",
   a: Operand,
-  axis: AxisOr<ReduceOptions> | undefined,
+  axis: Axes | ReduceOptions | undefined,
   options: ReduceOptions | undefined,
 ): NDArray {
   const [which, o] = axisArg(axis, options);
@@ -100,31 +99,31 @@ function refuseEmpty(op: string, x: NDArray, axes: readonly number[]): void {
   });
 }
 /** Greatest element; NaN if there is one (`mlx.core.max`). Empty axes are an error. */
-export function max(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function max(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   return extremum("max", a, axis, options);
 }
 /** Least element; NaN if there is one (`mlx.core.min`). Empty axes are an error. */
-export function min(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function min(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   return extremum("min", a, axis, options);
 }
 /** `[min(a), max(a)]` (`mlx.core.minmax`). */
-export function minmax(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): [NDArray, NDArray] {
+export function minmax(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): [NDArray, NDArray] {
   return [min(a, axis, options), max(a, axis, options)];
 }
 /** Whether no element is 0; true for none (`mlx.core.all`). */
-export function all(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function all(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("all", a), bool_);
   return bindReduce("all", x, normalizeAxes("all", which, x.shape.length), o?.keepdims ?? false);
 }
 /** Whether some element is not 0; false for none (`mlx.core.any`). */
-export function any(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function any(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("any", a), bool_);
   return bindReduce("any", x, normalizeAxes("any", which, x.shape.length), o?.keepdims ?? false);
 }
 /** How many elements are not 0, as int32 (`mlx.core.count_nonzero`). */
-export function countNonzero(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function countNonzero(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   return sum(cast(notEqual(toArray("countNonzero", a), scalar("countNonzero", 0, int32)), int32), axis, options);
 }
 /** Number of elements along the axes. */
@@ -132,7 +131,7 @@ function countAlong(x: NDArray, axes: readonly number[]): number {
   return sizeOf(axes.map((axis) => x.shape[axis]!));
 }
 /** Arithmetic mean; integers are summed as integers and divided as float32 (`mlx.core.mean`). */
-export function mean(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function mean(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("mean", a);
   const axes = normalizeAxes("mean", which, x.shape.length);
@@ -147,7 +146,7 @@ export interface VarOptions extends ReduceOptions {
  * Variance `Σ |a - mean|² / (N - ddof)` (`mlx.core.var`). Where `N - ddof` is not positive it is infinite, or NaN for
  * constants.
  */
-export function variance(a: Operand, axis?: AxisOr<VarOptions>, options?: VarOptions): NDArray {
+export function variance(a: Operand, axis?: Axes | VarOptions, options?: VarOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("var", a);
   const axes = normalizeAxes("var", which, x.shape.length);
@@ -159,7 +158,7 @@ export function variance(a: Operand, axis?: AxisOr<VarOptions>, options?: VarOpt
 }
 export { variance as var };
 /** Standard deviation, the square root of {@linkcode variance} (`mlx.core.std`). */
-export function std(a: Operand, axis?: AxisOr<VarOptions>, options?: VarOptions): NDArray {
+export function std(a: Operand, axis?: Axes | VarOptions, options?: VarOptions): NDArray {
   return sqrt(variance(a, axis, options));
 }
 
@@ -169,7 +168,7 @@ function axesLast(x: NDArray, axes: readonly number[]): NDArray {
   return order.every((axis, i) => axis === i) ? x : transpose(x, { axes: order });
 }
 /** Median: the middle of the sorted elements, the mean of the two middle ones; NaN if there is one (`mlx.core.median`). */
-export function median(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function median(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("median", a);
   const axes = normalizeAxes("median", which, x.shape.length);
@@ -225,7 +224,7 @@ function onlyAxis(x: NDArray, axes: readonly number[]): number | null {
   return long.length > 1 ? null : long[0] ?? axes.at(-1) ?? null;
 }
 /** `log Σ e^a` without overflow (`mlx.core.logsumexp`). Empty arrays are an error. */
-export function logsumexp(a: Operand, axis?: AxisOr<ReduceOptions>, options?: ReduceOptions): NDArray {
+export function logsumexp(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const given = toArray("logsumexp", a);
   const axes = normalizeAxes("logsumexp", which, given.shape.length);
@@ -261,7 +260,7 @@ export interface SoftmaxOptions {
  * mx.softmax(mx.array([[0, 0], [1, 1]]), -1); // array([[0.5, 0.5], [0.5, 0.5]], dtype=float32)
  * ```
  */
-export function softmax(a: Operand, axis?: AxisOr<SoftmaxOptions>, options?: SoftmaxOptions): NDArray {
+export function softmax(a: Operand, axis?: Axes | SoftmaxOptions, options?: SoftmaxOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const given = toArray("softmax", a);
   const axes = normalizeAxes("softmax", which, given.shape.length);
