@@ -145,8 +145,7 @@ export class NDArray extends Node {
     if (this.traced) failTraced("data", this);
     evaluate([this]);
     if (this.layout) return contiguousCopy(this).#raw();
-    const data = allocate(this.dtype, this.size), bytes = hostBytes(data);
-    const failed = runtime().read(this.handle, 0, bytes);
+    const data = allocate(this.dtype, this.size), failed = runtime().read(this.handle, 0, hostBytes(data));
     if (failed) throw failure("data", failed);
     return data;
   }

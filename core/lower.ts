@@ -80,8 +80,9 @@ function fits(need: Need, r: Ref): boolean {
 }
 
 /** Bytes of host numbers. */
-export function hostBytes(data: HostData): Uint8Array {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+export function hostBytes(data: HostData): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = data;
+  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, byteLength) : new Uint8Array(buffer).slice(byteOffset, byteOffset + byteLength);
 }
 
 /** Turns a schedule into a program. */

@@ -45,18 +45,19 @@ export function collectsSynchronously(): boolean {
   return collectorOf() !== null;
 }
 
-/** The array owns a handle from now on. */
-export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes: number): void {
+/** The array owns a handle from now on. `counted` is false for mapped files, whose pages the system can take back. */
+export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes: number, counted = true): void {
   n.state = "evaluated";
   n.handle = made.handle;
   n.layout = layout;
   n.bufferBytes = nbytes;
-  n.bytes = nbytes >= SHOWN_BYTES ? runtime().bufferAt(made.pointer, nbytes) : null;
+  n.bytes = counted && nbytes >= SHOWN_BYTES ? runtime().bufferAt(made.pointer, nbytes) : null;
   owners.set(made.handle, n.ref);
+  registry.register(n, made.handle, n);
+  if (!counted) return;
   bytesOf.set(made.handle, nbytes);
   liveBytes += nbytes;
   newBytes += nbytes;
-  registry.register(n, made.handle, n);
 }
 /** The runtime has taken the handle. */
 export function disown(n: NDArray): void {

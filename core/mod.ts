@@ -16,6 +16,8 @@ export * from "./dtype.ts";
 export * from "./errors.ts";
 export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
 export { Holder } from "./graph.ts";
+export { load, type LoadOptions } from "./io/mapped.ts";
+export { saveSafetensors } from "./io/safetensors.ts";
 export * from "./ops/binary.ts";
 export * from "./ops/conv.ts";
 export * from "./ops/create.ts";

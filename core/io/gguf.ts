@@ -23,15 +23,20 @@ export type GgufArray =
   | readonly GgufValue[];
 /** A block type of ggml: `block` elements take `bytes` bytes. */
 export interface GgmlType {
+  /** Its name. */
   readonly name: string;
+  /** Elements of a block. */
   readonly block: number;
+  /** Bytes of a block. */
   readonly bytes: number;
 }
 /** One tensor of a GGUF file. */
 export interface GgufTensor {
+  /** Its name. */
   readonly name: string;
   /** Lengths in row-major order: the file's, reversed. */
   readonly shape: readonly number[];
+  /** How its elements are stored. */
   readonly type: GgmlType;
   /** First byte, counted from the start of the file. */
   readonly begin: number;
@@ -40,7 +45,9 @@ export interface GgufTensor {
 }
 /** What the front part of a GGUF file says. */
 export interface GgufHeader {
+  /** 2 or 3. */
   readonly version: number;
+  /** What is said about the tensors, by key. */
   readonly metadata: ReadonlyMap<string, GgufValue>;
   /** In the order of the file's list. */
   readonly tensors: readonly GgufTensor[];
@@ -95,7 +102,7 @@ const broken = (expected: string, got: string): never =>
   });
 
 /** Gives the file's first `length` bytes, or more. */
-type Grow = (length: number) => Uint8Array;
+export type Grow = (length: number) => Uint8Array;
 
 /** Reads little-endian values in order; asks for more of the file when what it has runs out. */
 class Cursor {

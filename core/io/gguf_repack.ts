@@ -21,6 +21,7 @@ import { type HostTensor, type OpenSource, readRange, type StoredTensor, withFil
 
 /** What one tensor becomes: itself, or the three arrays of a quantized one. */
 export interface GgufArrays {
+  /** The tensor, or its packed integers. */
   readonly weight: HostTensor | StoredTensor;
   /** Of a quantized tensor: its groups' scales and biases, and the bits of an element. */
   readonly quantized?: { readonly scales: HostTensor; readonly biases: HostTensor; readonly bits: number };
@@ -234,7 +235,9 @@ export function* readGgufArrays(
 
 /** What a GGUF file holds, as arrays under llama.cpp's names. */
 export interface LoadedGguf {
+  /** By name. */
   readonly arrays: Map<string, NDArray>;
+  /** What the file says about them. */
   readonly metadata: GgufHeader["metadata"];
 }
 /**

@@ -8,6 +8,7 @@ import { CheckpointError, fail } from "../errors.ts";
 export type Json = null | boolean | number | string | readonly Json[] | JsonRecord;
 /** A JSON object. */
 export interface JsonRecord {
+  /** A value by its key. */
   readonly [key: string]: Json | undefined;
 }
 /** Whether the value is a JSON object. */

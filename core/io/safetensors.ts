@@ -16,8 +16,11 @@ import { elementCount, type OpenSource, readRange, withFile } from "./source.ts"
 
 /** One tensor of a safetensors file. */
 export interface SafetensorsEntry {
+  /** Its name. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Lengths of its axes. */
   readonly shape: readonly number[];
   /** First byte, counted from the start of the file. */
   readonly begin: number;
@@ -33,12 +36,16 @@ export interface SafetensorsHeader {
 }
 /** What a file holds, as arrays. */
 export interface LoadedArrays {
+  /** By name. */
   readonly arrays: Map<string, NDArray>;
+  /** The free text of the file. */
   readonly metadata: Readonly<Record<string, string>>;
 }
 /** What can be saved: an `NDArray`, or anything that gives its elements like one. */
 export interface Saveable {
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Lengths of its axes. */
   readonly shape: readonly number[];
   /** Elements in row-major order; bfloat16 widened to float32, bool as bytes, complex64 interleaved. */
   data(): HostData | Promise<HostData>;

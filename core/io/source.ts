@@ -17,15 +17,20 @@ export type OpenSource = (path: string) => TensorSource;
 
 /** A tensor that lies in a file as it is needed: where. */
 export interface StoredTensor {
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Lengths of its axes. */
   readonly shape: readonly number[];
   /** First byte in the file. */
   readonly byteOffset: number;
 }
 /** A tensor that was repacked: its elements. bfloat16 is given by its bits, as a Uint16Array. */
 export interface HostTensor {
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Lengths of its axes. */
   readonly shape: readonly number[];
+  /** Its elements, row by row. */
   readonly data: HostData;
 }
 

@@ -7,7 +7,7 @@ import { runtime } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
 import { donated, evaluate, mayDonate, withMemory } from "../eval.ts";
-import { activeStream, aval, bind, elements, evaluatedNode, failDonated, failTraced, Holder, Node } from "../graph.ts";
+import { activeStream, aval, elements, evaluatedNode, failDonated, failTraced, Holder, Node } from "../graph.ts";
 import { lower, type Lowered } from "../lower.ts";
 import { adopt } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
@@ -95,6 +95,8 @@ export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, o
     const flat = flatten(args), cells = cellsOf(options.inputs), state = cells.map((c) => c.get());
     const xs = [...flat.arrays, ...state];
     for (const x of xs) if (x.state === "donated") failDonated("compile", x);
+    const inlined = xs.some((x) => x.traced);
+    if (!inlined) evaluate(xs); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
     const key = signature(flat, args, cells);
     let c = cache.get(key);
     if (c) cache.delete(key);
@@ -108,7 +110,7 @@ export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, o
       cache.delete(oldest);
     }
     stats.programs = cache.size;
-    const outs = xs.some((x) => x.traced) ? rebuild(c.trace, xs) : call(c, xs, flat.arrays.length);
+    const outs = inlined ? rebuild(c.trace, xs) : call(c, xs, flat.arrays.length);
     write(options, outs.slice(c.nResults));
     return c.result.restore(outs.slice(0, c.nResults)) as R;
   };
@@ -133,7 +135,7 @@ export function enableCompile(): void {
 function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[]): string {
   const parts: string[] = [];
   const walk = (x: unknown): void => {
-    if (x instanceof Node) parts.push(aval(x));
+    if (x instanceof Node) parts.push(described(x));
     else if (Array.isArray(x)) {
       parts.push("[");
       x.forEach(walk);
@@ -148,8 +150,16 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[])
   };
   args.forEach(walk);
   parts.push(`|${flat.arrays.length}|`);
-  for (const c of cells) parts.push(c.path, aval(c.get()));
+  for (const c of cells) parts.push(c.path, described(c.get()));
   return parts.join(" ");
+}
+/** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
+function described(x: Node): string {
+  if (isPlain(x)) return aval(x);
+  return `${aval(x)}@${x.bufferBytes}:${x.layout ? `${x.layout.offset}:${x.layout.strides.join()}` : ""}`;
+}
+function isPlain(x: Node): boolean {
+  return x.layout === null && (x.bufferBytes === 0 || x.bufferBytes === elements(x.shape) * x.dtype.size);
 }
 const identities = new WeakMap<object, number>();
 let nextIdentity = 0;
@@ -166,6 +176,7 @@ function build(f: (...args: never[]) => unknown, flat: Flat, cells: readonly Cel
   let t: Trace;
   try {
     t = trace((tracers) => {
+      tracers.forEach((t, i) => [t.layout, t.bufferBytes] = [xs[i]!.layout, xs[i]!.bufferBytes]);
       cells.forEach((c, i) => c.set(tracers[n + i]!));
       result = outputArrays("compile", f(...flat.restore(tracers.slice(0, n)) as never[]));
       return [...result.arrays, ...cellsOf(options.outputs).map((c) => c.get())];
@@ -210,13 +221,8 @@ function prepare(t: Trace, result: Flat, nArgs: number): Compiled {
   return c;
 }
 
-function isPlain(x: NDArray): boolean {
-  return x.layout === null && x.bufferBytes === elements(x.shape) * x.dtype.size;
-}
 /** One native call. The last inputs are state, whose buffers are given away where nothing else needs them. */
-function call(c: Compiled, given: readonly NDArray[], nArgs: number): NDArray[] {
-  evaluate([...given, ...c.captured]); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
-  const xs = given.map((x) => isPlain(x) ? x : plainCopy(x));
+function call(c: Compiled, xs: readonly NDArray[], nArgs: number): NDArray[] {
   const made = new Map<NDArray, NDArray>(c.trace.inputs.map((t, i) => [t, xs[i]!]));
   const state = new Set(xs.slice(nArgs)), times = new Map<NDArray, number>();
   for (const x of xs) times.set(x, (times.get(x) ?? 0) + 1);
@@ -235,7 +241,7 @@ function call(c: Compiled, given: readonly NDArray[], nArgs: number): NDArray[] 
   leaves.forEach((x, i) => {
     if (give[i]) donated(x, "a compiled call");
   });
-  return c.sources.map((s) => "output" in s ? outs[s.output]! : "input" in s ? given[s.input]! : s.captured);
+  return c.sources.map((s) => "output" in s ? outs[s.output]! : "input" in s ? xs[s.input]! : s.captured);
 }
 const NONE: ReadonlySet<NDArray> = new Set(), NOBODY: ReadonlyMap<NDArray, readonly NDArray[]> = new Map();
 /** State belongs to one holder at most: the container itself. */
@@ -248,11 +254,6 @@ function mayTake(x: NDArray): boolean {
     return free;
   }
   return mayDonate(x, NONE, NOBODY);
-}
-function plainCopy(x: NDArray): NDArray {
-  const y = bind("copy", [x], {});
-  evaluate([y]);
-  return y;
 }
 /** Puts the new state into the containers. */
 function write(options: CompileOptions, arrays: readonly NDArray[]): void {

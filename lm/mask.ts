@@ -1,0 +1,23 @@
+/**
+ * Attention masks.
+ * @module
+ */
+import * as mx from "../core/mod.ts";
+import type { Cache } from "./cache.ts";
+
+/** None, the name of the causal mask, or an array: true where a query may look. */
+export type Mask = "causal" | mx.NDArray | null;
+
+/** [n, offset + n]: query i (at offset + i) sees keys up to itself, and no more than `windowSize` of them. */
+export function causalMask(n: number, offset: number, windowSize: number | null): mx.NDArray {
+  const keys = mx.arange(offset + n).reshape([1, offset + n]), queries = mx.arange(offset, offset + n).reshape([n, 1]);
+  const mask = queries.greaterEqual(keys);
+  return windowSize === null ? mask : mask.logicalAnd(queries.less(keys.add(windowSize)));
+}
+/** The mask for the tokens of h [B, L, ...]: the cache's, or a causal one. */
+export function attentionMask(h: mx.NDArray, cache: Cache | null, windowSize: number | null = null): Mask {
+  const n = h.shape[1]!;
+  if (cache) return cache.makeMask(n, { windowSize });
+  if (n === 1) return null;
+  return windowSize !== null && n > windowSize ? causalMask(n, 0, windowSize) : "causal";
+}

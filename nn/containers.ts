@@ -1,0 +1,23 @@
+/**
+ * Modules of modules.
+ * @module
+ */
+import type { NDArray } from "../core/mod.ts";
+import { Module } from "./module.ts";
+
+/** What can stand in a sequence: a module with `forward`, or a function. */
+export type Layer = { forward(x: NDArray): NDArray } | ((x: NDArray) => NDArray);
+/** Applies its layers one after the other (`mlx.nn.Sequential`). */
+export class Sequential extends Module {
+  /** In order. */
+  layers: Layer[];
+  /** Takes modules and functions. */
+  constructor(...layers: Layer[]) {
+    super();
+    this.layers = layers;
+  }
+  /** The last layer's result. */
+  forward(x: NDArray): NDArray {
+    return this.layers.reduce((y, layer) => typeof layer === "function" ? layer(y) : layer.forward(y), x);
+  }
+}

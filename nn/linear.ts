@@ -1,0 +1,78 @@
+/**
+ * Affine layers.
+ * @module
+ */
+import { addmm, matmul, type NDArray, random } from "../core/mod.ts";
+import { Module } from "./module.ts";
+import { QuantizedLinear, type QuantizeOptions } from "./quantized.ts";
+
+/** Options of {@linkcode Linear}. */
+export interface LinearOptions {
+  /** Add a bias. Default true. */
+  readonly bias?: boolean;
+}
+/** Returns its input (`mlx.nn.Identity`). */
+export class Identity extends Module {
+  /** Takes and ignores any arguments. */
+  constructor(..._ignored: readonly unknown[]) {
+    super();
+  }
+  /** x. */
+  forward(x: NDArray): NDArray {
+    return x;
+  }
+}
+/**
+ * `y = x Wᵀ + b` (`mlx.nn.Linear`), W [outputDims, inputDims]; both drawn uniformly from ±1/√inputDims.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.Linear(4, 2).forward(mx.ones([3, 4])).shape; // [3, 2]
+ * ```
+ */
+export class Linear extends Module {
+  /** W, [outputDims, inputDims]. */
+  weight: NDArray;
+  /** b, [outputDims], if there is one. */
+  bias?: NDArray;
+  /** Draws the weights. */
+  constructor(inputDims: number, outputDims: number, options: LinearOptions = {}) {
+    super();
+    const scale = Math.sqrt(1 / inputDims);
+    this.weight = random.uniform(-scale, scale, [outputDims, inputDims]);
+    if (options.bias ?? true) this.bias = random.uniform(-scale, scale, [outputDims]);
+  }
+  /** x [..., inputDims] -> [..., outputDims]. */
+  forward(x: NDArray): NDArray {
+    return this.bias ? addmm(this.bias, x, this.weight.T) : matmul(x, this.weight.T);
+  }
+  /** The same layer with quantized weights. */
+  toQuantized(options: QuantizeOptions = {}): QuantizedLinear {
+    return QuantizedLinear.fromLinear(this, options);
+  }
+}
+/** Options of {@linkcode Bilinear}. */
+export type BilinearOptions = LinearOptions;
+/** `y_o = x₁ W_o x₂ᵀ + b_o` (`mlx.nn.Bilinear`), W [outputDims, input2Dims, input1Dims]. */
+export class Bilinear extends Module {
+  /** W, [outputDims, input2Dims, input1Dims]. */
+  weight: NDArray;
+  /** b, [outputDims], if there is one. */
+  bias?: NDArray;
+  /** Draws the weights uniformly from ±1/√input1Dims. */
+  constructor(input1Dims: number, input2Dims: number, outputDims: number, options: BilinearOptions = {}) {
+    super();
+    const scale = Math.sqrt(1 / input1Dims);
+    this.weight = random.uniform(-scale, scale, [outputDims, input2Dims, input1Dims]);
+    if (options.bias ?? true) this.bias = random.uniform(-scale, scale, [outputDims]);
+  }
+  /** x1 [..., input1Dims], x2 [..., input2Dims] -> [..., outputDims]. */
+  forward(x1: NDArray, x2: NDArray): NDArray {
+    const [out, in2, in1] = this.weight.shape as [number, number, number], batch = x1.shape.slice(0, -1);
+    const w = this.weight.reshape([out * in2, in1]);
+    const y = matmul(matmul(x1.reshape([-1, in1]), w.T).reshape([-1, out, in2]), x2.reshape([-1, in2, 1])).reshape([...batch, out]);
+    return this.bias ? y.add(this.bias) : y;
+  }
+}

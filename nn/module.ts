@@ -1,0 +1,293 @@
+/**
+ * Module: what layers and models are. Fields that hold arrays are parameters, fields that hold modules (or lists and
+ * objects of them) are children; a parameter's path of field names is its key in a checkpoint.
+ * @module
+ */
+import { CheckpointError, type DType, eval as evaluate, fail, Holder, load, NDArray, saveSafetensors, ValueError } from "../core/mod.ts";
+
+/** Parameters as a tree of field names. */
+export type ParameterTree = NDArray | { [key: string]: ParameterTree } | ParameterTree[];
+/** A module's parameters as a tree. */
+export type Parameters = { [key: string]: ParameterTree };
+/** Modules as a tree. */
+export type ModuleTree = Module | { [key: string]: ModuleTree } | ModuleTree[];
+/** What decides about one field of a module. */
+export type FieldFilter = (module: Module, key: string, value: unknown) => boolean;
+
+/** Options of freeze and unfreeze. */
+export interface FreezeOptions {
+  /** Also in all submodules. Default true. */
+  readonly recurse?: boolean;
+  /** Only parameters of these names. */
+  readonly keys?: string | readonly string[] | null;
+  /** A name that is no parameter is an error. Default false. */
+  readonly strict?: boolean;
+}
+/** Options of loadWeights and update. */
+export interface StrictOptions {
+  /** Every parameter must be there, and nothing else. Default true. */
+  readonly strict?: boolean;
+}
+
+/** Does the field hold an array that is a parameter? Names that start with `_` are not. */
+function isParameter(key: string, value: unknown): value is NDArray {
+  return value instanceof NDArray && !key.startsWith("_");
+}
+function isContainer(x: unknown): x is Record<string, unknown> | unknown[] {
+  return Array.isArray(x) || (typeof x === "object" && x !== null && Object.getPrototypeOf(x) === Object.prototype);
+}
+/** Maps what `pick` accepts; containers without anything picked vanish. */
+function mapTree<T>(x: unknown, pick: (x: unknown) => T | undefined): unknown {
+  const found = pick(x);
+  if (found !== undefined) return found;
+  if (Array.isArray(x)) {
+    const list = x.map((v) => mapTree(v, pick));
+    return list.some((v) => v !== undefined) ? list.map((v) => v ?? {}) : undefined;
+  }
+  if (!isContainer(x)) return undefined;
+  const entries = Object.entries(x).map(([k, v]) => [k, mapTree(v, pick)] as const).filter(([, v]) => v !== undefined);
+  return entries.length ? Object.fromEntries(entries) : undefined;
+}
+/** Leaves of a tree with their paths, `a.0.b`. */
+export function flattenParameters(tree: ParameterTree | undefined, prefix = ""): [string, NDArray][] {
+  if (tree === undefined) return [];
+  if (tree instanceof NDArray) return [[prefix, tree]];
+  return Object.entries(tree).flatMap(([k, v]) => flattenParameters(v, prefix ? `${prefix}.${k}` : k));
+}
+
+/**
+ * The base of layers and models (`mlx.nn.Module`). A subclass sets its parameters and submodules as fields and writes `forward`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * class Scale extends nn.Module {
+ *   weight = mx.ones([3]);
+ *   forward(x: mx.NDArray): mx.NDArray {
+ *     return x.mul(this.weight);
+ *   }
+ * }
+ * new Scale().forward(mx.array([1, 2, 3])).tolist(); // [1, 2, 3]
+ * ```
+ */
+export class Module {
+  readonly #holder: Holder = new Holder();
+  readonly #frozen: Set<string> = new Set();
+  #training = true;
+
+  /** Is the module being trained? Dropout and batch normalization ask. */
+  get training(): boolean {
+    return this.#training;
+  }
+  /** The module itself: its fields are its state, for `compile`. */
+  get state(): this {
+    return this;
+  }
+  #fields(): [string, unknown][] {
+    return Object.entries(this);
+  }
+  #set(key: string, value: unknown): void {
+    Reflect.set(this, key, value);
+  }
+
+  /** All parameters as a tree. */
+  parameters(): Parameters {
+    return this.filterAndMap((_m, k, v) => isParameter(k, v) || !(v instanceof NDArray)) as Parameters;
+  }
+  /** The parameters that are not frozen, as a tree. */
+  trainableParameters(): Parameters {
+    return this.filterAndMap((m, k, v) => (isParameter(k, v) && !m.#frozen.has(k)) || !(v instanceof NDArray)) as Parameters;
+  }
+  /**
+   * The fields that `filter` accepts, as a tree: arrays through `map`, modules through their own fields, containers through
+   * their elements.
+   */
+  filterAndMap(filter: FieldFilter, map: (x: NDArray) => unknown = (x) => x, isLeaf: FieldFilter = () => false): unknown {
+    const result: Record<string, unknown> = {};
+    for (const [key, value] of this.#fields()) {
+      if (!filter(this, key, value)) continue;
+      if (isLeaf(this, key, value)) {
+        result[key] = map(value as NDArray);
+        continue;
+      }
+      const mapped = mapTree(value, (x) => {
+        if (x instanceof NDArray) return filter(this, key, x) ? map(x) : undefined;
+        return x instanceof Module ? x.filterAndMap(filter, map, isLeaf) : undefined;
+      });
+      if (mapped !== undefined) result[key] = mapped;
+    }
+    return result;
+  }
+  /** Direct submodules as a tree. */
+  children(): Record<string, ModuleTree> {
+    return this.#tree((m) => m);
+  }
+  /** The submodules that have none themselves, as a tree. */
+  leafModules(): Record<string, ModuleTree> {
+    return this.#tree((m) => Object.keys(m.children()).length ? m.leafModules() as unknown as Module : m);
+  }
+  #tree(of: (m: Module) => Module): Record<string, ModuleTree> {
+    const result: Record<string, ModuleTree> = {};
+    for (const [key, value] of this.#fields()) {
+      const mapped = mapTree(value, (x) => x instanceof Module ? of(x) : undefined);
+      if (mapped !== undefined) result[key] = mapped as ModuleTree;
+    }
+    return result;
+  }
+  /** This module and all below it. */
+  modules(): Module[] {
+    return this.namedModules().map(([, m]) => m);
+  }
+  /** This module and all below it, each with its path (its own is empty). */
+  namedModules(): [string, Module][] {
+    const all: [string, Module][] = [];
+    const walk = (x: unknown, path: string): void => {
+      if (x instanceof Module) {
+        all.push([path, x]);
+        for (const [key, value] of x.#fields()) walk(value, path ? `${path}.${key}` : key);
+      } else if (isContainer(x)) for (const [key, value] of Object.entries(x)) walk(value, `${path}.${key}`);
+    };
+    walk(this, "");
+    return all;
+  }
+  /** Calls `f` with every module and its path. */
+  applyToModules(f: (path: string, module: Module) => void): this {
+    for (const [path, module] of this.namedModules()) f(path, module);
+    return this;
+  }
+  /** Replaces every parameter (or what `filter` accepts) by `map` of it. */
+  apply(map: (x: NDArray) => NDArray, filter: FieldFilter = (_m, k, v) => isParameter(k, v) || !(v instanceof NDArray)): this {
+    return this.update(this.filterAndMap(filter, map) as Parameters, { strict: false });
+  }
+
+  /** Replaces parameters by those of a tree of the same form (part of it is enough). */
+  update(parameters: Parameters, options: StrictOptions = {}): this {
+    for (const [key, value] of Object.entries(parameters)) {
+      const field: unknown = Reflect.get(this, key);
+      if (field === undefined && !(key in this)) {
+        if (options.strict ?? true) failField(this, key);
+      } else if (value instanceof NDArray) this.#setArray(key, value);
+      else this.#updateContainer(key, field, value, options);
+    }
+    return this;
+  }
+  #setArray(key: string, value: NDArray): void {
+    this.#set(key, value);
+    this.#holder.hold(key, value);
+  }
+  #updateContainer(path: string, field: unknown, value: ParameterTree, options: StrictOptions): void {
+    if (field instanceof Module) field.update(value as Parameters, options);
+    else if (isContainer(field) && !(value instanceof NDArray)) {
+      const target = field as Record<string, unknown>;
+      for (const [k, v] of Object.entries(value)) {
+        if (v instanceof NDArray) {
+          target[k] = v;
+          this.#holder.hold(`${path}.${k}`, v);
+        } else this.#updateContainer(`${path}.${k}`, target[k], v, options);
+      }
+    } else if ((options.strict ?? true) && Object.keys(value).length) failField(this, path);
+  }
+  /** Replaces submodules by those of a tree of the same form. */
+  updateModules(modules: Record<string, ModuleTree>, options: StrictOptions = {}): this {
+    const put = (target: Record<string, unknown>, source: Record<string, ModuleTree>): void => {
+      for (const [key, value] of Object.entries(source)) {
+        const field = target[key];
+        if (value instanceof Module) target[key] = value;
+        else if (field instanceof Module) field.updateModules(value as Record<string, ModuleTree>, options);
+        else if (isContainer(field)) put(field as Record<string, unknown>, value as Record<string, ModuleTree>);
+        else if (options.strict ?? true) failField(this, key);
+      }
+    };
+    put(this as unknown as Record<string, unknown>, modules);
+    return this;
+  }
+
+  /** Excludes parameters from `trainableParameters`. */
+  freeze(options: FreezeOptions = {}): this {
+    return this.#setFrozen(true, options);
+  }
+  /** Includes them again. */
+  unfreeze(options: FreezeOptions = {}): this {
+    return this.#setFrozen(false, options);
+  }
+  #setFrozen(frozen: boolean, { recurse = true, keys = null, strict = false }: FreezeOptions): this {
+    const wanted = typeof keys === "string" ? [keys] : keys;
+    for (const m of recurse ? this.modules() : [this]) {
+      if (wanted && strict) for (const k of wanted) if (!(k in m)) failField(m, k);
+      for (const [key, value] of m.#fields()) {
+        if (!isParameter(key, value) || (wanted && !wanted.includes(key))) continue;
+        if (frozen) m.#frozen.add(key);
+        else m.#frozen.delete(key);
+      }
+    }
+    return this;
+  }
+  /** Sets the mode of this and all submodules. */
+  train(mode = true): this {
+    for (const m of this.modules()) m.#training = mode;
+    return this;
+  }
+  /** The mode for inference: `train(false)`. */
+  eval(): this {
+    return this.train(false);
+  }
+  /** Casts the parameters that the predicate accepts (floats by default). */
+  setDtype(dtype: DType, predicate: (d: DType) => boolean = (d) => d.kind === "float"): this {
+    return this.apply((x) => predicate(x.dtype) ? x.astype(dtype) : x);
+  }
+
+  /**
+   * Loads parameters from a file, or from pairs of path and array.
+   * @throws CheckpointError where names or shapes do not fit, unless `strict` is false.
+   */
+  loadWeights(source: string | readonly (readonly [string, NDArray])[], options: StrictOptions = {}): this {
+    const weights = typeof source === "string" ? Object.entries(load(source)) : source, strict = options.strict ?? true;
+    const own = new Map(flattenParameters(this.parameters()));
+    if (strict) checkWeights(own, weights);
+    return this.update(unflatten(weights.filter(([k]) => strict || own.has(k))), { strict });
+  }
+  /** Saves all parameters as safetensors. */
+  async saveWeights(file: string): Promise<void> {
+    const all = flattenParameters(this.parameters());
+    evaluate(all.map(([, x]) => x));
+    await saveSafetensors(file, Object.fromEntries(all));
+  }
+}
+
+function failField(m: Module, key: string): never {
+  return fail(ValueError, "module", {
+    cannot: `set ${key} of ${m.constructor.name}`, expected: `one of ${Object.keys(m).join(", ") || "no fields"}`, got: key, fix: "check the name, or pass { strict: false }",
+  });
+}
+function checkWeights(own: ReadonlyMap<string, NDArray>, weights: readonly (readonly [string, NDArray])[]): void {
+  const given = new Map(weights), missing = [...own.keys()].filter((k) => !given.has(k)), extra = [...given.keys()].filter((k) => !own.has(k));
+  const some = (list: string[]) => list.slice(0, 5).join(", ") + (list.length > 5 ? `, and ${list.length - 5} more` : "");
+  if (extra.length) {
+    fail(CheckpointError, "loadWeights", { cannot: "load the weights", expected: "parameters of the model", got: `others: ${some(extra)}`, fix: "check the model's configuration, or pass { strict: false }" });
+  }
+  if (missing.length) {
+    fail(CheckpointError, "loadWeights", { cannot: "load the weights", expected: "every parameter of the model", got: `none for ${some(missing)}`, fix: "load all files of the checkpoint, or pass { strict: false }" });
+  }
+  for (const [k, x] of own) {
+    const w = given.get(k)!;
+    if (w.shape.join() === x.shape.join()) continue;
+    fail(CheckpointError, "loadWeights", {
+      cannot: `fill ${k}`, expected: `${x.dtype}[${x.shape.join()}]`, got: `${w.dtype}[${w.shape.join()}]`, fix: "check the model's configuration",
+    });
+  }
+}
+/** Pairs of path and array as a tree; a list's indices become keys, which `update` takes too. */
+function unflatten(pairs: readonly (readonly [string, NDArray])[]): Parameters {
+  const root: Parameters = {};
+  for (const [path, x] of pairs) {
+    const keys = path.split("."), last = keys.pop()!;
+    let at: { [key: string]: ParameterTree } = root;
+    for (const k of keys) {
+      const next = at[k];
+      at = next !== undefined && !(next instanceof NDArray) && !Array.isArray(next) ? next : at[k] = {};
+    }
+    at[last] = x;
+  }
+  return root;
+}

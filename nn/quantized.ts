@@ -1,0 +1,166 @@
+/**
+ * Layers with quantized weights, and `quantize`, which puts them into a model.
+ * @module
+ */
+import { dequantize, fail, type NDArray, quantize as quantizeArray, quantizedMatmul, ValueError, zeros } from "../core/mod.ts";
+import type { Embedding } from "./embedding.ts";
+import type { Linear } from "./linear.ts";
+import { Module, type ModuleTree } from "./module.ts";
+
+/** How weights are quantized. */
+export interface QuantizeOptions {
+  /** Elements that share a scale. Default: 64 for affine, 32 for mxfp4 and mxfp8, 16 for nvfp4. */
+  readonly groupSize?: number | null;
+  /** Bits of an element. Default: 4, or 8 for mxfp8. */
+  readonly bits?: number | null;
+  /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. Default affine. */
+  readonly mode?: string;
+}
+/** The options with their defaults. */
+export interface Quantization {
+  readonly groupSize: number;
+  readonly bits: number;
+  readonly mode: string;
+}
+const DEFAULTS: Readonly<Record<string, readonly [groupSize: number, bits: number]>> = {
+  affine: [64, 4], mxfp4: [32, 4], mxfp8: [32, 8], nvfp4: [16, 4],
+};
+/** Fills in what the mode implies. */
+export function quantizationOf({ groupSize, bits, mode = "affine" }: QuantizeOptions): Quantization {
+  const defaults = DEFAULTS[mode];
+  if (!defaults) {
+    return fail(ValueError, "quantize", { cannot: `quantize in mode ${mode}`, expected: Object.keys(DEFAULTS).join(", "), got: mode, fix: "use one of these modes" });
+  }
+  return { groupSize: groupSize ?? defaults[0], bits: bits ?? defaults[1], mode };
+}
+/** What quantize made of a matrix; there are no biases in the fp modes. */
+type Packed = readonly [weight: NDArray, scales: NDArray, biases?: NDArray];
+
+/** Options of {@linkcode QuantizedLinear}. */
+export interface QuantizedLinearOptions extends QuantizeOptions {
+  /** Add a bias. Default true. */
+  readonly bias?: boolean;
+}
+/** `y = x Wᵀ + b` with W quantized by rows (`mlx.nn.QuantizedLinear`); frozen. */
+export class QuantizedLinear extends Module {
+  /** Packed words, [outputDims, inputDims bits / 32]. */
+  weight: NDArray;
+  /** Scales of the groups. */
+  scales: NDArray;
+  /** Offsets of the groups, in mode affine. */
+  biases?: NDArray;
+  /** b, [outputDims], if there is one. */
+  bias?: NDArray;
+  /** Elements that share a scale. */
+  readonly groupSize: number;
+  /** Bits of an element. */
+  readonly bits: number;
+  /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
+  readonly mode: string;
+  /** A layer of zeros, or around packed weights. */
+  constructor(inputDims: number, outputDims: number, options: QuantizedLinearOptions = {}, packed?: Packed) {
+    super();
+    ({ groupSize: this.groupSize, bits: this.bits, mode: this.mode } = quantizationOf(options));
+    const [weight, scales, biases] = packed ?? quantizeArray(zeros([outputDims, inputDims]), this.options) as unknown as Packed;
+    [this.weight, this.scales] = [weight, scales];
+    if (biases) this.biases = biases;
+    if (options.bias ?? true) this.bias = zeros([outputDims]);
+    this.freeze();
+  }
+  /** How the weights are quantized. */
+  get options(): Quantization {
+    return { groupSize: this.groupSize, bits: this.bits, mode: this.mode };
+  }
+  /** x [..., inputDims] -> [..., outputDims]. */
+  forward(x: NDArray): NDArray {
+    const y = quantizedMatmul(x, this.weight, this.scales, { biases: this.biases ?? null, transpose: true, ...this.options });
+    return this.bias ? y.add(this.bias) : y;
+  }
+  /** Quantizes a linear layer. */
+  static fromLinear(layer: Linear, options: QuantizeOptions = {}): QuantizedLinear {
+    const q = quantizationOf(options), [outputDims, inputDims] = layer.weight.shape as [number, number];
+    const made = new QuantizedLinear(inputDims, outputDims, { ...q, bias: false }, quantizeArray(layer.weight, q) as unknown as Packed);
+    if (layer.bias) made.bias = layer.bias;
+    return made.freeze();
+  }
+}
+/** Quantized vectors, one for each index (`mlx.nn.QuantizedEmbedding`); frozen. */
+export class QuantizedEmbedding extends Module {
+  /** Packed words, [numEmbeddings, dims bits / 32]. */
+  weight: NDArray;
+  /** Scales of the groups. */
+  scales: NDArray;
+  /** Offsets of the groups, in mode affine. */
+  biases?: NDArray;
+  /** Elements that share a scale. */
+  readonly groupSize: number;
+  /** Bits of an element. */
+  readonly bits: number;
+  /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
+  readonly mode: string;
+  /** Vectors of zeros, or around packed ones. */
+  constructor(numEmbeddings: number, dims: number, options: QuantizeOptions = {}, packed?: Packed) {
+    super();
+    ({ groupSize: this.groupSize, bits: this.bits, mode: this.mode } = quantizationOf(options));
+    const [weight, scales, biases] = packed ?? quantizeArray(zeros([numEmbeddings, dims]), this.options) as unknown as Packed;
+    [this.weight, this.scales] = [weight, scales];
+    if (biases) this.biases = biases;
+    this.freeze();
+  }
+  /** How the vectors are quantized. */
+  get options(): Quantization {
+    return { groupSize: this.groupSize, bits: this.bits, mode: this.mode };
+  }
+  /** Indices of any shape -> that shape ++ [dims]. */
+  forward(x: NDArray): NDArray {
+    return dequantize(this.weight.index(x), this.scales.index(x), { biases: this.biases?.index(x) ?? null, ...this.options });
+  }
+  /** The transpose as a linear layer. */
+  asLinear(x: NDArray): NDArray {
+    return quantizedMatmul(x, this.weight, this.scales, { biases: this.biases ?? null, transpose: true, ...this.options });
+  }
+  /** Quantizes an embedding. */
+  static fromEmbedding(layer: Embedding, options: QuantizeOptions = {}): QuantizedEmbedding {
+    const q = quantizationOf(options), [n, dims] = layer.weight.shape as [number, number];
+    return new QuantizedEmbedding(n, dims, q, quantizeArray(layer.weight, q) as unknown as Packed);
+  }
+}
+
+/** A layer that knows how to become quantized. */
+interface Quantizable extends Module {
+  toQuantized(options?: QuantizeOptions): Module;
+}
+function isQuantizable(m: Module): m is Quantizable {
+  return "toQuantized" in m && typeof m.toQuantized === "function";
+}
+/** Options of {@linkcode quantize}. */
+export interface QuantizeModelOptions extends QuantizeOptions {
+  /** Whether, and perhaps how, the layer at a path is quantized. Default: all that can be. */
+  readonly classPredicate?: ((path: string, module: Module) => boolean | QuantizeOptions) | null;
+}
+/** Puts quantized layers in the place of those that can be quantized (`mlx.nn.quantize`). */
+export function quantize(model: Module, groupSize?: number | QuantizeModelOptions | null, options: QuantizeModelOptions = {}): void {
+  const all: QuantizeModelOptions = typeof groupSize === "object" && groupSize !== null ? groupSize : { ...options, groupSize };
+  const pick = all.classPredicate ?? isQuantizableAt;
+  const visit = (x: unknown, path: string): ModuleTree | undefined => {
+    if (x instanceof Module && isQuantizable(x)) {
+      const chosen = pick(path, x);
+      return chosen === false ? undefined : x.toQuantized(chosen === true ? all : { ...chosen });
+    }
+    return undefined;
+  };
+  for (const [path, module] of model.namedModules()) {
+    for (const [key, value] of Object.entries(module)) replace(module as unknown as Record<string, unknown>, key, value, path ? `${path}.${key}` : key, visit);
+  }
+}
+function isQuantizableAt(_path: string, m: Module): boolean {
+  return isQuantizable(m);
+}
+function replace(owner: Record<string, unknown>, key: string, value: unknown, path: string, visit: (x: unknown, path: string) => ModuleTree | undefined): void {
+  if (value instanceof Module) {
+    const made = visit(value, path);
+    if (made) owner[key] = made;
+  } else if (Array.isArray(value) || (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype)) {
+    for (const [k, v] of Object.entries(value)) replace(value as Record<string, unknown>, k, v, `${path}.${k}`, visit);
+  }
+}
