@@ -6,7 +6,9 @@ import { isRecord, type Json } from "../core/io/json.ts";
 
 /** An entry of `added_tokens` in a tokenizer.json. */
 export interface AddedToken {
+  /** Its id. */
   readonly id: number;
+  /** Its text. */
   readonly content: string;
   /** Left out by `skipSpecialTokens`. */
   readonly special: boolean;
@@ -46,7 +48,7 @@ const branch = (): Branch => ({ next: new Map(), token: null });
 /** Finds a set of tokens in texts: at the leftmost place, there the longest. */
 export class TokenFinder {
   #root = branch();
-  /** @param tokens What to search for: pairs of text and token. */
+  /** Takes what to search for: pairs of text and token. */
   constructor(tokens: Iterable<readonly [string, AddedToken]>) {
     for (const [text, token] of tokens) {
       let at = this.#root;

@@ -8,8 +8,11 @@ import { fail, ValueError } from "../core/errors.ts";
 
 /** One turn of a conversation. Templates read other keys, too: `tool_calls`, `name`, `reasoning_content`, ... */
 export interface ChatMessage {
+  /** Who speaks: `system`, `user`, `assistant`, `tool`. */
   readonly role: string;
+  /** What is said: a text, or blocks of content. */
   readonly content?: Json;
+  /** Whatever else the model's template reads. */
   readonly [key: string]: Json | undefined;
 }
 /** How a conversation becomes a prompt. */
@@ -141,6 +144,7 @@ function run(program: Program, variables: Readonly<Record<string, unknown>>): st
 /** One compiled template. */
 export class ChatTemplate {
   #program: Program;
+  /** Compiles a Jinja source. */
   constructor(/** The Jinja source. */ readonly source: string) {
     this.#program = compile(source);
   }

@@ -10,8 +10,11 @@ import { byteOfChar, byteOfToken, decodeUtf8 } from "./token_decoder.ts";
 export interface TokenText {
   /** Number of tokens. */
   readonly size: number;
+  /** The string of a token in the vocabulary. */
   idToToken(id: number): string | undefined;
+  /** The ids of a text. */
   encode(text: string, options?: { readonly addSpecialTokens?: boolean }): number[];
+  /** The text of ids. */
   decode(ids: readonly number[]): string;
 }
 
@@ -53,18 +56,22 @@ export class NaiveStreamingDetokenizer extends StreamingDetokenizer {
   #done = "";
   #current: number[] = [];
   #cleansSpaces: boolean;
+  /** Starts an empty text. */
   constructor(private readonly tokenizer: TokenText) {
     super();
     this.#cleansSpaces = !tokenizer.decode(tokenizer.encode("a ,b", { addSpecialTokens: false })).includes(" ,");
   }
+  /** Takes one token. */
   addToken(id: number): void {
     this.tokens.push(id);
     this.#current.push(id);
   }
+  /** Ends the text: what was held back comes out. */
   finalize(): void {
     this.#done += this.tokenizer.decode(this.#current);
     this.#current = [];
   }
+  /** The text so far; its end may be held back. */
   get text(): string {
     let current = this.tokenizer.decode(this.#current);
     // An incomplete character can decode to several replacements.
@@ -80,10 +87,11 @@ const utf8 = new TextEncoder();
 
 /** For SentencePiece vocabularies, whose spaces are U+2581 and whose bytes are tokens like `<0x0A>`. */
 export class SPMStreamingDetokenizer extends StreamingDetokenizer {
+  /** The text so far, without what is held back. */
   text = "";
   #pending: number[] = [];
-  /** @param trimSpace Whether the text loses one leading space. */
-  constructor(private readonly tokenizer: TokenText, readonly trimSpace: boolean = true) {
+  /** Starts an empty text; `trimSpace`: it loses one leading space. */
+  constructor(private readonly tokenizer: TokenText, private readonly trimSpace: boolean = true) {
     super();
   }
   #flush(force: boolean): void {
@@ -93,6 +101,7 @@ export class SPMStreamingDetokenizer extends StreamingDetokenizer {
     this.text += text;
     this.#pending = [];
   }
+  /** Takes one token. */
   addToken(id: number): void {
     this.tokens.push(id);
     const token = this.tokenizer.idToToken(id) ?? "", byte = byteOfToken(token);
@@ -100,6 +109,7 @@ export class SPMStreamingDetokenizer extends StreamingDetokenizer {
     else this.#pending.push(...utf8.encode(token.replaceAll("\u2581", " ")));
     this.#flush(false);
   }
+  /** Ends the text: what was held back comes out. */
   finalize(): void {
     this.#flush(true);
   }
@@ -118,8 +128,10 @@ function byteLevelBytes(text: string, zeroIsText: boolean): number[] {
 
 /** For byte-level vocabularies as GPT-2's. Holds back incomplete characters and single spaces; drops a leading space. */
 export class BPEStreamingDetokenizer extends StreamingDetokenizer {
+  /** The text so far, without what is held back. */
   text = "";
   #pending = "";
+  /** Starts an empty text. */
   constructor(private readonly tokenizer: TokenText) {
     super();
   }
@@ -127,6 +139,7 @@ export class BPEStreamingDetokenizer extends StreamingDetokenizer {
     this.text += this.text === "" && text.startsWith(" ") ? text.slice(1) : text;
     this.#pending = "";
   }
+  /** Takes one token. */
   addToken(id: number): void {
     this.tokens.push(id);
     // Beyond the vocabulary lies the padding of a model's output.
@@ -136,6 +149,7 @@ export class BPEStreamingDetokenizer extends StreamingDetokenizer {
     const text = decodeUtf8(byteLevelBytes(this.#pending, true));
     if (!text.endsWith("\ufffd") && token !== "\u0120") this.#append(text);
   }
+  /** Ends the text: what was held back comes out. */
   finalize(): void {
     this.#append(decodeUtf8(byteLevelBytes(this.#pending, false)));
   }

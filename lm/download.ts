@@ -8,6 +8,7 @@ import type { OnProgress } from "./progress.ts";
 
 /** What a file must be. */
 export interface Expected {
+  /** Bytes. */
   readonly size?: number;
   /** Hexadecimal SHA-256 of the content. */
   readonly sha256?: string;
@@ -16,7 +17,9 @@ export interface Expected {
 }
 /** How a file is fetched. */
 export interface DownloadOptions extends Expected {
+  /** Sent with each request. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Is told about the bytes as they arrive. */
   readonly onProgress?: OnProgress;
   /** Milliseconds without an answer or a byte after which the connection counts as cut. Default 30 s. */
   readonly timeoutMs?: number;

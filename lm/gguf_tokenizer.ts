@@ -177,7 +177,7 @@ function template(metadata: Metadata, tokens: readonly string[], addsBos: boolea
  * `tokenizer.json` and `tokenizer_config.json` as the file's metadata describe them.
  * @throws CheckpointError for a kind of tokenizer that is not known.
  */
-export function ggufTokenizerFiles(metadata: Metadata): { json: JsonRecord; config: JsonRecord } {
+export function ggufTokenizerFiles(metadata: GgufHeader["metadata"]): { json: JsonRecord; config: JsonRecord } {
   const { tokens, kinds } = vocabulary(metadata),
     model = text(metadata, "ggml.model"),
     pre = text(metadata, "ggml.pre") ?? "none";
@@ -214,7 +214,7 @@ export function ggufTokenizerFiles(metadata: Metadata): { json: JsonRecord; conf
  * const tokenizer = ggufTokenizer(readGgufHeader("model.gguf").metadata);
  * ```
  */
-export function ggufTokenizer(metadata: Metadata, options: TokenizerOptions = {}): Tokenizer {
+export function ggufTokenizer(metadata: GgufHeader["metadata"], options: TokenizerOptions = {}): Tokenizer {
   const { json, config } = ggufTokenizerFiles(metadata), eot = id(metadata, "eot");
   return new Tokenizer(json, config, {
     ...options,

@@ -105,11 +105,13 @@ export class Tokenizer {
   readonly eosTokenIds: Set<number>;
   /** Named special tokens of the config, as `bos_token`, under their names there. */
   readonly specialTokens: Readonly<Record<string, string>>;
-  /** Marks of the model's thinking, or null. */
+  /** Mark of the thinking's start, or null where the model has none. */
   readonly thinkStart: string | null;
+  /** Mark of the thinking's end, or null. */
   readonly thinkEnd: string | null;
-  /** Marks of a call of a tool, or null; the end is empty where the answer's end ends the call. */
+  /** Mark of the start of a tool's call, or null where the model has none. */
   readonly toolCallStart: string | null;
+  /** Mark of the call's end, or null; empty where the answer's end ends the call. */
   readonly toolCallEnd: string | null;
   #library: Library;
   #ids: ReadonlyMap<string, number>;
@@ -123,6 +125,7 @@ export class Tokenizer {
   #compiled = new Map<string, ChatTemplate>();
 
   /**
+   * Builds the tokenizer that two JSON files describe.
    * @param json The content of tokenizer.json.
    * @param config The content of tokenizer_config.json.
    */
