@@ -4,7 +4,7 @@
 
 namespace denim {
 
-constexpr uint64_t kOpTableHash = 440448071258319u;
+constexpr uint64_t kOpTableHash = 5888733799931631u;
 
 enum class DType : uint8_t { bool_ = 0, uint8 = 1, uint16 = 2, uint32 = 3, uint64 = 4, int8 = 5, int16 = 6, int32 = 7, int64 = 8, float16 = 9, float32 = 10, float64 = 11, bfloat16 = 12, complex64 = 13 };
 constexpr int kDTypes = 14;
@@ -240,7 +240,7 @@ struct OpFacts {
   ParamKind params[12];
 };
 constexpr OpFacts kOpFacts[] = {
-    {"constant", Kind::constant, 0, -1, 0, {}},
+    {"constant", Kind::constant, 0, -1, 2, {ParamKind::ints, ParamKind::dtype}},
     {"arange", Kind::elementwise, 0, -1, 4, {ParamKind::float_, ParamKind::float_, ParamKind::int_, ParamKind::dtype}},
     {"negative", Kind::elementwise, 1, -1, 0, {}},
     {"abs", Kind::elementwise, 1, -1, 0, {}},
@@ -350,6 +350,11 @@ constexpr OpFacts kOpFacts[] = {
     {"randomBits", Kind::kernel, 1, -1, 2, {ParamKind::ints, ParamKind::int_}},
 };
 
+struct ConstantParams {
+  Ints shape;
+  int64_t dtype;
+};
+static_assert(sizeof(ConstantParams) == 24);
 struct ArangeParams {
   double start;
   double step;
