@@ -252,21 +252,28 @@ struct Conv {
   template <int R, int NV>
   static DENIM_INLINE void multiply(const TapRun* begin, const TapRun* end, const A* const* pixels, const A* panel, A* to, bool fresh) {
     Vec<A> sum[R][NV];
+    DENIM_UNROLL
     for (int m = 0; m < R; m++) {
+      DENIM_UNROLL
       for (int v = 0; v < NV; v++) sum[m][v] = 0;
     }
     for (const TapRun* run = begin; run < end; run++) {
       const A* w = panel + run->panel * NV * W;
       for (int64_t k = 0; k < run->length; k++, w += NV * W) {
         Vec<A> ws[NV];
+        DENIM_UNROLL
         for (int v = 0; v < NV; v++) ws[v] = load(w + v * W);
+        DENIM_UNROLL
         for (int m = 0; m < R; m++) {
           Vec<A> s = pixels[m][run->image + k];
+          DENIM_UNROLL
           for (int v = 0; v < NV; v++) sum[m][v] = mul_add<A>(s, ws[v], sum[m][v]);
         }
       }
     }
+    DENIM_UNROLL
     for (int m = 0; m < R; m++) {
+      DENIM_UNROLL
       for (int v = 0; v < NV; v++) {
         A* at = to + (m * NV + v) * W;
         store(at, fresh ? sum[m][v] : load(at) + sum[m][v]);

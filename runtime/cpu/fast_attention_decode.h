@@ -56,22 +56,30 @@ DENIM_INLINE void dot_keys(const Acc<T>* q, int64_t q_row, const T* k, int64_t r
   using A = Acc<T>;
   constexpr int W = kLanes<A>, K = W < 4 ? W : 4;
   Vec<A> parts[NR][W];
+  DENIM_UNROLL
   for (int j = 0; j < W; j += K) {
     const T* key[K];
+    DENIM_UNROLL
     for (int u = 0; u < K; u++) key[u] = k + (j + u < n ? j + u : n - 1) * row;
     Vec<A> sum[NR][K] = {};
     each_vector<A>(width, [&](int64_t d, int64_t lanes) {
       Vec<A> x[K];
+      DENIM_UNROLL
       for (int u = 0; u < K; u++) x[u] = load_n(key[u] + d, lanes);
+      DENIM_UNROLL
       for (int r = 0; r < NR; r++) {
         Vec<A> y = load(q + r * q_row + d);
+        DENIM_UNROLL
         for (int u = 0; u < K; u++) sum[r][u] = mul_add<A>(y, x[u], sum[r][u]);
       }
     });
+    DENIM_UNROLL
     for (int r = 0; r < NR; r++) {
+      DENIM_UNROLL
       for (int u = 0; u < K; u++) parts[r][j + u] = sum[r][u];
     }
   }
+  DENIM_UNROLL
   for (int r = 0; r < NR; r++) store(scores + r * kKeyBlock, sums_across<A>(parts[r]));
 }
 
@@ -82,18 +90,25 @@ DENIM_INLINE void add_values(const Acc<T>* scores, const T* v, int64_t row, int6
   using A = Acc<T>;
   constexpr int W = kLanes<A>;
   Vec<A> sum[NR][NV];
+  DENIM_UNROLL
   for (int r = 0; r < NR; r++) {
+    DENIM_UNROLL
     for (int i = 0; i < NV; i++) sum[r][i] = load(values + r * value_row + i * W) * decay[r];
   }
   for (int64_t j = 0; j < n; j++) {
     Vec<A> x[NV];
+    DENIM_UNROLL
     for (int i = 0; i < NV; i++) x[i] = load_n(v + j * row + i * W, lanes);
+    DENIM_UNROLL
     for (int r = 0; r < NR; r++) {
       Vec<A> s = scores[r * kKeyBlock + j];
+      DENIM_UNROLL
       for (int i = 0; i < NV; i++) sum[r][i] = mul_add<A>(s, x[i], sum[r][i]);
     }
   }
+  DENIM_UNROLL
   for (int r = 0; r < NR; r++) {
+    DENIM_UNROLL
     for (int i = 0; i < NV; i++) store(values + r * value_row + i * W, sum[r][i]);
   }
 }
@@ -138,6 +153,7 @@ struct DecodeRows {
     constexpr int W = kLanes<A>, NV = kManyRegisters ? 4 : 2;
     const T *k = a.k.x->as<T>() + a.k.at(b, g), *v = a.v.x->as<T>() + a.v.at(b, g);
     int64_t k_row = a.k.row(), v_row = a.v.row();
+    DENIM_UNROLL
     for (int r = 0; r < NR; r++) {
       memset(static_cast<void*>(partial + r * plan.partial), 0, sizeof(A) * plan.partial);
       max_of_row(r)[0] = kLeast;
@@ -145,6 +161,7 @@ struct DecodeRows {
     for (int64_t key = begin; key < end; key += kKeyBlock) {
       int64_t n = end - key < kKeyBlock ? end - key : kKeyBlock, e = 0;
       for (int64_t j = 0; j < n; j += W) dot_keys<T, NR>(q, plan.q_row, k + (key + j) * k_row, k_row, n - j, a.width, scores + j);
+      DENIM_UNROLL
       for (int r = 0; r < NR; r++) exponentials(r, key, n);
       const T* rows = v + key * v_row;
       for (; e + NV * W <= a.out_width; e += NV * W) add_values<T, NR, NV>(scores, rows + e, v_row, n, W, partial + e, plan.partial, decay);

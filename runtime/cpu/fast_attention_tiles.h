@@ -13,18 +13,25 @@ template <class A, int M, int NV>
 DENIM_INLINE void multiply_rows(const A* a, int64_t a_row, int64_t a_step, const A* x, int64_t n, A* c, const Vec<A>* decay) {
   constexpr int W = kLanes<A>;
   Vec<A> sum[M][NV];
+  DENIM_UNROLL
   for (int m = 0; m < M; m++) {
+    DENIM_UNROLL
     for (int v = 0; v < NV; v++) sum[m][v] = decay ? load(c + (m * NV + v) * W) * decay[v] : Vec<A>(0);
   }
   for (int64_t k = 0; k < n; k++) {
     Vec<A> xs[NV];
+    DENIM_UNROLL
     for (int v = 0; v < NV; v++) xs[v] = load(x + (k * NV + v) * W);
+    DENIM_UNROLL
     for (int m = 0; m < M; m++) {
       Vec<A> s = a[m * a_row + k * a_step];
+      DENIM_UNROLL
       for (int v = 0; v < NV; v++) sum[m][v] = mul_add<A>(s, xs[v], sum[m][v]);
     }
   }
+  DENIM_UNROLL
   for (int m = 0; m < M; m++) {
+    DENIM_UNROLL
     for (int v = 0; v < NV; v++) store(c + (m * NV + v) * W, sum[m][v]);
   }
 }
@@ -116,6 +123,7 @@ struct Tile {
   /// Hides from each lane what lies outside its keys, and applies the mask.
   DENIM_WIDE void hide(int64_t key, int64_t n) {
     for (int64_t j = 0; j < n; j++) {
+      DENIM_UNROLL
       for (int v = 0; v < NV; v++) {
         IntVec<A> at = static_cast<typename IntOf<A>::type>(key + j);
         A* s = scores + j * C + v * W;
@@ -128,6 +136,7 @@ struct Tile {
 
   /// Scores become e^(score - max) with the maximum so far; returns how much older sums shrink.
   DENIM_WIDE void exponentials(int64_t n, Vec<A>* decay) {
+    DENIM_UNROLL
     for (int v = 0; v < NV; v++) {
       A* s = scores + v * W;
       Vec<A> m = max[v], total = 0;

@@ -20,6 +20,8 @@
 #define DENIM_WIDE
 #endif
 #define DENIM_INLINE inline __attribute__((always_inline))
+// Loops over sums that must be registers: left to itself the compiler keeps the larger ones in memory.
+#define DENIM_UNROLL _Pragma("clang loop unroll(full)")
 
 // A namespace of its own: inline functions of other headers may bear the same names.
 namespace denim::DENIM_ISA::wide {
@@ -178,7 +180,7 @@ DENIM_INLINE Vec<A> exp_nonpositive(Vec<A> x) {
   Vec<A> n = shifted - magic;
   Vec<A> r = mul_add<A>(n, -ln2_low, mul_add<A>(n, -ln2_high, x));
   Vec<A> y = static_cast<A>(series[degree]);
-#pragma clang loop unroll(full)
+  DENIM_UNROLL
   for (int k = degree - 1; k >= 0; k--) y = mul_add<A>(y, r, static_cast<A>(series[k]));
   auto exponent = bits_as<IntVec<A>>(shifted) << (wide ? 52 : 23);
   y = bits_as<Vec<A>>(bits_as<IntVec<A>>(y) + exponent);

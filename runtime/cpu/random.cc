@@ -23,9 +23,9 @@ DENIM_INLINE Pair<U> threefry(uint32_t key0, uint32_t key1, U x, U y) {
   const uint32_t keys[3] = {key0, key1, key0 ^ key1 ^ 0x1BD11BDAu};
   x += keys[0];
   y += keys[1];
-#pragma clang loop unroll(full)
+  DENIM_UNROLL
   for (int group = 0; group < 5; group++) {
-#pragma clang loop unroll(full)
+    DENIM_UNROLL
     for (int round = 0; round < 4; round++) {
       int r = rotations[group % 2][round];
       x += y;
