@@ -34,7 +34,6 @@ export interface TokenText {
 export abstract class StreamingDetokenizer {
   /** The tokens so far. */
   readonly tokens: number[] = [];
-  #offset = 0;
   /** Takes one token. */
   abstract addToken(id: number): void;
   /** Ends the text: what was held back comes out. */
@@ -42,11 +41,7 @@ export abstract class StreamingDetokenizer {
   /** The text so far; its end may be held back. */
   abstract get text(): string;
   /** What the text got since the last call. MLX: `detokenizer.last_segment`. */
-  lastSegment(): string {
-    const text = this.text, segment = text.slice(this.#offset);
-    this.#offset = text.length;
-    return segment;
-  }
+  abstract lastSegment(): string;
 }
 
 /**
@@ -55,6 +50,7 @@ export abstract class StreamingDetokenizer {
 export class NaiveStreamingDetokenizer extends StreamingDetokenizer {
   #done = "";
   #current: number[] = [];
+  #offset = 0;
   #cleansSpaces: boolean;
   /** Starts an empty text. */
   constructor(private readonly tokenizer: TokenText) {
@@ -71,6 +67,12 @@ export class NaiveStreamingDetokenizer extends StreamingDetokenizer {
     this.#done += this.tokenizer.decode(this.#current);
     this.#current = [];
   }
+  /** What the text got since the last call. */
+  lastSegment(): string {
+    const text = this.text, segment = text.slice(this.#offset);
+    this.#offset = text.length;
+    return segment;
+  }
   /** The text so far; its end may be held back. */
   get text(): string {
     let current = this.tokenizer.decode(this.#current);
@@ -83,22 +85,41 @@ export class NaiveStreamingDetokenizer extends StreamingDetokenizer {
   }
 }
 
+/** A text that only grows: a segment costs its own length, however long the text is. */
+export abstract class GrowingDetokenizer extends StreamingDetokenizer {
+  #text = "";
+  #fresh = "";
+  /** The text so far, without what is held back. */
+  get text(): string {
+    return this.#text;
+  }
+  /** What the text got since the last call. */
+  lastSegment(): string {
+    const segment = this.#fresh;
+    this.#fresh = "";
+    return segment;
+  }
+  /** Adds to the text; the first piece may lose a leading space. */
+  protected append(piece: string, trimsStart: boolean): void {
+    const kept = trimsStart && this.#text === "" && piece.startsWith(" ") ? piece.slice(1) : piece;
+    this.#text += kept;
+    this.#fresh += kept;
+  }
+}
+
 const utf8 = new TextEncoder();
 
 /** For SentencePiece vocabularies, whose spaces are U+2581 and whose bytes are tokens like `<0x0A>`. */
-export class SPMStreamingDetokenizer extends StreamingDetokenizer {
-  /** The text so far, without what is held back. */
-  text = "";
+export class SPMStreamingDetokenizer extends GrowingDetokenizer {
   #pending: number[] = [];
   /** Starts an empty text; `trimSpace`: it loses one leading space. */
   constructor(private readonly tokenizer: TokenText, private readonly trimSpace: boolean = true) {
     super();
   }
   #flush(force: boolean): void {
-    let text = decodeUtf8(this.#pending);
+    const text = decodeUtf8(this.#pending);
     if (!force && text.endsWith("\ufffd")) return;
-    if (this.text === "" && this.trimSpace && text.startsWith(" ")) text = text.slice(1);
-    this.text += text;
+    this.append(text, this.trimSpace);
     this.#pending = [];
   }
   /** Takes one token. */
@@ -127,17 +148,11 @@ function byteLevelBytes(text: string, zeroIsText: boolean): number[] {
 }
 
 /** For byte-level vocabularies as GPT-2's. Holds back incomplete characters and single spaces; drops a leading space. */
-export class BPEStreamingDetokenizer extends StreamingDetokenizer {
-  /** The text so far, without what is held back. */
-  text = "";
+export class BPEStreamingDetokenizer extends GrowingDetokenizer {
   #pending = "";
   /** Starts an empty text. */
   constructor(private readonly tokenizer: TokenText) {
     super();
-  }
-  #append(text: string): void {
-    this.text += this.text === "" && text.startsWith(" ") ? text.slice(1) : text;
-    this.#pending = "";
   }
   /** Takes one token. */
   addToken(id: number): void {
@@ -147,11 +162,14 @@ export class BPEStreamingDetokenizer extends StreamingDetokenizer {
     this.#pending += token;
     // mlx-lm shows byte 0 as the character of its token, but not at the end of the text; segments follow it.
     const text = decodeUtf8(byteLevelBytes(this.#pending, true));
-    if (!text.endsWith("\ufffd") && token !== "\u0120") this.#append(text);
+    if (text.endsWith("\ufffd") || token === "\u0120") return;
+    this.append(text, true);
+    this.#pending = "";
   }
   /** Ends the text: what was held back comes out. */
   finalize(): void {
-    this.#append(decodeUtf8(byteLevelBytes(this.#pending, false)));
+    this.append(decodeUtf8(byteLevelBytes(this.#pending, false)), true);
+    this.#pending = "";
   }
 }
 

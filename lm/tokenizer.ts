@@ -221,7 +221,10 @@ export class Tokenizer {
     let isFirst = true;
     const add = (piece: string | AddedToken): void => {
       if (typeof piece !== "string") tokens.push(piece.content);
-      else if (model) tokens.push(...model(split ? split(piece, { section_index: isFirst ? 0 : 1 }) : [piece]));
+      else {
+        const words = split ? split(piece, { section_index: isFirst ? 0 : 1 }) : [piece];
+        for (const token of model?.(words) ?? []) tokens.push(token);
+      }
       isFirst = false;
     };
     for (const piece of this.#raw.split(text)) {

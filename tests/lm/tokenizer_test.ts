@@ -66,6 +66,11 @@ Deno.test("special tokens, ends and marks come from config, vocabulary and templ
   assertEquals(t.decode([]), "");
 });
 
+Deno.test("a long text is no trouble", () => {
+  const t = byteTokenizer({}), text = "a b\n".repeat(200_000);
+  assertEquals(t.decode(t.encode(text)), text);
+});
+
 Deno.test("templates get what the original gives them", () => {
   const render = (template: string, options = {}): string => byteTokenizer({}, [], template).renderChat(user, options);
   assertEquals(render("{{ enable_thinking }} {{ tools is none }} {{ add_generation_prompt }}"), "false true false");
