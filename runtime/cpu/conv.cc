@@ -1,7 +1,8 @@
-// Convolution over 1 to 3 spatial axes as an implicit matrix product: output channels lie across the lanes, pixels are the rows.
-// x is copied into a zero-padded image of its accumulation type, so that every tap of the kernel is a constant offset from a
-// pixel's corner and neighbouring taps form runs; w is packed into panels of lanes. Nothing like a full im2col is made.
-// Input dilation splits the output into phases: pixels of one phase meet the same taps, and the zeros between are never read.
+// Convolution over 1 to 3 spatial axes as an implicit matrix product: output channels lie across the lanes, pixels are
+// the rows. x is copied into a zero-padded image of its accumulation type, so that every tap of the kernel is a
+// constant offset from a pixel's corner and neighbouring taps form runs; w is packed into panels of lanes. Nothing like
+// a full im2col is made. Input dilation splits the output into phases: pixels of one phase meet the same taps, and the
+// zeros between are never read.
 #include "fast_vec.h"
 
 namespace denim::DENIM_ISA {
@@ -9,15 +10,17 @@ namespace {
 using namespace wide;
 
 constexpr int kSpatial = 3;
-constexpr int64_t kChunkBytes = 4 << 20;   // of padded images: they stay in the outer caches between the two steps
-constexpr int64_t kRunLength = 512;        // of taps times channels at most, so that a panel's part stays in L1 or L2
-constexpr int64_t kBlockLength = 1024;     // of the runs that are done before the sums are put down
-constexpr int64_t kTaskPixels = 252;       // whose sums a task keeps
+constexpr int64_t kChunkBytes = 4 << 20;  // of padded images: they stay in the outer caches between the two steps
+constexpr int64_t kRunLength = 512;       // of taps times channels at most, so that a panel's part stays in L1 or L2
+constexpr int64_t kBlockLength = 1024;    // of the runs that are done before the sums are put down
+constexpr int64_t kTaskPixels = 252;      // whose sums a task keeps
+constexpr int64_t kMostElements = 1ll << 40;  // of an image or of w, which may be broadcast: sizes in bytes fit 64 bits
 
 /// All that shapes and parameters say. Missing spatial axes are of length 1, in front.
 struct Plan {
   int64_t batch, channels, outputs, groups, group_channels, group_outputs;
-  int64_t in[kSpatial], kernel[kSpatial], out[kSpatial], stride[kSpatial], low[kSpatial], dilation[kSpatial], spread[kSpatial];
+  int64_t in[kSpatial], kernel[kSpatial], out[kSpatial], stride[kSpatial], low[kSpatial], dilation[kSpatial],
+      spread[kSpatial];
   int64_t first[kSpatial], padded[kSpatial];  // the region of x that the taps reach: it starts at `first`, may exceed x
   int64_t phases[kSpatial];                   // along each axis, output o belongs to phase o mod phases
   bool flip;
@@ -73,8 +76,10 @@ const char* check_shapes(const Call& c, int n) {
     for (int64_t s : sizes) {
       if (s < 1 || s > most) return "expected spatial lengths, strides and dilations of at least 1";
     }
-    if (p.padding_low[a] < -most || p.padding_low[a] > most || p.padding_high[a] < -most || p.padding_high[a] > most) return "expected less padding";
-    __int128 spread = static_cast<__int128>(x.shape[a + 1] - 1) * p.input_dilation[a] + 1 + p.padding_low[a] + p.padding_high[a];
+    if (p.padding_low[a] < -most || p.padding_low[a] > most || p.padding_high[a] < -most || p.padding_high[a] > most)
+      return "expected less padding";
+    __int128 spread =
+        static_cast<__int128>(x.shape[a + 1] - 1) * p.input_dilation[a] + 1 + p.padding_low[a] + p.padding_high[a];
     __int128 reach = static_cast<__int128>(w.shape[a + 1] - 1) * p.kernel_dilation[a] + 1;
     __int128 want = spread < reach ? 0 : (spread - reach) / p.stride[a] + 1;
     if (y.shape[a + 1] != want) return "expected a result of the convolution's spatial lengths";
@@ -86,12 +91,15 @@ const char* check_conv(const Call& c) {
   if (c.n_in != 2 || c.n_out != 1) return "wrong number of operands";
   const Array &x = c.in[0], &w = c.in[1], &y = c.out[0];
   int n = x.ndim - 2;
-  if (n < 1 || n > kSpatial || w.ndim != x.ndim || y.ndim != x.ndim) return "expected x [N, spatial..., C] and w [O, spatial..., C / groups]";
+  if (n < 1 || n > kSpatial || w.ndim != x.ndim || y.ndim != x.ndim)
+    return "expected x [N, spatial..., C] and w [O, spatial..., C / groups]";
   if (!is_float(x.dtype) || w.dtype != x.dtype || y.dtype != x.dtype) return "expected one float dtype";
-  if (p.stride.size != n || p.padding_low.size != n || p.padding_high.size != n || p.kernel_dilation.size != n || p.input_dilation.size != n) {
+  if (p.stride.size != n || p.padding_low.size != n || p.padding_high.size != n || p.kernel_dilation.size != n ||
+      p.input_dilation.size != n) {
     return "expected one parameter per spatial axis";
   }
-  if (p.groups < 1 || x.shape[n + 1] % p.groups || w.shape[0] % p.groups || w.shape[n + 1] != x.shape[n + 1] / p.groups) {
+  if (p.groups < 1 || x.shape[n + 1] % p.groups || w.shape[0] % p.groups ||
+      w.shape[n + 1] != x.shape[n + 1] / p.groups) {
     return "expected channels and outputs that divide into the groups";
   }
   if (y.shape[0] != x.shape[0] || y.shape[n + 1] != w.shape[0]) return "expected a result [N, spatial..., O]";
@@ -99,8 +107,8 @@ const char* check_conv(const Call& c) {
   if (const char* error = check_shapes(c, n)) return error;
   Plan plan(c);
   __int128 image = plan.channels;
-  for (int64_t length : plan.padded) image = image > 1ll << 40 ? image : image * length;
-  return image > 1ll << 40 ? "expected smaller images" : nullptr;
+  for (int64_t length : plan.padded) image = image > kMostElements ? image : image * length;
+  return image > kMostElements || w.size > kMostElements ? "expected smaller images and weights" : nullptr;
 }
 
 /// Taps that follow each other both in the image and in the panel.
@@ -138,7 +146,8 @@ size_t scratch_conv(const Call& c) {
   if (c.out[0].size == 0) return 0;
   Plan p(c);
   if (p.image() == 0) return 0;
-  return static_cast<size_t>(c.in[0].dtype == DType::float64 ? Layout::make<double>(p).total : Layout::make<float>(p).total);
+  return static_cast<size_t>(c.in[0].dtype == DType::float64 ? Layout::make<double>(p).total
+                                                             : Layout::make<float>(p).total);
 }
 
 /// One call at work: T is the storage type.
@@ -187,7 +196,8 @@ struct Conv {
         for (int64_t o = 0; o < count; o += W) store(to + k * count + o, load(from + k * channel_step + o));
         continue;
       }
-      for (int64_t o = 0; o < l.lanes; o++) to[k * l.lanes + o] = o < count ? to_acc(from[o * w.strides[0] + k * channel_step]) : 0;
+      for (int64_t o = 0; o < l.lanes; o++)
+        to[k * l.lanes + o] = o < count ? to_acc(from[o * w.strides[0] + k * channel_step]) : 0;
     }
   }
   void pack() {
@@ -211,10 +221,12 @@ struct Conv {
     }
     memset(static_cast<void*>(to), 0, sizeof(A) * begin * p.channels);
     memset(static_cast<void*>(to + end * p.channels), 0, sizeof(A) * (p.padded[2] - end) * p.channels);
-    const T* from = x.as<T>() + n * x.strides[0] + d * x_stride[0] + h * x_stride[1] + (begin + p.first[2]) * x_stride[2];
+    const T* from =
+        x.as<T>() + n * x.strides[0] + d * x_stride[0] + h * x_stride[1] + (begin + p.first[2]) * x_stride[2];
     to += begin * p.channels;
     if (step == 1 && x_stride[2] == p.channels) {
-      each_vector<A>((end - begin) * p.channels, [&](int64_t i, int64_t k) { store_n(to + i, load_n(from + i, k), k); });
+      each_vector<A>((end - begin) * p.channels,
+                     [&](int64_t i, int64_t k) { store_n(to + i, load_n(from + i, k), k); });
       return;
     }
     for (int64_t w = begin; w < end; w++, from += x_stride[2], to += p.channels) {
@@ -227,7 +239,8 @@ struct Conv {
     n_runs = 0;
     int64_t position[kSpatial];
     for (int64_t tap = 0; tap < p.taps(); tap++) {
-      int64_t t[kSpatial] = {tap / p.kernel[2] / p.kernel[1], tap / p.kernel[2] % p.kernel[1], tap % p.kernel[2]}, image = 0;
+      int64_t t[kSpatial] = {tap / p.kernel[2] / p.kernel[1], tap / p.kernel[2] % p.kernel[1], tap % p.kernel[2]},
+              image = 0;
       bool meets = true;
       for (int i = 0; i < kSpatial; i++) {
         meets = p.reach(i, phase[i], t[i], &position[i]) && meets;
@@ -239,7 +252,8 @@ struct Conv {
   void add_run(int64_t image, int64_t panel) {
     TapRun* last = n_runs > 0 ? &runs[n_runs - 1] : nullptr;
     int64_t length = p.group_channels;
-    if (last && last->image + last->length == image && last->panel + last->length == panel && last->length + length <= kRunLength) {
+    if (last && last->image + last->length == image && last->panel + last->length == panel &&
+        last->length + length <= kRunLength) {
       last->length += length;
       return;
     }
@@ -248,9 +262,11 @@ struct Conv {
     }
   }
 
-  /// sums[m, lanes] += the runs [begin, end) for R pixels. Each block's sum starts at 0, which keeps long sums exact longer.
+  /// sums[m, lanes] += the runs [begin, end) for R pixels. Each block's sum starts at 0, which keeps long sums exact
+  /// longer.
   template <int R, int NV>
-  static DENIM_INLINE void multiply(const TapRun* begin, const TapRun* end, const A* const* pixels, const A* panel, A* to, bool fresh) {
+  static DENIM_INLINE void multiply(const TapRun* begin, const TapRun* end, const A* const* pixels, const A* panel,
+                                    A* to, bool fresh) {
     Vec<A> sum[R][NV];
     DENIM_UNROLL
     for (int m = 0; m < R; m++) {
@@ -288,8 +304,10 @@ struct Conv {
     do {
       int64_t end = begin, length = 0, m = 0;
       while (end < n_runs && (end == begin || length + runs[end].length <= kBlockLength)) length += runs[end++].length;
-      for (; m + M <= count; m += M) multiply<M, NV>(runs + begin, runs + end, pixels + m, panel, to + m * C, begin == 0);
-      for (; m < count; m += M / 3) multiply<M / 3, NV>(runs + begin, runs + end, pixels + m, panel, to + m * C, begin == 0);
+      for (; m + M <= count; m += M)
+        multiply<M, NV>(runs + begin, runs + end, pixels + m, panel, to + m * C, begin == 0);
+      for (; m < count; m += M / 3)
+        multiply<M / 3, NV>(runs + begin, runs + end, pixels + m, panel, to + m * C, begin == 0);
       begin = end;
     } while (begin < n_runs);
   }
@@ -299,8 +317,8 @@ struct Conv {
     int64_t n0, images, start[kSpatial], count[kSpatial], step[kSpatial];
     int64_t pixels() const { return images * count[0] * count[1] * count[2]; }
   };
-  /// Where pixels [begin, begin + n) of a phase start in the padded images, and where they go. Entries up to the next whole
-  /// block repeat the last pixel.
+  /// Where pixels [begin, begin + n) of a phase start in the padded images, and where they go. Entries up to the next
+  /// whole block repeat the last pixel.
   void place(const Phase& f, int64_t begin, int64_t n, int64_t channel, const A** from, int64_t* to) const {
     for (int64_t i = 0; i < n; i++) {
       int64_t j = begin + i, x[kSpatial];
@@ -342,7 +360,8 @@ struct Conv {
       each_vector<A>(p.channels, [&](int64_t k, int64_t lanes) {
         Vec<A> sum = 0;
         for (const TapRun* run = runs; run < runs + n_runs; run++) {
-          sum = mul_add<A>(load_n(from[0] + run->image + k, lanes), load_n(panels + run->panel * p.channels + k, lanes), sum);
+          sum = mul_add<A>(load_n(from[0] + run->image + k, lanes), load_n(panels + run->panel * p.channels + k, lanes),
+                           sum);
         }
         store_n(y + k, sum, lanes);
       });
@@ -372,7 +391,8 @@ struct Conv {
     find_runs(phase);
     int64_t work = n_runs > 0 ? n_runs * runs[0].length : 1;
     if (l.lanes == 1) {
-      return each_range(f.pixels(), 65536 / (work * p.channels) + 1, [&](int64_t begin, int64_t end) { depthwise(f, begin, end); });
+      return each_range(f.pixels(), 65536 / (work * p.channels) + 1,
+                        [&](int64_t begin, int64_t end) { depthwise(f, begin, end); });
     }
     int64_t pixels = f.pixels(), size = kTaskPixels, columns = l.panels * p.groups, pieces = (pixels + size - 1) / size;
     while (pieces * columns < 2 * worker_count() && size > 4 * M) {

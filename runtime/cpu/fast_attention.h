@@ -1,11 +1,13 @@
-// What both ways of computing attention share: the problem (sizes, strides, which keys a query sees), masks, and rows that see
-// nothing. fast_attention_tiles.h computes many queries at once, fast_attention_decode.h a few queries over many keys.
+// What both ways of computing attention share: the problem (sizes, strides, which keys a query sees), masks, and rows
+// that see nothing. fast_attention_tiles.h computes many queries at once, fast_attention_decode.h a few queries over
+// many keys.
 #pragma once
 #include "fast_vec.h"
 
 namespace denim::DENIM_ISA::wide {
 
-constexpr int64_t kKeyBlock = 96;  // keys whose scores are computed before they are used: K and V of a block stay in L1 or L2
+constexpr int64_t kKeyBlock =
+    96;  // keys whose scores are computed before they are used: K and V of a block stay in L1 or L2
 
 /// Batch and heads of an operand [B, heads, rows, width]: where a head's rows start, and how far apart rows are.
 struct Heads {
@@ -19,7 +21,8 @@ struct Span {
   int64_t first, end;
 };
 
-/// The operands of one call. Queries of the heads that share keys are numbered t * group + r: token t, head r of the group.
+/// The operands of one call. Queries of the heads that share keys are numbered t * group + r: token t, head r of the
+/// group.
 struct Attention {
   Heads q, k, v;
   const Array *mask, *sinks, *length;
@@ -102,9 +105,11 @@ void write_mean(const Attention& a, int64_t b, int64_t h, T* out) {
 }
 /// Writes e^(scores - max) / sum * V of one query, given the unnormalised `values`, `step` apart.
 template <class T>
-DENIM_INLINE void write_row(const Attention& a, int64_t b, int64_t h, int64_t t, Acc<T> max, Acc<T> sum, const Acc<T>* values, int64_t step) {
+DENIM_INLINE void write_row(const Attention& a, int64_t b, int64_t h, int64_t t, Acc<T> max, Acc<T> sum,
+                            const Acc<T>* values, int64_t step) {
   T* out = a.out.as<T>() + a.out_at(b, h, t);
-  if (max == -static_cast<Acc<T>>(__builtin_inff()) && !a.sinks && sees_nothing(a, b, h, t)) return write_mean(a, b, h, out);
+  if (max == -static_cast<Acc<T>>(__builtin_inff()) && !a.sinks && sees_nothing(a, b, h, t))
+    return write_mean(a, b, h, out);
   Acc<T> scale = 1 / sum;
   for (int64_t e = 0; e < a.out_width; e++) out[e] = from_acc<T>(values[e * step] * scale);
 }

@@ -1,6 +1,6 @@
-// Attention of a few queries over many keys: K and V are streamed once, each row used for all queries that share it. The keys
-// are cut into splits whose number depends on shapes alone, so the result does not depend on threads or timing; every split
-// leaves a maximum, a sum and a row of values per query, and a second step adds them up.
+// Attention of a few queries over many keys: K and V are streamed once, each row used for all queries that share it.
+// The keys are cut into splits whose number depends on shapes alone, so the result does not depend on threads or
+// timing; every split leaves a maximum, a sum and a row of values per query, and a second step adds them up.
 #pragma once
 #include "fast_attention.h"
 
@@ -17,7 +17,8 @@ DENIM_INLINE V add_zipped(V a, V b) {
     return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23) +
            __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
   } else if constexpr (n == 8) {
-    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11) + __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11) +
+           __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
   } else if constexpr (n == 4) {
     return __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
   } else {
@@ -52,7 +53,8 @@ struct DecodePlan {
 
 /// scores[r, j] = q[r] . k[j] for NR queries and W keys; keys past the last read the last again.
 template <class T, int NR>
-DENIM_INLINE void dot_keys(const Acc<T>* q, int64_t q_row, const T* k, int64_t row, int64_t n, int64_t width, Acc<T>* scores) {
+DENIM_INLINE void dot_keys(const Acc<T>* q, int64_t q_row, const T* k, int64_t row, int64_t n, int64_t width,
+                           Acc<T>* scores) {
   using A = Acc<T>;
   constexpr int W = kLanes<A>, K = W < 4 ? W : 4;
   Vec<A> parts[NR][W];
@@ -160,20 +162,25 @@ struct DecodeRows {
     }
     for (int64_t key = begin; key < end; key += kKeyBlock) {
       int64_t n = end - key < kKeyBlock ? end - key : kKeyBlock, e = 0;
-      for (int64_t j = 0; j < n; j += W) dot_keys<T, NR>(q, plan.q_row, k + (key + j) * k_row, k_row, n - j, a.width, scores + j);
+      for (int64_t j = 0; j < n; j += W)
+        dot_keys<T, NR>(q, plan.q_row, k + (key + j) * k_row, k_row, n - j, a.width, scores + j);
       DENIM_UNROLL
       for (int r = 0; r < NR; r++) exponentials(r, key, n);
       const T* rows = v + key * v_row;
-      for (; e + NV * W <= a.out_width; e += NV * W) add_values<T, NR, NV>(scores, rows + e, v_row, n, W, partial + e, plan.partial, decay);
-      for (; e + W <= a.out_width; e += W) add_values<T, NR, 1>(scores, rows + e, v_row, n, W, partial + e, plan.partial, decay);
-      if (e < a.out_width) add_values<T, NR, 1>(scores, rows + e, v_row, n, a.out_width - e, partial + e, plan.partial, decay);
+      for (; e + NV * W <= a.out_width; e += NV * W)
+        add_values<T, NR, NV>(scores, rows + e, v_row, n, W, partial + e, plan.partial, decay);
+      for (; e + W <= a.out_width; e += W)
+        add_values<T, NR, 1>(scores, rows + e, v_row, n, W, partial + e, plan.partial, decay);
+      if (e < a.out_width)
+        add_values<T, NR, 1>(scores, rows + e, v_row, n, a.out_width - e, partial + e, plan.partial, decay);
     }
   }
 };
 
 /// One split of one batch row and key head: its queries in blocks of up to four.
 template <class T>
-void run_split(const Attention& a, const DecodePlan<T>& plan, int64_t bg, int64_t split, const Acc<T>* q, Acc<T>* partials) {
+void run_split(const Attention& a, const DecodePlan<T>& plan, int64_t bg, int64_t split, const Acc<T>* q,
+               Acc<T>* partials) {
   int64_t b = bg / a.groups, g = bg % a.groups, n = a.keys_of(b);
   Span all = {n, 0};
   for (int64_t t = 0; t < a.queries; t++) {
@@ -197,7 +204,8 @@ void run_split(const Attention& a, const DecodePlan<T>& plan, int64_t bg, int64_
 
 /// Adds up the splits of one query, in order, into the first split's values.
 template <class T>
-DENIM_WIDE void combine_splits(const Attention& a, const DecodePlan<T>& plan, int64_t bg, int64_t row, Acc<T>* partials) {
+DENIM_WIDE void combine_splits(const Attention& a, const DecodePlan<T>& plan, int64_t bg, int64_t row,
+                               Acc<T>* partials) {
   using A = Acc<T>;
   int64_t b = bg / a.groups, h = bg % a.groups * a.group + row % a.group, step = a.rows * plan.partial;
   A* first = partials + (bg * plan.splits * a.rows + row) * plan.partial;

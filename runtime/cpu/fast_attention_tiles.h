@@ -1,6 +1,6 @@
-// Attention of many queries: a tile of queries lies across the lanes of one or two vectors, so that scores and values are two
-// small matrix products with the same micro-kernel, and the online softmax has no sums across lanes. Scores live for one block
-// of keys: O(block) memory. Tiles are independent.
+// Attention of many queries: a tile of queries lies across the lanes of one or two vectors, so that scores and values
+// are two small matrix products with the same micro-kernel, and the online softmax has no sums across lanes. Scores
+// live for one block of keys: O(block) memory. Tiles are independent.
 #pragma once
 #include "fast_attention.h"
 
@@ -10,7 +10,8 @@ constexpr int kTileRows = kManyRegisters ? 12 : 6;  // with two vectors of lanes
 
 /// c[m, lanes] = c * decay + sum_k a[m, k] x[k, lanes], M rows of it. `decay` null: c starts at 0.
 template <class A, int M, int NV>
-DENIM_INLINE void multiply_rows(const A* a, int64_t a_row, int64_t a_step, const A* x, int64_t n, A* c, const Vec<A>* decay) {
+DENIM_INLINE void multiply_rows(const A* a, int64_t a_row, int64_t a_step, const A* x, int64_t n, A* c,
+                                const Vec<A>* decay) {
   constexpr int W = kLanes<A>;
   Vec<A> sum[M][NV];
   DENIM_UNROLL
@@ -37,32 +38,38 @@ DENIM_INLINE void multiply_rows(const A* a, int64_t a_row, int64_t a_step, const
 }
 /// The same for any number of rows.
 template <class A, int NV>
-DENIM_INLINE void multiply(const A* a, int64_t rows, int64_t a_row, int64_t a_step, const A* x, int64_t n, A* c, const Vec<A>* decay) {
+DENIM_INLINE void multiply(const A* a, int64_t rows, int64_t a_row, int64_t a_step, const A* x, int64_t n, A* c,
+                           const Vec<A>* decay) {
   constexpr int M = kTileRows, C = NV * kLanes<A>;
   int64_t m = 0;
   for (; m + M <= rows; m += M) multiply_rows<A, M, NV>(a + m * a_row, a_row, a_step, x, n, c + m * C, decay);
-  for (; m + M / 3 <= rows; m += M / 3) multiply_rows<A, M / 3, NV>(a + m * a_row, a_row, a_step, x, n, c + m * C, decay);
+  for (; m + M / 3 <= rows; m += M / 3)
+    multiply_rows<A, M / 3, NV>(a + m * a_row, a_row, a_step, x, n, c + m * C, decay);
   for (; m < rows; m++) multiply_rows<A, 1, NV>(a + m * a_row, a_row, a_step, x, n, c + m * C, decay);
 }
 // Two entries, so that one of the steps is the constant 1 in each.
 template <class A, int NV>
-DENIM_WIDE __attribute__((noinline)) void multiply_scores(const A* k, int64_t rows, int64_t row, const A* q, int64_t n, A* c) {
+DENIM_WIDE __attribute__((noinline)) void multiply_scores(const A* k, int64_t rows, int64_t row, const A* q, int64_t n,
+                                                          A* c) {
   multiply<A, NV>(k, rows, row, 1, q, n, c, nullptr);
 }
 template <class A, int NV>
-DENIM_WIDE __attribute__((noinline)) void multiply_values(const A* v, int64_t rows, int64_t step, const A* p, int64_t n, A* c, const Vec<A>* decay) {
+DENIM_WIDE __attribute__((noinline)) void multiply_values(const A* v, int64_t rows, int64_t step, const A* p, int64_t n,
+                                                          A* c, const Vec<A>* decay) {
   multiply<A, NV>(v, rows, 1, step, p, n, c, decay);
 }
 
 /// Rows of T as rows of its accumulation type: converted into `buffer` only where the types differ.
 template <class T>
-DENIM_INLINE const Acc<T>* as_acc_rows(const T* x, int64_t row, int64_t rows, int64_t width, Acc<T>* buffer, int64_t* new_row) {
+DENIM_INLINE const Acc<T>* as_acc_rows(const T* x, int64_t row, int64_t rows, int64_t width, Acc<T>* buffer,
+                                       int64_t* new_row) {
   if constexpr (__is_same(T, Acc<T>)) {
     *new_row = row;
     return x;
   } else {
     for (int64_t r = 0; r < rows; r++) {
-      each_vector<Acc<T>>(width, [&](int64_t i, int64_t n) { store_n(buffer + r * width + i, load_n(x + r * row + i, n), n); });
+      each_vector<Acc<T>>(
+          width, [&](int64_t i, int64_t n) { store_n(buffer + r * width + i, load_n(x + r * row + i, n), n); });
     }
     *new_row = width;
     return buffer;
@@ -89,7 +96,8 @@ struct Tile {
   IntVec<A> first[NV], end[NV];
   Vec<A> max[NV], sum[NV];
 
-  Tile(const Attention& a, int64_t b, int64_t g, int64_t row0, A* scratch) : a(a), b(b), g(g), row0(row0), n_keys(a.keys_of(b)) {
+  Tile(const Attention& a, int64_t b, int64_t g, int64_t row0, A* scratch)
+      : a(a), b(b), g(g), row0(row0), n_keys(a.keys_of(b)) {
     count = a.rows - row0 < C ? a.rows - row0 : C;
     q = scratch;
     scores = q + a.width * C;
@@ -131,7 +139,8 @@ struct Tile {
       }
     }
     if (!a.mask) return;
-    for (int lane = 0; lane < count; lane++) apply_mask(a, a.mask_at(b, head(lane), token(lane)), key, scores + lane, C, n);
+    for (int lane = 0; lane < count; lane++)
+      apply_mask(a, a.mask_at(b, head(lane), token(lane)), key, scores + lane, C, n);
   }
 
   /// Scores become e^(score - max) with the maximum so far; returns how much older sums shrink.
@@ -162,7 +171,8 @@ struct Tile {
       const A* rows = as_acc_rows(k + key * a.k.row(), a.k.row(), n, a.width, converted, &row);
       multiply_scores<A, NV>(rows, n, row, q, a.width, scores);
       bool inside = !a.mask;
-      for (int lane = 0; lane < C && inside; lane++) inside = first[lane / W][lane % W] <= key && end[lane / W][lane % W] >= key + n;
+      for (int lane = 0; lane < C && inside; lane++)
+        inside = first[lane / W][lane % W] <= key && end[lane / W][lane % W] >= key + n;
       if (!inside) hide(key, n);
       Vec<A> decay[NV];
       exponentials(n, decay);
@@ -176,7 +186,8 @@ struct Tile {
 };
 
 template <class T, int NV>
-DENIM_WIDE __attribute__((noinline)) void run_tile(const Attention& a, int64_t b, int64_t g, int64_t row0, Acc<T>* scratch) {
+DENIM_WIDE __attribute__((noinline)) void run_tile(const Attention& a, int64_t b, int64_t g, int64_t row0,
+                                                   Acc<T>* scratch) {
   Tile<T, NV>(a, b, g, row0, scratch).run();
 }
 

@@ -1,5 +1,5 @@
-// softmax, logsumexp, rmsNorm and layerNorm over the last axis. Rows are independent: each is read two or three times while
-// it is in cache, with sums in float32 (float64 for float64).
+// softmax, logsumexp, rmsNorm and layerNorm over the last axis. Rows are independent: each is read two or three times
+// while it is in cache, with sums in float32 (float64 for float64).
 #include "fast_vec.h"
 
 namespace denim::DENIM_ISA {
@@ -57,7 +57,8 @@ DENIM_WIDE void softmax_row(const T* x, T* y, int64_t n) {
     each_vector<A>(n, [&](int64_t i, int64_t k) { store_n(y + i, load_n(y + i, k) * scale, k); });
   } else {
     A scale = 1 / row_exp_sum(x, n, m);
-    each_vector<A>(n, [&](int64_t i, int64_t k) { store_n(y + i, exp_nonpositive<A>(load_n(x + i, k, m) - m) * scale, k); });
+    each_vector<A>(
+        n, [&](int64_t i, int64_t k) { store_n(y + i, exp_nonpositive<A>(load_n(x + i, k, m) - m) * scale, k); });
   }
 }
 
@@ -113,7 +114,8 @@ DENIM_WIDE void layer_norm_row(const T* x, const T* weight, const T* bias, T* y,
 
 const char* check_rows(const Call& c, int32_t inputs) {
   if (c.n_in != inputs || c.n_out != 1) return "wrong number of operands";
-  if (!is_float(c.in[0].dtype) || c.out[0].dtype != c.in[0].dtype) return "expected a float dtype, the same in the result";
+  if (!is_float(c.in[0].dtype) || c.out[0].dtype != c.in[0].dtype)
+    return "expected a float dtype, the same in the result";
   if (!unit_last(c.in[0])) return "expected unit stride in the last axis";
   for (int32_t i = 1; i < inputs; i++) {
     const Array& w = c.in[i];

@@ -1,6 +1,7 @@
-// Rotary position embedding. For position p = (offset + t) * scale and pair i the angle is p / f_i with f_i = base^(2i/dims) or
-// freqs[i]; (a, b) becomes (a cos - b sin, a sin + b cos). Sines and cosines are computed once per offset, position and pair,
-// and all heads read that table. As in MLX the angle is a float32 product whose factors are rounded to float32.
+// Rotary position embedding. For position p = (offset + t) * scale and pair i the angle is p / f_i with f_i =
+// base^(2i/dims) or freqs[i]; (a, b) becomes (a cos - b sin, a sin + b cos). Sines and cosines are computed once per
+// offset, position and pair, and all heads read that table. As in MLX the angle is a float32 product whose factors are
+// rounded to float32.
 #include "fast_vec.h"
 
 namespace denim::DENIM_ISA {
@@ -27,7 +28,8 @@ const char* check_rope(const Call& c) {
   const auto& p = c.as<RopeParams>();
   if (c.n_in != 2 + (p.has_freqs != 0) || c.n_out != 1) return "wrong number of operands";
   const Array &x = c.in[0], &offset = c.in[1];
-  if (!is_float(x.dtype) || c.out[0].dtype != x.dtype || !same_shape(x, c.out[0])) return "expected a float dtype and a result like x";
+  if (!is_float(x.dtype) || c.out[0].dtype != x.dtype || !same_shape(x, c.out[0]))
+    return "expected a float dtype and a result like x";
   if (x.ndim < 3 || !unit_last(x)) return "expected x [B, ..., T, D] with unit stride in the last axis";
   if (p.dims <= 0 || p.dims % 2 || p.dims > x.shape[x.ndim - 1]) return "expected an even dims, at most the last axis";
   if (offset.dtype != DType::int32 || offset.ndim > 1 || (offset.size != 1 && offset.size != x.shape[0])) {
@@ -35,7 +37,8 @@ const char* check_rope(const Call& c) {
   }
   if (p.has_freqs) {
     const Array& f = c.in[2];
-    if (f.dtype != DType::float32 || f.ndim != 1 || f.shape[0] != p.dims / 2) return "expected freqs float32 [dims / 2]";
+    if (f.dtype != DType::float32 || f.ndim != 1 || f.shape[0] != p.dims / 2)
+      return "expected freqs float32 [dims / 2]";
   }
   return nullptr;
 }
@@ -46,8 +49,9 @@ size_t scratch_rope(const Call& c) {
   return static_cast<size_t>(2 * s.table() + s.half) * static_cast<size_t>(c.in[0].dtype == DType::float64 ? 8 : 4);
 }
 
-/// e^x in float32 for -88 < x <= 0 by the polynomial for 2^fraction that MLX uses: a result with another last bit, multiplied
-/// by a position of 10^5, would be an angle that differs in the third digit. Double products rounded once act as fused ones.
+/// e^x in float32 for -88 < x <= 0 by the polynomial for 2^fraction that MLX uses: a result with another last bit,
+/// multiplied by a position of 10^5, would be an angle that differs in the third digit. Double products rounded once
+/// act as fused ones.
 float exp_like_mlx(float x) {
   constexpr float series[] = {1.339887440266574e-3f, 9.618437357674640e-3f, 5.550332471162809e-2f,
                               2.402264791363012e-1f, 6.931472028550421e-1f, 1.0f};
@@ -131,7 +135,8 @@ const char* run_rope(const Call& c) {
         const T* from = x.as<T>() + row_offset(x, r, 1);
         T* to = y.as<T>() + r * s.width;
         int64_t at = ((s.offsets > 1 ? r / rows_per_batch : 0) * s.positions + r % s.positions) * s.half;
-        p.traditional ? rotate_pairs(from, to, cosines + at, sines + at, s.half) : rotate_halves(from, to, cosines + at, sines + at, s.half);
+        p.traditional ? rotate_pairs(from, to, cosines + at, sines + at, s.half)
+                      : rotate_halves(from, to, cosines + at, sines + at, s.half);
         if (2 * s.half < s.width) memcpy(to + 2 * s.half, from + 2 * s.half, sizeof(T) * (s.width - 2 * s.half));
       }
     });

@@ -1,5 +1,6 @@
-// Vectors for the kernels of the families fast, conv and random: one template per accumulation type (float or double), loads
-// and stores that convert the half types, exp for arguments <= 0, and loops over ranges. Widths follow the instruction set.
+// Vectors for the kernels of the families fast, conv and random: one template per accumulation type (float or double),
+// loads and stores that convert the half types, exp for arguments <= 0, and loops over ranges. Widths follow the
+// instruction set.
 #pragma once
 #include <math.h>
 #include <string.h>
@@ -164,17 +165,19 @@ DENIM_INLINE auto lane_max(V v) {
   return m;
 }
 
-/// e^x for x <= 0 (or NaN, which stays): e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, e^r by its Taylor series.
-/// Adding 1.5 * 2^mantissa rounds x / ln 2 to an integer whose low bits, shifted into the exponent, are 2^n. What would be
-/// subnormal is 0.
+/// e^x for x <= 0 (or NaN, which stays): e^x = 2^n e^r with n = round(x / ln 2), |r| <= ln 2 / 2, e^r by its Taylor
+/// series. Adding 1.5 * 2^mantissa rounds x / ln 2 to an integer whose low bits, shifted into the exponent, are 2^n.
+/// What would be subnormal is 0.
 template <class A>
 DENIM_INLINE Vec<A> exp_nonpositive(Vec<A> x) {
   constexpr bool wide = sizeof(A) == 8;
   constexpr A magic = wide ? 0x1.8p52 : 0x1.8p23;
   constexpr A smallest = wide ? -708.3964185322641 : -87.33654475;
-  constexpr A ln2_high = wide ? 0x1.62e42fee00000p-1 : 0x1.62e4p-1, ln2_low = wide ? 0x1.a39ef35793c76p-33 : 0x1.7f7d1cp-20;
-  constexpr double series[] = {1, 1, 1.0 / 2, 1.0 / 6, 1.0 / 24, 1.0 / 120, 1.0 / 720, 1.0 / 5040, 1.0 / 40320, 1.0 / 362880,
-                               1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
+  constexpr A ln2_high = wide ? 0x1.62e42fee00000p-1 : 0x1.62e4p-1,
+              ln2_low = wide ? 0x1.a39ef35793c76p-33 : 0x1.7f7d1cp-20;
+  constexpr double series[] = {
+      1,          1,           1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+      1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800};
   constexpr int degree = wide ? 13 : 7;
   Vec<A> shifted = mul_add<A>(x, static_cast<A>(1.4426950408889634), magic);
   Vec<A> n = shifted - magic;
@@ -195,8 +198,10 @@ DENIM_INLINE A exp_nonpositive_scalar(A x) {
 template <class A, class F>
 DENIM_INLINE void each_vector(int64_t size, F f) {
   int64_t i = 0;
-  for (; i + kLanes<A> <= size; i += kLanes<A>) [[clang::always_inline]] f(i, kLanes<A>);
-  if (i < size) [[clang::always_inline]] f(i, size - i);
+  for (; i + kLanes<A> <= size; i += kLanes<A>) [[clang::always_inline]]
+    f(i, kLanes<A>);
+  if (i < size) [[clang::always_inline]]
+    f(i, size - i);
 }
 
 /// f(i, worker) for i in [0, n) on the worker threads.

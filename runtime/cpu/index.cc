@@ -1,6 +1,6 @@
 // Gathers, scatters, slice updates and concatenation. Indices are resolved first, into offsets of the indexed array: a
-// negative one counts from the end, one out of range ends the call with a message before anything is written. After that
-// everything is a nest of strided runs.
+// negative one counts from the end, one out of range ends the call with a message before anything is written. After
+// that everything is a nest of strided runs.
 #include <stdio.h>
 
 #include "index_nest.h"
@@ -11,7 +11,9 @@ using namespace nest;
 
 constexpr int64_t kBlock = 256;  // indices resolved at a time
 
-bool same_shape(const Array& a, const Array& b) { return a.ndim == b.ndim && memcmp(a.shape, b.shape, sizeof(int64_t) * a.ndim) == 0; }
+bool same_shape(const Array& a, const Array& b) {
+  return a.ndim == b.ndim && memcmp(a.shape, b.shape, sizeof(int64_t) * a.ndim) == 0;
+}
 bool is_index(DType t) { return t == DType::int32 || t == DType::uint32 || t == DType::int64 || t == DType::uint64; }
 bool is_contiguous(const Array& x) {
   int64_t step = 1;
@@ -25,8 +27,10 @@ size_t no_scratch(const Call&) { return 0; }
 
 const char* out_of_range(DType dtype, int64_t index, int64_t axis, int64_t length, int64_t slice) {
   static thread_local char text[128];
-  const char* format = dtype == DType::uint64 ? "index %llu is out of range for axis %lld of length %lld" : "index %lld is out of range for axis %lld of length %lld";
-  int n = snprintf(text, sizeof text, format, static_cast<long long>(index), static_cast<long long>(axis), static_cast<long long>(length));
+  const char* format = dtype == DType::uint64 ? "index %llu is out of range for axis %lld of length %lld"
+                                              : "index %lld is out of range for axis %lld of length %lld";
+  int n = snprintf(text, sizeof text, format, static_cast<long long>(index), static_cast<long long>(axis),
+                   static_cast<long long>(length));
   if (slice > 1) snprintf(text + n, sizeof text - n, " and slices of %lld", static_cast<long long>(slice));
   return text;
 }
@@ -49,7 +53,8 @@ int64_t read_index(const Array& x, int64_t i) {
   }
 }
 /// Indices [begin, begin + n) of a contiguous array, each the start of `slice` elements of an axis of `length`.
-const char* resolve(const Array& x, int64_t begin, int64_t n, int64_t axis, int64_t length, int64_t slice, int64_t* out) {
+const char* resolve(const Array& x, int64_t begin, int64_t n, int64_t axis, int64_t length, int64_t slice,
+                    int64_t* out) {
   const uint8_t* from = x.data + begin * item_size(x.dtype);
   int64_t good = x.dtype == DType::int32    ? resolve_as<int32_t>(from, n, length, slice, out)
                  : x.dtype == DType::uint32 ? resolve_as<uint32_t>(from, n, length, slice, out)
@@ -59,7 +64,8 @@ const char* resolve(const Array& x, int64_t begin, int64_t n, int64_t axis, int6
 }
 
 /// Where each of n slices of x starts, from one index array per entry of `axes`; `slices` has one length per axis of x.
-const char* resolve_starts(const Array& x, const Array* indices, const Ints& axes, const int64_t* slices, const int64_t* strides, int64_t n, int64_t* starts) {
+const char* resolve_starts(const Array& x, const Array* indices, const Ints& axes, const int64_t* slices,
+                           const int64_t* strides, int64_t n, int64_t* starts) {
   memset(starts, 0, sizeof(int64_t) * n);
   for (int64_t k = 0; k < axes.size; k++) {
     int64_t a = axes[k], block[kBlock];
@@ -85,21 +91,25 @@ const char* check_indices(const Array& x, const Array* indices, const Ints& axes
   for (int64_t k = 0; k < axes.size; k++) {
     if (axes[k] < 0 || axes[k] >= x.ndim || (seen >> axes[k] & 1)) return "expected different axes of x";
     seen |= 1u << axes[k];
-    if (!is_index(indices[k].dtype) || !is_contiguous(indices[k]) || !same_shape(indices[k], indices[0])) return "expected contiguous index arrays of one shape";
+    if (!is_index(indices[k].dtype) || !is_contiguous(indices[k]) || !same_shape(indices[k], indices[0]))
+      return "expected contiguous index arrays of one shape";
   }
   return nullptr;
 }
 
-// ---- gather ----------------------------------------------------------------------------------------------------------
+// ---- gather
+// ----------------------------------------------------------------------------------------------------------
 const char* check_gather(const Call& c) {
   const auto& p = c.as<GatherParams>();
   if (c.n_in < 1 || c.n_in != 1 + p.axes.size || c.n_out != 1) return "wrong number of operands";
   const Array &x = c.in[0], &y = c.out[0];
   if (const char* error = check_indices(x, c.in + 1, p.axes)) return error;
   int32_t lead = p.axes.size ? c.in[1].ndim : 0;
-  if (p.slice_sizes.size != x.ndim || y.ndim != lead + x.ndim || y.dtype != x.dtype) return "expected a result of index shape ++ slice sizes";
+  if (p.slice_sizes.size != x.ndim || y.ndim != lead + x.ndim || y.dtype != x.dtype)
+    return "expected a result of index shape ++ slice sizes";
   for (int32_t a = 0; a < y.ndim; a++) {
-    if (y.shape[a] != (a < lead ? c.in[1].shape[a] : p.slice_sizes[a - lead])) return "expected a result of index shape ++ slice sizes";
+    if (y.shape[a] != (a < lead ? c.in[1].shape[a] : p.slice_sizes[a - lead]))
+      return "expected a result of index shape ++ slice sizes";
   }
   for (int32_t a = 0; a < x.ndim; a++) {
     if (p.slice_sizes[a] < 0 || p.slice_sizes[a] > x.shape[a]) return "expected slices no longer than the axes";
@@ -139,7 +149,8 @@ const char* run_gather(const Call& c) {
   return nullptr;
 }
 
-// ---- updates of a copy of x ------------------------------------------------------------------------------------------
+// ---- updates of a copy of x
+// ------------------------------------------------------------------------------------------
 /// Makes out a copy of x, unless it already lies in x's place.
 const char* copy_input(const Call& c) {
   const Array &x = c.in[0], &y = c.out[0];
@@ -163,9 +174,11 @@ const char* check_scatter(const Call& c) {
   const Array &x = c.in[0], &updates = c.in[1];
   if (const char* error = check_indices(x, c.in + 2, p.axes)) return error;
   int32_t lead = p.axes.size ? c.in[2].ndim : 0;
-  if (updates.dtype != x.dtype || updates.ndim != lead + x.ndim || p.mode < 0 || p.mode > 4) return "expected updates of index shape ++ slice sizes";
+  if (updates.dtype != x.dtype || updates.ndim != lead + x.ndim || p.mode < 0 || p.mode > 4)
+    return "expected updates of index shape ++ slice sizes";
   for (int32_t a = 0; a < updates.ndim; a++) {
-    if (a < lead ? updates.shape[a] != c.in[2].shape[a] : updates.shape[a] > x.shape[a - lead]) return "expected updates of index shape ++ slice sizes";
+    if (a < lead ? updates.shape[a] != c.in[2].shape[a] : updates.shape[a] > x.shape[a - lead])
+      return "expected updates of index shape ++ slice sizes";
   }
   return nullptr;
 }
@@ -206,12 +219,14 @@ const char* run_scatter(const Call& c) {
   auto apply = [&](int64_t begin, int64_t end) {
     for (int64_t i = 0; i < n; i++) {
       slice.each_run(0, runs, [&](int64_t t, int64_t f) {
-        update(y.data + (starts[i] + t + begin * ts) * item, ts, updates.data + (froms[i] + f + begin * fs) * item, fs, end - begin);
+        update(y.data + (starts[i] + t + begin * ts) * item, ts, updates.data + (froms[i] + f + begin * fs) * item, fs,
+               end - begin);
       });
     }
   };
   if (rows) {
-    each_piece(inner / 16, 16 * n * item, [&](int64_t begin, int64_t end) { apply(begin * 16, end == inner / 16 ? inner : end * 16); });
+    each_piece(inner / 16, 16 * n * item,
+               [&](int64_t begin, int64_t end) { apply(begin * 16, end == inner / 16 ? inner : end * 16); });
   } else {
     apply(0, inner);
   }
@@ -223,14 +238,16 @@ const char* check_slice_update(const Call& c) {
   if (c.n_in != 2 || c.n_out != 1) return "wrong number of operands";
   if (const char* error = check_like_input(c)) return error;
   const Array &x = c.in[0], &updates = c.in[1];
-  if (updates.dtype != x.dtype || updates.ndim != x.ndim || p.starts.size != x.ndim || p.steps.size != x.ndim || p.mode < 0 || p.mode > 4) {
+  if (updates.dtype != x.dtype || updates.ndim != x.ndim || p.starts.size != x.ndim || p.steps.size != x.ndim ||
+      p.mode < 0 || p.mode > 4) {
     return "expected updates with the axes of x, and a start and a step for each";
   }
   for (int32_t a = 0; a < x.ndim; a++) {
     int64_t n = updates.shape[a], start = p.starts[a], step = p.steps[a], last;
     if (n == 0) continue;
     bool overflow = __builtin_mul_overflow(n - 1, step, &last) || __builtin_add_overflow(start, last, &last);
-    if (overflow || start < 0 || start >= x.shape[a] || last < 0 || last >= x.shape[a] || (n > 1 && step == 0)) return "expected a slice inside x";
+    if (overflow || start < 0 || start >= x.shape[a] || last < 0 || last >= x.shape[a] || (n > 1 && step == 0))
+      return "expected a slice inside x";
   }
   return nullptr;
 }
@@ -250,9 +267,10 @@ const char* run_slice_update(const Call& c) {
   return nullptr;
 }
 
-// ---- along one axis --------------------------------------------------------------------------------------------------
-/// f(row, base) for each row of indices (all axes but the last), where `base` is the offset into an array of `strides` of the
-/// row's first element, the indexed axis left out.
+// ---- along one axis
+// --------------------------------------------------------------------------------------------------
+/// f(row, base) for each row of indices (all axes but the last), where `base` is the offset into an array of `strides`
+/// of the row's first element, the indexed axis left out.
 template <class F>
 void each_index_row(const Array& indices, const int64_t* strides, int64_t axis, int64_t begin, int64_t end, F f) {
   Nest rows;
@@ -274,7 +292,8 @@ const char* resolve_all(const Array& indices, int64_t axis, int64_t length) {
 }
 const char* check_along(const Array& x, const Array& indices, int64_t axis) {
   if (!is_index(indices.dtype) || !is_contiguous(indices)) return "expected contiguous indices";
-  if (indices.ndim != x.ndim || axis < 0 || axis >= x.ndim) return "expected indices with the axes of x, and one of them";
+  if (indices.ndim != x.ndim || axis < 0 || axis >= x.ndim)
+    return "expected indices with the axes of x, and one of them";
   for (int32_t a = 0; a < x.ndim; a++) {
     if (a != axis && indices.shape[a] != x.shape[a]) return "expected indices with the axes of x, and one of them";
   }
@@ -282,7 +301,8 @@ const char* check_along(const Array& x, const Array& indices, int64_t axis) {
 }
 const char* check_gather_axis(const Call& c) {
   if (c.n_in != 2 || c.n_out != 1) return "wrong number of operands";
-  if (c.out[0].dtype != c.in[0].dtype || !same_shape(c.out[0], c.in[1])) return "expected a result of the shape of the indices";
+  if (c.out[0].dtype != c.in[0].dtype || !same_shape(c.out[0], c.in[1]))
+    return "expected a result of the shape of the indices";
   return check_along(c.in[0], c.in[1], c.as<GatherAxisParams>().axis);
 }
 template <class U>
@@ -321,7 +341,8 @@ const char* check_scatter_axis(const Call& c) {
   if (c.n_in != 3 || c.n_out != 1) return "wrong number of operands";
   if (const char* error = check_like_input(c)) return error;
   if (p.mode != kSet && p.mode != kAdd) return "expected mode 0 or 1";
-  if (c.in[2].dtype != c.in[0].dtype || !same_shape(c.in[1], c.in[2])) return "expected updates of the shape of the indices";
+  if (c.in[2].dtype != c.in[0].dtype || !same_shape(c.in[1], c.in[2]))
+    return "expected updates of the shape of the indices";
   return check_along(c.in[0], c.in[1], p.axis);
 }
 const char* run_scatter_axis(const Call& c) {
@@ -343,22 +364,26 @@ const char* run_scatter_axis(const Call& c) {
   int64_t inner = sources.inner();
   each_index_row(indices, strides, p.axis, 0, indices.size / n, [&](int64_t r, int64_t base) {
     int64_t block[kBlock], from = 0;
-    sources.each_run(r / inner, r / inner + 1, [&](int64_t, int64_t f) { from = f + r % inner * sources.inner_from(); });
+    sources.each_run(r / inner, r / inner + 1,
+                     [&](int64_t, int64_t f) { from = f + r % inner * sources.inner_from(); });
     for (int64_t i = 0; i < n; i += kBlock) {
       int64_t count = n - i < kBlock ? n - i : kBlock;
       resolve(indices, r * n + i, count, p.axis, x.shape[p.axis], 1, block);
       for (int64_t j = 0; j < count; j++) {
-        update(y.data + (base + (i + j) * step + block[j] * along) * item, 1, updates.data + (from + (i + j) * from_step) * item, 1, 1);
+        update(y.data + (base + (i + j) * step + block[j] * along) * item, 1,
+               updates.data + (from + (i + j) * from_step) * item, 1, 1);
       }
     }
   });
   return nullptr;
 }
 
-// ---- slices whose start is data --------------------------------------------------------------------------------------
+// ---- slices whose start is data
+// --------------------------------------------------------------------------------------
 const char* check_starts(const Array& x, const Array& start, const Ints& axes) {
   uint32_t seen = 0;
-  if ((start.dtype != DType::int32 && start.dtype != DType::int64) || start.ndim != 1 || start.shape[0] != axes.size || !is_contiguous(start)) {
+  if ((start.dtype != DType::int32 && start.dtype != DType::int64) || start.ndim != 1 || start.shape[0] != axes.size ||
+      !is_contiguous(start)) {
     return "expected an int32 or int64 start for each axis";
   }
   for (int64_t k = 0; k < axes.size; k++) {
@@ -368,7 +393,8 @@ const char* check_starts(const Array& x, const Array& start, const Ints& axes) {
   return nullptr;
 }
 /// The offset of a slice of the given lengths, from its start along `axes`.
-const char* resolve_start(const Array& x, const Array& start, const Ints& axes, const int64_t* lengths, const int64_t* strides, int64_t* offset) {
+const char* resolve_start(const Array& x, const Array& start, const Ints& axes, const int64_t* lengths,
+                          const int64_t* strides, int64_t* offset) {
   *offset = 0;
   for (int64_t k = 0; k < axes.size; k++) {
     int64_t a = axes[k], at;
@@ -381,7 +407,8 @@ const char* check_dynamic_slice(const Call& c) {
   const auto& p = c.as<DynamicSliceParams>();
   if (c.n_in != 2 || c.n_out != 1) return "wrong number of operands";
   const Array &x = c.in[0], &y = c.out[0];
-  if (p.sizes.size != x.ndim || y.ndim != x.ndim || y.dtype != x.dtype) return "expected a result of the slice's lengths";
+  if (p.sizes.size != x.ndim || y.ndim != x.ndim || y.dtype != x.dtype)
+    return "expected a result of the slice's lengths";
   for (int32_t a = 0; a < x.ndim; a++) {
     if (y.shape[a] != p.sizes[a] || p.sizes[a] > x.shape[a]) return "expected a result of the slice's lengths";
   }
@@ -413,7 +440,8 @@ const char* run_dynamic_slice_update(const Call& c) {
   const Array &x = c.in[0], &updates = c.in[1], &y = c.out[0];
   int64_t at, strides[kMaxDims], item = item_size(x.dtype);
   contiguous_strides(y, strides);
-  if (const char* error = resolve_start(x, c.in[2], c.as<DynamicSliceUpdateParams>().axes, updates.shape, strides, &at)) return error;
+  if (const char* error = resolve_start(x, c.in[2], c.as<DynamicSliceUpdateParams>().axes, updates.shape, strides, &at))
+    return error;
   if (const char* error = copy_input(c)) return error;
   if (updates.size == 0) return nullptr;
   Nest nest;
@@ -422,7 +450,8 @@ const char* run_dynamic_slice_update(const Call& c) {
   return nullptr;
 }
 
-// ---- concatenate -----------------------------------------------------------------------------------------------------
+// ---- concatenate
+// -----------------------------------------------------------------------------------------------------
 const char* check_concatenate(const Call& c) {
   if (c.n_in < 1 || c.n_out != 1) return "wrong number of operands";
   const Array& y = c.out[0];

@@ -1,5 +1,5 @@
-// Loops over two strided arrays of one shape, for the kernels of the family index: axes that lie together are merged, and the
-// innermost loop moves or updates a run of elements. Updates exist for every dtype and mode.
+// Loops over two strided arrays of one shape, for the kernels of the family index: axes that lie together are merged,
+// and the innermost loop moves or updates a run of elements. Updates exist for every dtype and mode.
 #pragma once
 #include <string.h>
 
@@ -69,7 +69,10 @@ void copy_run(uint8_t* to, int64_t to_stride, const uint8_t* from, int64_t from_
   for (int64_t i = 0; i < n; i++) t[i * to_stride] = f[i * from_stride];
 }
 inline Run copy_of(int64_t item) {
-  return item == 1 ? copy_run<uint8_t> : item == 2 ? copy_run<uint16_t> : item == 4 ? copy_run<uint32_t> : copy_run<uint64_t>;
+  return item == 1   ? copy_run<uint8_t>
+         : item == 2 ? copy_run<uint16_t>
+         : item == 4 ? copy_run<uint32_t>
+                     : copy_run<uint64_t>;
 }
 
 struct Bf16 {
@@ -84,8 +87,8 @@ struct Bool {
 
 enum Mode { kSet, kAdd, kMultiply, kMaximum, kMinimum };
 
-/// y (op)= x as MLX does it: maximum and minimum keep y only where it wins the comparison, so a NaN gives way to what follows.
-/// Integers wrap; complex numbers are ordered by (re, im).
+/// y (op)= x as MLX does it: maximum and minimum keep y only where it wins the comparison, so a NaN gives way to what
+/// follows. Integers wrap; complex numbers are ordered by (re, im).
 template <int M, class T>
 inline T combine(T y, T x) {
   if constexpr (M == kMaximum) {
@@ -110,7 +113,8 @@ inline _Float16 combine(_Float16 y, _Float16 x) {
 }
 template <int M>
 inline Bf16 combine(Bf16 y, Bf16 x) {
-  float a = __builtin_bit_cast(float, static_cast<uint32_t>(y.bits) << 16), b = __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16);
+  float a = __builtin_bit_cast(float, static_cast<uint32_t>(y.bits) << 16),
+        b = __builtin_bit_cast(float, static_cast<uint32_t>(x.bits) << 16);
   float r = combine<M>(a, b);
   uint32_t u = __builtin_bit_cast(uint32_t, r);
   return {static_cast<uint16_t>(r != r ? 0x7fc0 : (u + 0x7fff + ((u >> 16) & 1)) >> 16)};
@@ -131,7 +135,10 @@ void update_run(uint8_t* to, int64_t to_stride, const uint8_t* from, int64_t fro
 }
 template <class T>
 Run update_in(int64_t mode) {
-  return mode == kAdd ? update_run<T, kAdd> : mode == kMultiply ? update_run<T, kMultiply> : mode == kMaximum ? update_run<T, kMaximum> : update_run<T, kMinimum>;
+  return mode == kAdd        ? update_run<T, kAdd>
+         : mode == kMultiply ? update_run<T, kMultiply>
+         : mode == kMaximum  ? update_run<T, kMaximum>
+                             : update_run<T, kMinimum>;
 }
 inline Run update_of(DType t, int64_t mode) {
   if (mode == kSet) return copy_of(item_size(t));
@@ -168,10 +175,13 @@ void each_piece(int64_t n, int64_t item, F f) {
     F* f;
     int64_t n, tasks;
   } job{&f, n, tasks};
-  parallel(tasks, [](void* context, int64_t i, int) {
-    auto* j = static_cast<Job*>(context);
-    (*j->f)(j->n * i / j->tasks, j->n * (i + 1) / j->tasks);
-  }, &job);
+  parallel(
+      tasks,
+      [](void* context, int64_t i, int) {
+        auto* j = static_cast<Job*>(context);
+        (*j->f)(j->n* i / j->tasks, j->n * (i + 1) / j->tasks);
+      },
+      &job);
 }
 
 /// Runs a whole nest whose destinations do not overlap. Long runs are cut, so that a contiguous copy is parallel too.
@@ -187,7 +197,9 @@ inline void run_nest(const Nest& nest, uint8_t* to, const uint8_t* from, int64_t
   each_piece(nest.runs() * cuts, kCut * item, [&](int64_t begin, int64_t end) {
     for (int64_t u = begin; u < end; u++) {
       int64_t at = u % cuts * kCut, n = inner - at < kCut ? inner - at : kCut;
-      nest.each_run(u / cuts, u / cuts + 1, [&](int64_t t, int64_t f) { run(to + (t + at * ts) * item, ts, from + (f + at * fs) * item, fs, n); });
+      nest.each_run(u / cuts, u / cuts + 1, [&](int64_t t, int64_t f) {
+        run(to + (t + at * ts) * item, ts, from + (f + at * fs) * item, fs, n);
+      });
     }
   });
 }

@@ -1,6 +1,6 @@
 // Counter-based random bits: threefry-2x32 with 20 rounds, word for word in MLX's order, many counters per vector.
-// A key's output is a list of n 32-bit words (the last may be cut): word i < n/2 and word i + ceil(n/2) are the two halves of
-// the hash of (i, i + ceil(n/2)); for odd n the middle word is the first half of the hash of (n/2, 0).
+// A key's output is a list of n 32-bit words (the last may be cut): word i < n/2 and word i + ceil(n/2) are the two
+// halves of the hash of (i, i + ceil(n/2)); for odd n the middle word is the first half of the hash of (n/2, 0).
 #include "fast_vec.h"
 
 namespace denim::DENIM_ISA {
@@ -44,7 +44,8 @@ DENIM_INLINE void put_word(uint8_t* out, int64_t bytes, int64_t i, uint32_t word
 }
 
 /// Pairs [begin, end) of one key's words, of `half` pairs in all.
-DENIM_WIDE void fill_pairs(uint32_t key0, uint32_t key1, uint8_t* out, int64_t bytes, int64_t upper, int64_t begin, int64_t end) {
+DENIM_WIDE void fill_pairs(uint32_t key0, uint32_t key1, uint8_t* out, int64_t bytes, int64_t upper, int64_t begin,
+                           int64_t end) {
   Words lanes;
   for (int i = 0; i < kWords; i++) lanes[i] = i;
   int64_t i = begin;
@@ -65,7 +66,8 @@ const char* check_random_bits(const Call& c) {
   const auto& p = c.as<RandomBitsParams>();
   if (c.n_in != 1 || c.n_out != 1) return "wrong number of operands";
   const Array &key = c.in[0], &out = c.out[0];
-  if (key.dtype != DType::uint32 || key.ndim < 1 || key.shape[key.ndim - 1] != 2) return "expected keys uint32 [..., 2]";
+  if (key.dtype != DType::uint32 || key.ndim < 1 || key.shape[key.ndim - 1] != 2)
+    return "expected keys uint32 [..., 2]";
   DType want = p.width == 1 ? DType::uint8 : p.width == 2 ? DType::uint16 : DType::uint32;
   if ((p.width != 1 && p.width != 2 && p.width != 4) || out.dtype != want) return "expected a width of 1, 2 or 4 bytes";
   if (out.ndim != key.ndim - 1 + p.shape.size) return "expected the keys' leading axes and the shape in the result";

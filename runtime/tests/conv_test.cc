@@ -13,7 +13,8 @@ struct Case {
 };
 
 int64_t out_length(const Case& c, int64_t a) {
-  int64_t spread = (c.in.at[a] - 1) * c.spread.at[a] + 1 + c.low.at[a] + c.high.at[a], reach = (c.kernel.at[a] - 1) * c.dilation.at[a] + 1;
+  int64_t spread = (c.in.at[a] - 1) * c.spread.at[a] + 1 + c.low.at[a] + c.high.at[a],
+          reach = (c.kernel.at[a] - 1) * c.dilation.at[a] + 1;
   return spread < reach ? 0 : (spread - reach) / c.stride.at[a] + 1;
 }
 /// One output element: position `o` in 3 axes, missing axes in front of length 1.
@@ -106,9 +107,12 @@ TEST(conv_input_dilation) {
 }
 TEST(conv_dtypes_and_strides) {
   for (DType t : kFloats) check_conv({2, 6, 33, 1, {6, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false, t});
-  for (DType t : kFloats) check_conv({2, 6, 32, 1, {6, 7}, {5, 6}, {1, 1}, {1, 0}, {1, 0}, {1, 1}, {1, 1}, false, t, true});
+  for (DType t : kFloats)
+    check_conv({2, 6, 32, 1, {6, 7}, {5, 6}, {1, 1}, {1, 0}, {1, 0}, {1, 1}, {1, 1}, false, t, true});
 }
-TEST(conv_weight_gradient_shape) { check_conv({3, 70, 32, 1, {16, 16}, {14, 14}, {1, 1}, {0, 0}, {0, 0}, {1, 1}, {1, 1}, false, DType::float32, true}); }
+TEST(conv_weight_gradient_shape) {
+  check_conv({3, 70, 32, 1, {16, 16}, {14, 14}, {1, 1}, {0, 0}, {0, 0}, {1, 1}, {1, 1}, false, DType::float32, true});
+}
 TEST(conv_without_input) {
   check_conv({2, 0, 3, 1, {4}, {2}, {1}, {0}, {0}, {1}, {1}, false});
   check_conv({0, 2, 3, 1, {4}, {2}, {1}, {0}, {0}, {1}, {1}, false});

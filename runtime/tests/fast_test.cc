@@ -16,7 +16,8 @@ void check_softmax(DType t, int64_t n) {
     double max = -INFINITY, sum = 0;
     for (int64_t j = 0; j < n; j++) max = fmax(max, x.get({r / 5, r % 5, j}));
     for (int64_t j = 0; j < n; j++) sum += exp(x.get({r / 5, r % 5, j}) - max);
-    for (int64_t j = 0; j < n; j++) CHECK_NEAR(y.get({r / 5, r % 5, j}), exp(x.get({r / 5, r % 5, j}) - max) / sum, tolerance(t));
+    for (int64_t j = 0; j < n; j++)
+      CHECK_NEAR(y.get({r / 5, r % 5, j}), exp(x.get({r / 5, r % 5, j}) - max) / sum, tolerance(t));
     CHECK_NEAR(l.at(r), max + log(sum), tolerance(t) * (1 + fabs(max + log(sum))));
   }
 }
@@ -46,13 +47,15 @@ void check_norms(DType t, int64_t n) {
 }
 /// x [2, 3, 4, 12] of strided layout, dims of 12 rotated, positions from a vector of offsets.
 void check_rope(DType t, int64_t dims, bool traditional, bool freqs) {
-  Tensor x(t, {2, 3, 4, 12}, {0, 2, 1, 3}), y(t, {2, 3, 4, 12}), offset(DType::int32, {2}), f(DType::float32, {dims / 2});
+  Tensor x(t, {2, 3, 4, 12}, {0, 2, 1, 3}), y(t, {2, 3, 4, 12}), offset(DType::int32, {2}),
+      f(DType::float32, {dims / 2});
   x.random();
   offset.put(0, 5);
   offset.put(1, 90);
   for (int64_t i = 0; i < f.size; i++) f.put(i, 1.0 + static_cast<double>(i));
   RopeParams params{dims, traditional, 10000, 0.5, freqs};
-  CHECK((freqs ? run_kernel(Op::rope, {x, offset, f}, y, &params) : run_kernel(Op::rope, {x, offset}, y, &params)) == nullptr);
+  CHECK((freqs ? run_kernel(Op::rope, {x, offset, f}, y, &params) : run_kernel(Op::rope, {x, offset}, y, &params)) ==
+        nullptr);
   for (int64_t r = 0; r < 24; r++) {
     int64_t b = r / 12, h = r / 4 % 3, p = r % 4, half = dims / 2;
     for (int64_t i = 0; i < half; i++) {
@@ -60,8 +63,10 @@ void check_rope(DType t, int64_t dims, bool traditional, bool freqs) {
       double angle = (offset.at(b) + static_cast<double>(p)) * 0.5 / freq;
       int64_t i0 = traditional ? 2 * i : i, i1 = traditional ? 2 * i + 1 : i + half;
       double v0 = x.get({b, h, p, i0}), v1 = x.get({b, h, p, i1});
-      CHECK_NEAR(y.get({b, h, p, i0}), v0 * cos(angle) - v1 * sin(angle), 2 * tolerance(t) + (t == DType::float64 ? 0 : 1e-5));
-      CHECK_NEAR(y.get({b, h, p, i1}), v0 * sin(angle) + v1 * cos(angle), 2 * tolerance(t) + (t == DType::float64 ? 0 : 1e-5));
+      CHECK_NEAR(y.get({b, h, p, i0}), v0 * cos(angle) - v1 * sin(angle),
+                 2 * tolerance(t) + (t == DType::float64 ? 0 : 1e-5));
+      CHECK_NEAR(y.get({b, h, p, i1}), v0 * sin(angle) + v1 * cos(angle),
+                 2 * tolerance(t) + (t == DType::float64 ? 0 : 1e-5));
     }
     for (int64_t i = dims; i < 12; i++) CHECK_NEAR(y.get({b, h, p, i}), x.get({b, h, p, i}), 0);
   }
@@ -77,8 +82,8 @@ struct Case {
   DType dtype = DType::float32;
 };
 /// One row of the result in double. A row that sees nothing has equal weights for all keys, or 0 beside a sink.
-void reference_row(const Case& c, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask, const Tensor& sinks,
-                   int64_t n, const List& at, double* out) {
+void reference_row(const Case& c, const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& mask,
+                   const Tensor& sinks, int64_t n, const List& at, double* out) {
   int64_t b = at.at[0], h = at.at[1], t = at.at[2], g = h / (c.heads / c.groups), position = n - c.queries + t;
   auto* weights = static_cast<double*>(calloc(static_cast<size_t>(c.keys) + 1, sizeof(double)));
   double max = c.sinks ? sinks.at(h) : -INFINITY, sum = 0;
@@ -113,9 +118,12 @@ void fill_mask(const Case& c, Tensor& mask) {
 }
 void check_attention(const Case& c) {
   List order = c.strided ? List{0, 2, 1, 3} : List{};
-  Tensor q(c.dtype, {c.batch, c.heads, c.queries, c.width}, order), k(c.dtype, {c.batch, c.groups, c.keys, c.width}, order);
-  Tensor v(c.dtype, {c.batch, c.groups, c.keys, c.out_width}, order), y(c.dtype, {c.batch, c.heads, c.queries, c.out_width});
-  Tensor mask(c.mask == kBoolMask ? DType::bool_ : c.dtype, {c.batch, c.heads, c.queries, c.keys}), sinks(c.dtype, {c.heads}), length(DType::int32, {c.batch});
+  Tensor q(c.dtype, {c.batch, c.heads, c.queries, c.width}, order),
+      k(c.dtype, {c.batch, c.groups, c.keys, c.width}, order);
+  Tensor v(c.dtype, {c.batch, c.groups, c.keys, c.out_width}, order),
+      y(c.dtype, {c.batch, c.heads, c.queries, c.out_width});
+  Tensor mask(c.mask == kBoolMask ? DType::bool_ : c.dtype, {c.batch, c.heads, c.queries, c.keys}),
+      sinks(c.dtype, {c.heads}), length(DType::int32, {c.batch});
   if (c.strided) mask.strides[1] = 0;  // one mask for all heads
   q.random(2);
   k.random(2);
@@ -134,7 +142,8 @@ void check_attention(const Case& c) {
     List at{r / c.queries / c.heads, r / c.queries % c.heads, r % c.queries};
     int64_t n = c.length ? static_cast<int64_t>(length.at(at.at[0])) : c.keys;
     reference_row(c, q, k, v, mask, sinks, n, at, reinterpret_cast<double*>(want.data));
-    for (int64_t e = 0; e < c.out_width; e++) CHECK_NEAR(y.get({at.at[0], at.at[1], at.at[2], e}), want.at(e), tolerance(c.dtype));
+    for (int64_t e = 0; e < c.out_width; e++)
+      CHECK_NEAR(y.get({at.at[0], at.at[1], at.at[2], e}), want.at(e), tolerance(c.dtype));
   }
 }
 
@@ -167,30 +176,118 @@ TEST(rope) {
 }
 TEST(attention_of_few_queries) {
   check_attention({.batch = 1, .heads = 9, .groups = 3, .queries = 1, .keys = 500, .width = 64, .out_width = 64});
-  check_attention({.batch = 2, .heads = 4, .groups = 4, .queries = 2, .keys = 700, .width = 80, .out_width = 96, .causal = true});
-  check_attention({.batch = 1, .heads = 7, .groups = 1, .queries = 1, .keys = 97, .width = 13, .out_width = 19, .mask = kFloatMask, .strided = true});
-  check_attention({.batch = 2, .heads = 2, .groups = 1, .queries = 3, .keys = 300, .width = 32, .out_width = 16, .causal = true, .window = 40, .sinks = true, .length = true});
-  check_attention({.batch = 1, .heads = 20, .groups = 1, .queries = 1, .keys = 33, .width = 128, .out_width = 8, .mask = kBoolMask});
-  check_attention({.batch = 1, .heads = 2, .groups = 2, .queries = 3, .keys = 2, .width = 8, .out_width = 8, .causal = true});
-  check_attention({.batch = 1, .heads = 2, .groups = 2, .queries = 1, .keys = 20000, .width = 8, .out_width = 8, .mask = kHidingMask});
+  check_attention(
+      {.batch = 2, .heads = 4, .groups = 4, .queries = 2, .keys = 700, .width = 80, .out_width = 96, .causal = true});
+  check_attention({.batch = 1,
+                   .heads = 7,
+                   .groups = 1,
+                   .queries = 1,
+                   .keys = 97,
+                   .width = 13,
+                   .out_width = 19,
+                   .mask = kFloatMask,
+                   .strided = true});
+  check_attention({.batch = 2,
+                   .heads = 2,
+                   .groups = 1,
+                   .queries = 3,
+                   .keys = 300,
+                   .width = 32,
+                   .out_width = 16,
+                   .causal = true,
+                   .window = 40,
+                   .sinks = true,
+                   .length = true});
+  check_attention({.batch = 1,
+                   .heads = 20,
+                   .groups = 1,
+                   .queries = 1,
+                   .keys = 33,
+                   .width = 128,
+                   .out_width = 8,
+                   .mask = kBoolMask});
+  check_attention(
+      {.batch = 1, .heads = 2, .groups = 2, .queries = 3, .keys = 2, .width = 8, .out_width = 8, .causal = true});
+  check_attention({.batch = 1,
+                   .heads = 2,
+                   .groups = 2,
+                   .queries = 1,
+                   .keys = 20000,
+                   .width = 8,
+                   .out_width = 8,
+                   .mask = kHidingMask});
 }
 TEST(attention_in_tiles) {
-  check_attention({.batch = 1, .heads = 6, .groups = 2, .queries = 50, .keys = 50, .width = 64, .out_width = 64, .causal = true});
-  check_attention({.batch = 2, .heads = 3, .groups = 3, .queries = 40, .keys = 211, .width = 80, .out_width = 33, .causal = true, .window = 60, .strided = true});
-  check_attention({.batch = 2, .heads = 4, .groups = 2, .queries = 21, .keys = 130, .width = 17, .out_width = 5, .mask = kBoolMask, .sinks = true, .length = true});
-  check_attention({.batch = 1, .heads = 2, .groups = 1, .queries = 30, .keys = 100, .width = 32, .out_width = 32, .mask = kBoolMask, .strided = true});
-  check_attention({.batch = 1, .heads = 1, .groups = 1, .queries = 30, .keys = 200, .width = 256, .out_width = 128, .mask = kHidingMask});
-  check_attention({.batch = 1, .heads = 2, .groups = 2, .queries = 40, .keys = 10, .width = 8, .out_width = 8, .causal = true});
-  check_attention({.batch = 1, .heads = 2, .groups = 2, .queries = 13, .keys = 10, .width = 8, .out_width = 8, .causal = true, .sinks = true});
+  check_attention(
+      {.batch = 1, .heads = 6, .groups = 2, .queries = 50, .keys = 50, .width = 64, .out_width = 64, .causal = true});
+  check_attention({.batch = 2,
+                   .heads = 3,
+                   .groups = 3,
+                   .queries = 40,
+                   .keys = 211,
+                   .width = 80,
+                   .out_width = 33,
+                   .causal = true,
+                   .window = 60,
+                   .strided = true});
+  check_attention({.batch = 2,
+                   .heads = 4,
+                   .groups = 2,
+                   .queries = 21,
+                   .keys = 130,
+                   .width = 17,
+                   .out_width = 5,
+                   .mask = kBoolMask,
+                   .sinks = true,
+                   .length = true});
+  check_attention({.batch = 1,
+                   .heads = 2,
+                   .groups = 1,
+                   .queries = 30,
+                   .keys = 100,
+                   .width = 32,
+                   .out_width = 32,
+                   .mask = kBoolMask,
+                   .strided = true});
+  check_attention({.batch = 1,
+                   .heads = 1,
+                   .groups = 1,
+                   .queries = 30,
+                   .keys = 200,
+                   .width = 256,
+                   .out_width = 128,
+                   .mask = kHidingMask});
+  check_attention(
+      {.batch = 1, .heads = 2, .groups = 2, .queries = 40, .keys = 10, .width = 8, .out_width = 8, .causal = true});
+  check_attention({.batch = 1,
+                   .heads = 2,
+                   .groups = 2,
+                   .queries = 13,
+                   .keys = 10,
+                   .width = 8,
+                   .out_width = 8,
+                   .causal = true,
+                   .sinks = true});
 }
 TEST(attention_dtypes) {
   for (DType t : kFloats) {
-    check_attention({.batch = 1, .heads = 6, .groups = 2, .queries = 1, .keys = 130, .width = 64, .out_width = 64, .dtype = t});
-    check_attention({.batch = 1, .heads = 6, .groups = 2, .queries = 35, .keys = 120, .width = 72, .out_width = 40, .causal = true, .mask = kFloatMask, .dtype = t});
+    check_attention(
+        {.batch = 1, .heads = 6, .groups = 2, .queries = 1, .keys = 130, .width = 64, .out_width = 64, .dtype = t});
+    check_attention({.batch = 1,
+                     .heads = 6,
+                     .groups = 2,
+                     .queries = 35,
+                     .keys = 120,
+                     .width = 72,
+                     .out_width = 40,
+                     .causal = true,
+                     .mask = kFloatMask,
+                     .dtype = t});
   }
 }
 TEST(attention_refuses_lengths_out_of_range) {
-  Tensor q(DType::float32, {1, 1, 1, 4}), k(DType::float32, {1, 1, 5, 4}), v(DType::float32, {1, 1, 5, 4}), y(DType::float32, {1, 1, 1, 4}), n(DType::int32, {1});
+  Tensor q(DType::float32, {1, 1, 1, 4}), k(DType::float32, {1, 1, 5, 4}), v(DType::float32, {1, 1, 5, 4}),
+      y(DType::float32, {1, 1, 1, 4}), n(DType::int32, {1});
   n.put(0, 6);
   AttentionParams params{1, 0, 0, 0, 0, 1};
   const char* error = run_kernel(Op::attention, {q, k, v, n}, y, &params);

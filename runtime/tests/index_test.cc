@@ -36,7 +36,8 @@ void check_gather(DType dtype, DType index, const List& order) {
 
 /// Rows of x [6, 40] updated by [3, 5] slices [1, 40], with duplicates.
 void check_scatter(DType dtype, int64_t mode, int64_t columns, bool in_place) {
-  Tensor x(dtype, {6, columns}), updates(dtype, {15, 1, columns}, {2, 0, 1}), rows(DType::int32, {15}), y(dtype, {6, columns});
+  Tensor x(dtype, {6, columns}), updates(dtype, {15, 1, columns}, {2, 0, 1}), rows(DType::int32, {15}),
+      y(dtype, {6, columns});
   Tensor want(DType::float64, {6, columns});
   for (int64_t i = 0; i < x.size; i++) x.put(i, static_cast<double>(i % 3));
   for (int64_t i = 0; i < updates.size; i++) updates.put(i, static_cast<double>(i % 2 + 1));
@@ -49,7 +50,8 @@ void check_scatter(DType dtype, int64_t mode, int64_t columns, bool in_place) {
   List axes{0};
   ScatterParams params{axes.ints(), mode};
   CHECK(run_kernel(Op::scatter, {x, updates, rows}, in_place ? x : y, &params) == nullptr);
-  for (int64_t i = 0; i < x.size; i++) CHECK_NEAR((in_place ? x : y).at(i), dtype == DType::bool_ ? want.at(i) != 0 : want.at(i), 0);
+  for (int64_t i = 0; i < x.size; i++)
+    CHECK_NEAR((in_place ? x : y).at(i), dtype == DType::bool_ ? want.at(i) != 0 : want.at(i), 0);
 }
 
 }  // namespace
@@ -91,7 +93,8 @@ TEST(index_out_of_range_is_named) {
   CHECK(run_kernel(Op::gather, {x, big}, y, &params) != nullptr);
 }
 TEST(scatter_applies_updates_in_order) {
-  const DType dtypes[] = {DType::float32, DType::float16, DType::bfloat16, DType::float64, DType::int32, DType::uint8, DType::int64, DType::complex64};
+  const DType dtypes[] = {DType::float32, DType::float16, DType::bfloat16, DType::float64,
+                          DType::int32,   DType::uint8,   DType::int64,    DType::complex64};
   for (DType t : dtypes) {
     for (int64_t mode = 0; mode < 5; mode++) {
       check_scatter(t, mode, 40, false);
@@ -106,7 +109,8 @@ TEST(along_one_axis) {
     List shape{4, 5, 6};
     List picked = shape;
     picked.at[axis] = 3;
-    Tensor x(DType::float32, shape, {1, 2, 0}), at(DType::int64, picked), y(DType::float32, picked), updates(DType::float32, picked, {2, 1, 0});
+    Tensor x(DType::float32, shape, {1, 2, 0}), at(DType::int64, picked), y(DType::float32, picked),
+        updates(DType::float32, picked, {2, 1, 0});
     Tensor z(DType::float32, shape), want(DType::float64, shape);
     number(x);
     updates.random();
@@ -134,7 +138,8 @@ TEST(along_one_axis) {
   }
 }
 TEST(slice_update_with_steps) {
-  Tensor x(DType::int32, {8, 9}, {1, 0}), updates(DType::int32, {3, 4}, {1, 0}), y(DType::int32, {8, 9}), want(DType::float64, {8, 9});
+  Tensor x(DType::int32, {8, 9}, {1, 0}), updates(DType::int32, {3, 4}, {1, 0}), y(DType::int32, {8, 9}),
+      want(DType::float64, {8, 9});
   number(x);
   number(updates);
   List starts{7, 1}, steps{-3, 2};
@@ -153,7 +158,8 @@ TEST(slice_update_with_steps) {
   CHECK(run_kernel(Op::sliceUpdate, {x, updates}, y, &bad) != nullptr);
 }
 TEST(slices_that_start_at_data) {
-  Tensor x(DType::float16, {6, 5}, {1, 0}), start(DType::int32, {1}), y(DType::float16, {2, 5}), updates(DType::float16, {2, 5}), z(DType::float16, {6, 5});
+  Tensor x(DType::float16, {6, 5}, {1, 0}), start(DType::int32, {1}), y(DType::float16, {2, 5}),
+      updates(DType::float16, {2, 5}), z(DType::float16, {6, 5});
   number(x);
   updates.random();
   start.put(0, 3);

@@ -1,5 +1,5 @@
-// What tests of single kernels share: arrays of any dtype and layout that are filled and read as doubles, and a runner that does
-// what the decoder does (check, scratch, run).
+// What tests of single kernels share: arrays of any dtype and layout that are filled and read as doubles, and a runner
+// that does what the decoder does (check, scratch, run).
 #pragma once
 #include "cpu/dispatch.h"
 #include "test.h"
@@ -15,7 +15,9 @@ inline double next_random() {
 
 inline double read_half(uint16_t h) {
   int exponent = h >> 10 & 31, fraction = h & 1023;
-  double v = exponent == 31 ? (fraction ? NAN : INFINITY) : exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+  double v = exponent == 31 ? (fraction ? NAN : INFINITY)
+             : exponent     ? ldexp(1024 + fraction, exponent - 25)
+                            : ldexp(fraction, -24);
   return h >> 15 ? -v : v;
 }
 inline double read_element(DType t, const void* p) {
@@ -33,7 +35,8 @@ inline double read_element(DType t, const void* p) {
     case DType::float32:
     case DType::complex64: return *static_cast<const float*>(p);
     case DType::float64: return *static_cast<const double*>(p);
-    case DType::bfloat16: return __builtin_bit_cast(float, static_cast<uint32_t>(*static_cast<const uint16_t*>(p)) << 16);
+    case DType::bfloat16:
+      return __builtin_bit_cast(float, static_cast<uint32_t>(*static_cast<const uint16_t*>(p)) << 16);
   }
   return 0;
 }
@@ -78,7 +81,8 @@ struct List {
   Ints ints() const { return {at, n}; }
 };
 
-/// An array that owns its memory. `order` names the axes from the outermost in memory to the innermost: strides of any kind.
+/// An array that owns its memory. `order` names the axes from the outermost in memory to the innermost: strides of any
+/// kind.
 struct Tensor {
   DType dtype;
   int32_t ndim;

@@ -41,7 +41,8 @@ void check_bits(int64_t n_keys, int64_t n, int64_t width) {
   int64_t bytes = n * width, bad = 0;
   for (int64_t k = 0; k < n_keys; k++) {
     for (int64_t i = 0; i < bytes; i++) {
-      uint32_t w = word(static_cast<uint32_t>(keys.get({k, 0})), static_cast<uint32_t>(keys.get({k, 1})), i / 4, (bytes + 3) / 4);
+      uint32_t w = word(static_cast<uint32_t>(keys.get({k, 0})), static_cast<uint32_t>(keys.get({k, 1})), i / 4,
+                        (bytes + 3) / 4);
       bad += out.data[k * bytes + i] != static_cast<uint8_t>(w >> 8 * (i % 4));
     }
   }
