@@ -121,6 +121,9 @@ export function allPrimitives(): readonly Primitive[] {
   return [...registry.values()];
 }
 
+/** Names of accessors that hold arrays, for objects whose fields do not show them: transforms then find the arrays there. */
+export const stateKeys: unique symbol = Symbol("denim.stateKeys");
+
 let currentStream: StreamId = 0;
 /** The stream that new nodes run on. */
 export function activeStream(): StreamId {

@@ -85,13 +85,15 @@ export function hostBytes(data: HostData): Uint8Array<ArrayBuffer> {
   return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, byteLength) : new Uint8Array(buffer).slice(byteOffset, byteOffset + byteLength);
 }
 
-/** Turns a schedule into a program. */
+/** Instructions of the program that is being lowered: one at a time. */
+const instructionWords = new Words();
+/** Turns a schedule into a program, whose words are valid until the next call. */
 export function lower(s: Schedule, tableHash: number): Lowered {
   return new Lowering(s).program(tableHash);
 }
 
 class Lowering {
-  readonly #words = new Words();
+  readonly #words = instructionWords;
   readonly #values: Value[] = [];
   readonly #instructions: Instruction[] = [];
   readonly #refs = new Map<NDArray, Ref>();
@@ -99,7 +101,9 @@ class Lowering {
   readonly #constants: { value: Value; node: NDArray }[] = [];
   readonly #places: number[] = [];
   readonly #valueNode = new Map<Value, NDArray>();
-  constructor(readonly schedule: Schedule) {}
+  constructor(readonly schedule: Schedule) {
+    this.#words.clear();
+  }
 
   program(tableHash: number): Lowered {
     const { order, leaves, kept, donatable } = this.schedule;

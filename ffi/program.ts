@@ -47,7 +47,11 @@ export class Words {
     new Uint8Array(this.#words.buffer).set(bytes, this.length * 8);
     this.length += words;
   }
-  /** What has been written. */
+  /** Forgets all, keeping the memory. */
+  clear(): void {
+    this.length = 0;
+  }
+  /** What has been written; valid until the next change. */
   view(): Float64Array<ArrayBuffer> {
     return this.#words.subarray(0, this.length);
   }
@@ -69,9 +73,12 @@ export interface ProgramTables {
   readonly constants: readonly { readonly place: number; readonly bytes: Uint8Array }[];
   readonly outputs: readonly number[];
 }
-/** Puts the tables before the instructions. */
+/** The words of the program that is being put together: a program is written, run or decoded, and forgotten. */
+const assembled = new Words();
+/** Puts the tables before the instructions. The result is valid until the next call. */
 export function assemble(t: ProgramTables, instructions: Words, count: number): Float64Array<ArrayBuffer> {
-  const w = new Words();
+  const w = assembled;
+  w.clear();
   w.pushAll([MAGIC, VERSION, t.tableHash, 0, t.inputs.length, t.places.length, t.arenaBytes, t.values.length]);
   w.pushAll([t.constants.length, count, t.outputs.length]);
   if (w.length !== HEADER) throw new Error("the header has another length than the decoder thinks");

@@ -18,7 +18,7 @@ import {
   WeakFloat,
 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, stateKeys } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
 import {
   checkedShape,
@@ -43,6 +43,8 @@ import { expandDims, reshape, sliceOf, view } from "./view.ts";
 /** The global key. `compile` recognises it among inputs and outputs, so that compiled functions draw anew. */
 export class RandomState {
   #key: NDArray | null = null;
+  /** Transforms find the key under this name. */
+  readonly [stateKeys]: readonly string[] = ["key"];
   /** The key of the next draw; seeded by the clock at first. */
   get key(): NDArray {
     return this.#key ??= key(Date.now());

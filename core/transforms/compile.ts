@@ -6,8 +6,8 @@
 import { runtime } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { donated, evaluate, mayDonate, withMemory } from "../eval.ts";
-import { activeStream, aval, elements, evaluatedNode, failDonated, failTraced, Holder, Node } from "../graph.ts";
+import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
+import { activeStream, aval, elements, evaluatedNode, failDonated, failTraced, Holder, Node, stateKeys } from "../graph.ts";
 import { lower, type Lowered } from "../lower.ts";
 import { adopt } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
@@ -65,7 +65,8 @@ export function cellsOf(container: unknown): Cell[] {
     if (typeof x !== "object" || x === null || ArrayBuffer.isView(x) || x instanceof Node || seen.has(x)) return;
     seen.add(x);
     const fields = x as Record<string, unknown>;
-    for (const key of Object.keys(fields)) {
+    const accessors = (x as { readonly [stateKeys]?: readonly string[] })[stateKeys] ?? [];
+    for (const key of [...Object.keys(fields), ...accessors]) {
       const value = fields[key], at = path ? `${path}.${key}` : key;
       if (value instanceof Node) cells.push({ get: () => fields[key] as NDArray, set: (v) => fields[key] = v, path: at });
       else walk(value, at);
@@ -96,7 +97,7 @@ export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, o
     const xs = [...flat.arrays, ...state];
     for (const x of xs) if (x.state === "donated") failDonated("compile", x);
     const inlined = xs.some((x) => x.traced);
-    if (!inlined) evaluate(xs); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
+    if (!inlined) submit(xs); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
     const key = signature(flat, args, cells);
     let c = cache.get(key);
     if (c) cache.delete(key);

@@ -241,7 +241,7 @@ inline F32 arcsinh(F32 x) {
 }
 inline F32 arccosh(F32 x) {
   const F64 d = widen(x);
-  return narrow(log64(d + __builtin_elementwise_sqrt((d - 1.0) * (d + 1.0))));
+  return x < 1.0f ? F32(kNan) : narrow(log64(d + __builtin_elementwise_sqrt((d - 1.0) * (d + 1.0))));
 }
 inline F32 arctanh(F32 x) {
   const F64 d = widen(x), z = d * d;

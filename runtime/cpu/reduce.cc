@@ -89,6 +89,7 @@ struct Real {
   using A = typename P::A;
   static constexpr int kWide = 4 * kVecBytes / static_cast<int>(sizeof(W));  // four registers: enough additions in flight
   using V = Vec<W, kWide>;
+  using Accumulators = Vec<A, kWide>;
 
   static V fetch(const T* x) {
     if constexpr (sizeof(T) == sizeof(W)) return load<V>(x);
@@ -102,7 +103,9 @@ struct Real {
     if (n >= kWide) {
       V v = fetch(x);
       for (i = kWide; i + kWide <= n; i += kWide) v = P::step(v, fetch(x + i));
-      for (int k = 0; k < kWide; k++) a = P::merge(a, static_cast<A>(v[k]));
+      W lanes[kWide];
+      store(lanes, v);
+      for (int k = 0; k < kWide; k++) a = P::merge(a, static_cast<A>(lanes[k]));
     }
     for (; i < n; i++) a = P::merge(a, static_cast<A>(x[i]));
     return a;
@@ -121,7 +124,7 @@ struct Real {
       for (; c + kWide <= columns; c += kWide) {
         V v = fetch(x + c);
         for (int64_t r = 1; r < n; r++) v = P::step(v, fetch(x + r * ld + c));
-        for (int k = 0; k < kWide; k++) a[c + k] = P::merge(a[c + k], static_cast<A>(v[k]));
+        store(a + c, P::step(load<Accumulators>(a + c), __builtin_convertvector(v, Accumulators)));
       }
       for (int64_t r = 0; c < columns && r < n; r++) {
         for (int64_t k = c; k < columns; k++) a[k] = P::merge(a[k], static_cast<A>(x[r * ld + k]));
