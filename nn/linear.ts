@@ -41,8 +41,8 @@ export class Linear extends Module {
   constructor(inputDims: number, outputDims: number, options: LinearOptions = {}) {
     super();
     const scale = Math.sqrt(1 / inputDims);
-    this.weight = random.uniform(-scale, scale, [outputDims, inputDims]);
-    if (options.bias ?? true) this.bias = random.uniform(-scale, scale, [outputDims]);
+    this.weight = random.uniform([outputDims, inputDims], { low: -scale, high: scale });
+    if (options.bias ?? true) this.bias = random.uniform([outputDims], { low: -scale, high: scale });
   }
   /** x [..., inputDims] -> [..., outputDims]. */
   forward(x: NDArray): NDArray {
@@ -65,8 +65,8 @@ export class Bilinear extends Module {
   constructor(input1Dims: number, input2Dims: number, outputDims: number, options: BilinearOptions = {}) {
     super();
     const scale = Math.sqrt(1 / input1Dims);
-    this.weight = random.uniform(-scale, scale, [outputDims, input2Dims, input1Dims]);
-    if (options.bias ?? true) this.bias = random.uniform(-scale, scale, [outputDims]);
+    this.weight = random.uniform([outputDims, input2Dims, input1Dims], { low: -scale, high: scale });
+    if (options.bias ?? true) this.bias = random.uniform([outputDims], { low: -scale, high: scale });
   }
   /** x1 [..., input1Dims], x2 [..., input2Dims] -> [..., outputDims]. */
   forward(x1: NDArray, x2: NDArray): NDArray {

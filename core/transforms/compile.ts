@@ -7,8 +7,8 @@ import { runtime } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
 import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
-import { activeStream, aval, elements, evaluatedNode, failDonated, failTraced, Holder, Node, stateKeys } from "../graph.ts";
-import { lower, type Lowered } from "../lower.ts";
+import { activeStream, aval, bind, elements, evaluatedNode, failDonated, failTraced, Holder, Node, stateKeys } from "../graph.ts";
+import { isContiguous, lower, type Lowered } from "../lower.ts";
 import { adopt } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
 import { failure } from "../status.ts";
@@ -93,7 +93,9 @@ export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, o
   const compiled = (...args: A): R => {
     if (disabled) return f(...args);
     stats.calls++;
-    const flat = flatten(args), cells = cellsOf(options.inputs), state = cells.map((c) => c.get());
+    const flat = flatten(args), cells = cellsOf(options.inputs);
+    submit(cells.map((c) => c.get()).filter((x) => !x.traced));
+    const state = cells.map((c) => dense(c.get()));
     const xs = [...flat.arrays, ...state];
     for (const x of xs) if (x.state === "donated") failDonated("compile", x);
     const inlined = xs.some((x) => x.traced);
@@ -153,6 +155,10 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[])
   parts.push(`|${flat.arrays.length}|`);
   for (const c of cells) parts.push(c.path, described(c.get()));
   return parts.join(" ");
+}
+/** State is written in place, so it has to be dense: zeros, say, are one number seen as many. */
+function dense(x: NDArray): NDArray {
+  return x.layout && !isContiguous(x.layout, x.shape) ? bind("copy", [x], {}) : x;
 }
 /** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
 function described(x: Node): string {
