@@ -160,6 +160,10 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[])
 function dense(x: NDArray): NDArray {
   return x.layout && !isContiguous(x.layout, x.shape) ? bind("copy", [x], {}) : x;
 }
+/** New state has a buffer of its own: as a view it could not be written in place the next time. */
+function own(x: NDArray): NDArray {
+  return x.traced && x.prim.kind === "view" ? bind("copy", [x], {}) : x;
+}
 /** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
 function described(x: Node): string {
   if (isPlain(x)) return aval(x);
@@ -186,7 +190,7 @@ function build(f: (...args: never[]) => unknown, flat: Flat, cells: readonly Cel
       tracers.forEach((t, i) => [t.layout, t.bufferBytes] = [xs[i]!.layout, xs[i]!.bufferBytes]);
       cells.forEach((c, i) => c.set(tracers[n + i]!));
       result = outputArrays("compile", f(...flat.restore(tracers.slice(0, n)) as never[]));
-      return [...result.arrays, ...cellsOf(options.outputs).map((c) => c.get())];
+      return [...result.arrays, ...cellsOf(options.outputs).map((c) => own(c.get()))];
     }, xs);
   } finally {
     // What the function put into containers is in the trace; a new field of theirs keeps its traced array until the write.
