@@ -48,8 +48,8 @@ const char* check_attention(const Call& c) {
   }
   if (a.heads > 0 && (a.groups == 0 || a.heads % a.groups))
     return "expected as many heads as a multiple of the key heads";
-  if (a.keys > kMostKeys || a.queries > kMostKeys || p.window < 0)
-    return "too many keys or queries, or a negative window";
+  if (a.keys > kMostKeys || a.queries > kMostKeys || a.q.x->size > kMostElements || p.window < 0)
+    return "expected fewer keys and queries, and a window of at least 0";
   return check_optional(c, a);
 }
 
