@@ -1,0 +1,431 @@
+/**
+ * Activation functions, and the layers that apply them. Options stand in one object; the first of them may stand bare.
+ * Ties and kinks have MLX's derivatives, because each function is composed of the same operations.
+ * @module
+ */
+import * as mx from "../core/mod.ts";
+import { Module } from "./module.ts";
+
+type NDArray = mx.NDArray;
+
+/** Options of activations along an axis. */
+export interface ActivationAxisOptions {
+  /** The axis. Default -1. */
+  readonly axis?: number;
+}
+/** Options of {@linkcode leakyRelu}. */
+export interface LeakyReLUOptions {
+  /** Slope below zero. Default 0.01. */
+  readonly negativeSlope?: number;
+}
+/** Options of {@linkcode elu} and {@linkcode celu}. */
+export interface ELUOptions {
+  /** Minus the limit for very negative numbers. Default 1. */
+  readonly alpha?: number;
+}
+/** Options of {@linkcode softshrink} and {@linkcode hardShrink}. */
+export interface ShrinkOptions {
+  /** Where the function leaves zero. Default 0.5. */
+  readonly lambd?: number;
+}
+/** Options of {@linkcode step}. */
+export interface StepOptions {
+  /** The least number that gives 1. Default 0. */
+  readonly threshold?: number;
+}
+/** Options of {@linkcode hardTanh}. */
+export interface HardTanhOptions {
+  /** The least result. Default -1. */
+  readonly minVal?: number;
+  /** The greatest result. Default 1. */
+  readonly maxVal?: number;
+}
+/** Options of {@linkcode PReLU}. */
+export interface PReLUOptions {
+  /** How many slopes are learned: one, or one per feature. Default 1. */
+  readonly numParameters?: number;
+  /** Their first value. Default 0.25. */
+  readonly init?: number;
+}
+/** How {@linkcode GELU} is computed: exactly, by {@linkcode geluApprox} (`precise`, `tanh`) or by {@linkcode geluFastApprox}. */
+export type GELUApproximation = "none" | "precise" | "tanh" | "fast";
+/** Options of {@linkcode GELU}. */
+export interface GELUOptions {
+  /** Which approximation, if one. Default `none`. */
+  readonly approx?: GELUApproximation;
+}
+
+/** A bare number is the first option. */
+function option<K extends string>(options: number | { readonly [k in K]?: number }, key: K, otherwise: number): number {
+  return typeof options === "number" ? options : options[key] ?? otherwise;
+}
+
+/** `1 / (1 + e⁻ˣ)` (`mlx.nn.sigmoid`). */
+export function sigmoid(x: NDArray): NDArray {
+  return x.sigmoid();
+}
+/** `max(x, 0)` (`mlx.nn.relu`). */
+export function relu(x: NDArray): NDArray {
+  return mx.maximum(x, 0);
+}
+/** `max(x, 0)²` (`mlx.nn.relu2`). */
+export function relu2(x: NDArray): NDArray {
+  return mx.maximum(x, 0).square();
+}
+/** `min(max(x, 0), 6)` (`mlx.nn.relu6`). */
+export function relu6(x: NDArray): NDArray {
+  return mx.minimum(mx.maximum(x, 0), mx.float(6));
+}
+/** `max(slope x, x)` (`mlx.nn.leaky_relu`). */
+export function leakyRelu(x: NDArray, options: number | LeakyReLUOptions = {}): NDArray {
+  return mx.maximum(mx.multiply(mx.float(option(options, "negativeSlope", 0.01)), x), x);
+}
+/** `x - log Σ eˣ` along an axis (`mlx.nn.log_softmax`). The maximum goes first, or the sum would be rounded away beside it. */
+export function logSoftmax(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
+  const axis = option(options, "axis", -1), shifted = x.subtract(mx.stopGradient(x.max(axis, { keepdims: true })));
+  return shifted.subtract(mx.logsumexp(shifted, axis, { keepdims: true }));
+}
+/** `x` above zero, else `α (eˣ - 1)` (`mlx.nn.elu`). */
+export function elu(x: NDArray, options: number | ELUOptions = {}): NDArray {
+  return mx.where(x.greater(0), x, x.exp().subtract(1).multiply(mx.float(option(options, "alpha", 1))));
+}
+/** `eˣ / Σ eˣ` along an axis (`mlx.nn.softmax`). */
+export function softmax(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
+  return mx.softmax(x, option(options, "axis", -1));
+}
+/** `log(1 + eˣ)` (`mlx.nn.softplus`). */
+export function softplus(x: NDArray): NDArray {
+  return mx.logaddexp(x, 0);
+}
+/** `x / (1 + |x|)` (`mlx.nn.softsign`). */
+export function softsign(x: NDArray): NDArray {
+  return x.divide(x.abs().add(1));
+}
+/** `x - sign(x) λ` where `|x| > λ`, else 0 (`mlx.nn.softshrink`). */
+export function softshrink(x: NDArray, options: number | ShrinkOptions = {}): NDArray {
+  const lambd = mx.float(option(options, "lambd", 0.5));
+  return mx.where(x.abs().greater(lambd), x.subtract(x.sign().multiply(lambd)), 0);
+}
+/** `max(0, x) + α (e^(min(0, x) / α) - 1)` (`mlx.nn.celu`). */
+export function celu(x: NDArray, options: number | ELUOptions = {}): NDArray {
+  const alpha = mx.float(option(options, "alpha", 1)), negative = mx.minimum(x, mx.float(0));
+  return mx.maximum(x, mx.float(0)).add(negative.divide(alpha).exp().subtract(1).multiply(alpha));
+}
+/** `x σ(x)`, also known as Swish (`mlx.nn.silu`). */
+export function silu(x: NDArray): NDArray {
+  return x.multiply(x.sigmoid());
+}
+/** `log σ(x)` (`mlx.nn.log_sigmoid`). */
+export function logSigmoid(x: NDArray): NDArray {
+  return softplus(x.negative()).negative();
+}
+/** `x Φ(x)`, Φ being the distribution function of N(0, 1) (`mlx.nn.gelu`). */
+export function gelu(x: NDArray): NDArray {
+  return x.multiply(x.divide(Math.SQRT2).erf().add(1)).divide(2);
+}
+/** {@linkcode gelu} to 0.0005: `x/2 (1 + tanh(√(2/π) (x + 0.044715 x³)))` (`mlx.nn.gelu_approx`). */
+export function geluApprox(x: NDArray): NDArray {
+  const inner = x.add(x.power(3).multiply(0.044715)).multiply(Math.sqrt(2 / Math.PI));
+  return x.multiply(0.5).multiply(inner.tanh().add(1));
+}
+/** {@linkcode gelu} to 0.015: `x σ(1.702 x)` (`mlx.nn.gelu_fast_approx`). */
+export function geluFastApprox(x: NDArray): NDArray {
+  return x.multiply(x.multiply(1.702).sigmoid());
+}
+/** `a σ(b)` of the halves a and b along an axis (`mlx.nn.glu`). */
+export function glu(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
+  const [a = x, b = x] = mx.split(x, 2, option(options, "axis", -1));
+  return a.multiply(b.sigmoid());
+}
+/** 1 from the threshold on, else 0, as int32 (`mlx.nn.step`). */
+export function step(x: NDArray, options: number | StepOptions = {}): NDArray {
+  return mx.where(x.greaterEqual(mx.float(option(options, "threshold", 0))), 1, 0);
+}
+/** {@linkcode elu} with α = 1.67326, times 1.0507 (`mlx.nn.selu`). */
+export function selu(x: NDArray): NDArray {
+  return elu(x, 1.67326).multiply(1.0507);
+}
+/** `max(0, x) + α min(0, x)`, α an array (`mlx.nn.prelu`). */
+export function prelu(x: NDArray, alpha: NDArray): NDArray {
+  return mx.maximum(0, x).add(alpha.multiply(mx.minimum(0, x)));
+}
+/** `x tanh(log(1 + eˣ))` (`mlx.nn.mish`; https://arxiv.org/abs/1908.08681). */
+export function mish(x: NDArray): NDArray {
+  return x.multiply(softplus(x).tanh());
+}
+/** `x min(max(x + 3, 0), 6) / 6` (`mlx.nn.hardswish`). */
+export function hardswish(x: NDArray): NDArray {
+  return x.multiply(mx.minimum(mx.maximum(x.add(3), 0), 6)).divide(6);
+}
+/** `min(max(x, minVal), maxVal)` (`mlx.nn.hard_tanh`). */
+export function hardTanh(x: NDArray, options: number | HardTanhOptions = {}): NDArray {
+  const maxVal = typeof options === "number" ? 1 : options.maxVal ?? 1;
+  return mx.minimum(mx.maximum(x, mx.float(option(options, "minVal", -1))), mx.float(maxVal));
+}
+/** `x` where `|x| > λ`, else 0 (`mlx.nn.hard_shrink`). */
+export function hardShrink(x: NDArray, options: number | ShrinkOptions = {}): NDArray {
+  return mx.where(x.abs().greater(mx.float(option(options, "lambd", 0.5))), x, 0);
+}
+/** `e⁻ˣ / Σ e⁻ˣ` along an axis (`mlx.nn.softmin`). */
+export function softmin(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
+  return mx.softmax(x.negative(), option(options, "axis", -1));
+}
+/** The hyperbolic tangent (`mlx.nn.tanh`). */
+export function tanh(x: NDArray): NDArray {
+  return x.tanh();
+}
+
+// ---- layers ----
+
+/** {@linkcode sigmoid} as a layer (`mlx.nn.Sigmoid`). */
+export class Sigmoid extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return sigmoid(x);
+  }
+}
+/** {@linkcode mish} as a layer (`mlx.nn.Mish`). */
+export class Mish extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return mish(x);
+  }
+}
+/** {@linkcode relu} as a layer (`mlx.nn.ReLU`). */
+export class ReLU extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return relu(x);
+  }
+}
+/** {@linkcode relu2} as a layer (`mlx.nn.ReLU2`). */
+export class ReLU2 extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return relu2(x);
+  }
+}
+/** {@linkcode relu6} as a layer (`mlx.nn.ReLU6`). */
+export class ReLU6 extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return relu6(x);
+  }
+}
+/** {@linkcode softmax} as a layer (`mlx.nn.Softmax`). */
+export class Softmax extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return softmax(x);
+  }
+}
+/** {@linkcode softplus} as a layer (`mlx.nn.Softplus`). */
+export class Softplus extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return softplus(x);
+  }
+}
+/** {@linkcode softsign} as a layer (`mlx.nn.Softsign`). */
+export class Softsign extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return softsign(x);
+  }
+}
+/** {@linkcode silu} as a layer (`mlx.nn.SiLU`). */
+export class SiLU extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return silu(x);
+  }
+}
+/** {@linkcode logSoftmax} as a layer (`mlx.nn.LogSoftmax`). */
+export class LogSoftmax extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return logSoftmax(x);
+  }
+}
+/** {@linkcode logSigmoid} as a layer (`mlx.nn.LogSigmoid`). */
+export class LogSigmoid extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return logSigmoid(x);
+  }
+}
+/** {@linkcode tanh} as a layer (`mlx.nn.Tanh`). */
+export class Tanh extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return tanh(x);
+  }
+}
+/** {@linkcode hardswish} as a layer (`mlx.nn.Hardswish`). */
+export class Hardswish extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return hardswish(x);
+  }
+}
+/** {@linkcode selu} as a layer (`mlx.nn.SELU`). */
+export class SELU extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return selu(x);
+  }
+}
+/** {@linkcode hardTanh} as a layer (`mlx.nn.HardTanh`). */
+export class HardTanh extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return hardTanh(x);
+  }
+}
+/** {@linkcode softmin} as a layer (`mlx.nn.Softmin`). */
+export class Softmin extends Module {
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return softmin(x);
+  }
+}
+/** {@linkcode glu} as a layer (`mlx.nn.GLU`). */
+export class GLU extends Module {
+  /** The axis that is halved. */
+  readonly axis: number;
+  /** Takes the function's options. */
+  constructor(options: number | ActivationAxisOptions = {}) {
+    super();
+    this.axis = option(options, "axis", -1);
+  }
+  /** With half of x along the axis. */
+  forward(x: NDArray): NDArray {
+    return glu(x, this.axis);
+  }
+}
+/** {@linkcode leakyRelu} as a layer (`mlx.nn.LeakyReLU`). */
+export class LeakyReLU extends Module {
+  /** Slope below zero. */
+  readonly negativeSlope: number;
+  /** Takes the function's options. */
+  constructor(options: number | LeakyReLUOptions = {}) {
+    super();
+    this.negativeSlope = option(options, "negativeSlope", 0.01);
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return leakyRelu(x, this.negativeSlope);
+  }
+}
+/** {@linkcode elu} as a layer (`mlx.nn.ELU`). */
+export class ELU extends Module {
+  /** Minus the limit for very negative numbers. */
+  readonly alpha: number;
+  /** Takes the function's options. */
+  constructor(options: number | ELUOptions = {}) {
+    super();
+    this.alpha = option(options, "alpha", 1);
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return elu(x, this.alpha);
+  }
+}
+/** {@linkcode celu} as a layer (`mlx.nn.CELU`). */
+export class CELU extends Module {
+  /** Minus the limit for very negative numbers. */
+  readonly alpha: number;
+  /** Takes the function's options. */
+  constructor(options: number | ELUOptions = {}) {
+    super();
+    this.alpha = option(options, "alpha", 1);
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return celu(x, this.alpha);
+  }
+}
+/** {@linkcode softshrink} as a layer (`mlx.nn.Softshrink`). */
+export class Softshrink extends Module {
+  /** Where the function leaves zero. */
+  readonly lambd: number;
+  /** Takes the function's options. */
+  constructor(options: number | ShrinkOptions = {}) {
+    super();
+    this.lambd = option(options, "lambd", 0.5);
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return softshrink(x, this.lambd);
+  }
+}
+/** {@linkcode hardShrink} as a layer (`mlx.nn.HardShrink`). */
+export class HardShrink extends Module {
+  /** Where the function leaves zero. */
+  readonly lambd: number;
+  /** Takes the function's options. */
+  constructor(options: number | ShrinkOptions = {}) {
+    super();
+    this.lambd = option(options, "lambd", 0.5);
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return hardShrink(x, this.lambd);
+  }
+}
+/** {@linkcode step} as a layer (`mlx.nn.Step`). */
+export class Step extends Module {
+  /** The least number that gives 1. */
+  readonly threshold: number;
+  /** Takes the function's options. */
+  constructor(options: number | StepOptions = {}) {
+    super();
+    this.threshold = option(options, "threshold", 0);
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return step(x, this.threshold);
+  }
+}
+/** {@linkcode prelu} with learned slopes (`mlx.nn.PReLU`; https://arxiv.org/abs/1502.01852). */
+export class PReLU extends Module {
+  /** Slopes below zero, [numParameters]. */
+  weight: NDArray;
+  /** Slopes of `init`. */
+  constructor(options: number | PReLUOptions = {}) {
+    super();
+    const init = typeof options === "number" ? 0.25 : options.init ?? 0.25;
+    this.weight = mx.full([option(options, "numParameters", 1)], mx.float(init));
+  }
+  /** x [..., numParameters], or any shape if there is one slope. */
+  forward(x: NDArray): NDArray {
+    return prelu(x, this.weight);
+  }
+}
+const GELUS: Readonly<Record<GELUApproximation, (x: NDArray) => NDArray>> = {
+  none: gelu,
+  precise: geluApprox,
+  tanh: geluApprox,
+  fast: geluFastApprox,
+};
+/** {@linkcode gelu} as a layer (`mlx.nn.GELU`). A `ValueError` for an unknown approximation. */
+export class GELU extends Module {
+  /** Which approximation, if one. */
+  readonly approx: GELUApproximation;
+  /** Takes the approximation. */
+  constructor(options: GELUOptions = {}) {
+    super();
+    this.approx = options.approx ?? "none";
+    if (Object.hasOwn(GELUS, this.approx)) return;
+    mx.fail(mx.ValueError, "GELU", {
+      cannot: `approximate by ${this.approx}`,
+      expected: Object.keys(GELUS).join(", "),
+      got: this.approx,
+      fix: "use one of these names",
+    });
+  }
+  /** The result has the shape of x. */
+  forward(x: NDArray): NDArray {
+    return GELUS[this.approx](x);
+  }
+}
