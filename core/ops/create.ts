@@ -226,6 +226,7 @@ function countUp(start: number, stop: number, step: number, dtype: DType): NDArr
   if (!Number.isFinite(step)) {
     return size > 0 || (step > 0 ? start < stop : start > stop) ? array([start], dtype) : zeros([0], dtype);
   }
+  if (dtype === complex64) return cast(countUp(start, stop, step, float32), dtype);
   return bind("arange", [], { start, step, size, dtype });
 }
 

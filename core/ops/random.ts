@@ -192,7 +192,7 @@ export interface UniformOptions extends DrawOptions {
  * @example
  * ```ts
  * import * as mx from "@denim/ml";
- * mx.random.uniform([3], { key: mx.random.key(0) }); // array([0.965319, 0.314678, 0.633026], dtype=float32)
+ * mx.random.uniform([3], { key: mx.random.key(0) }); // array([0.965321, 0.314682, 0.63303], dtype=float32)
  * ```
  */
 export function uniform(shape?: ShapeOr<UniformOptions>, options?: UniformOptions): NDArray {
