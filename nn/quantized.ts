@@ -7,6 +7,8 @@ import type { Embedding } from "./embedding.ts";
 import type { Linear } from "./linear.ts";
 import { Module, type ModuleTree } from "./module.ts";
 
+/** Formats of quantized weights. */
+export type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
 /** How weights are quantized. */
 export interface QuantizeOptions {
   /** Elements that share a scale. Default: 64 for affine, 32 for mxfp4 and mxfp8, 16 for nvfp4. */
@@ -14,21 +16,21 @@ export interface QuantizeOptions {
   /** Bits of an element. Default: 4, or 8 for mxfp8. */
   readonly bits?: number | null;
   /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. Default affine. */
-  readonly mode?: string;
+  readonly mode?: QuantizationMode;
 }
 /** The options with their defaults. */
 export interface Quantization {
   readonly groupSize: number;
   readonly bits: number;
-  readonly mode: string;
+  readonly mode: QuantizationMode;
 }
-const DEFAULTS: Readonly<Record<string, readonly [groupSize: number, bits: number]>> = {
+const DEFAULTS: Readonly<Record<QuantizationMode, readonly [groupSize: number, bits: number]>> = {
   affine: [64, 4], mxfp4: [32, 4], mxfp8: [32, 8], nvfp4: [16, 4],
 };
 /** Fills in what the mode implies. */
 export function quantizationOf({ groupSize, bits, mode = "affine" }: QuantizeOptions): Quantization {
   const defaults = DEFAULTS[mode];
-  if (!defaults) {
+  if (!(mode in DEFAULTS)) {
     return fail(ValueError, "quantize", { cannot: `quantize in mode ${mode}`, expected: Object.keys(DEFAULTS).join(", "), got: mode, fix: "use one of these modes" });
   }
   return { groupSize: groupSize ?? defaults[0], bits: bits ?? defaults[1], mode };
@@ -56,7 +58,7 @@ export class QuantizedLinear extends Module {
   /** Bits of an element. */
   readonly bits: number;
   /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
-  readonly mode: string;
+  readonly mode: QuantizationMode;
   /** A layer of zeros, or around packed weights. */
   constructor(inputDims: number, outputDims: number, options: QuantizedLinearOptions = {}, packed?: Packed) {
     super();
@@ -97,7 +99,7 @@ export class QuantizedEmbedding extends Module {
   /** Bits of an element. */
   readonly bits: number;
   /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
-  readonly mode: string;
+  readonly mode: QuantizationMode;
   /** Vectors of zeros, or around packed ones. */
   constructor(numEmbeddings: number, dims: number, options: QuantizeOptions = {}, packed?: Packed) {
     super();

@@ -100,7 +100,7 @@ export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, o
     for (const x of xs) if (x.state === "donated") failDonated("compile", x);
     const inlined = xs.some((x) => x.traced);
     if (!inlined) submit(xs); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
-    const key = signature(flat, args, cells);
+    const key = signature(flat, args, cells, state);
     let c = cache.get(key);
     if (c) cache.delete(key);
     else {
@@ -135,7 +135,7 @@ export function enableCompile(): void {
 }
 
 /** What a program depends on: the tree of the arguments with each array as its dtype and shape, and the state's arrays. */
-function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[]): string {
+function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[], state: readonly NDArray[]): string {
   const parts: string[] = [];
   const walk = (x: unknown): void => {
     if (x instanceof Node) parts.push(described(x));
@@ -153,7 +153,7 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[])
   };
   args.forEach(walk);
   parts.push(`|${flat.arrays.length}|`);
-  for (const c of cells) parts.push(c.path, described(c.get()));
+  cells.forEach((c, i) => parts.push(c.path, described(state[i]!)));
   return parts.join(" ");
 }
 /** State is written in place, so it has to be dense: zeros, say, are one number seen as many. */
