@@ -94,6 +94,9 @@ function checkedPair(
       "reshape them",
     );
   }
+  if (groups !== 1 && ndim === 5) {
+    failConv(op, x, w, "one group for 3 spatial axes", `${groups} groups`, "convolve each group alone");
+  }
   const [channels, own, out] = [x.shape.at(-1)!, w.shape.at(-1)!, w.shape[0]!];
   if (!Number.isInteger(groups) || groups < 1 || channels !== own * groups || out % groups !== 0) {
     failConv(

@@ -185,11 +185,18 @@ export function vecdot(a: Operand, b: Operand, axis: AxisArgument = -1): NDArray
   const [x, y] = [toArray("vecdot", a), toArray("vecdot", b)];
   const i = normalizeAxis("vecdot", axisOf(axis, -1), x.shape.length);
   const j = normalizeAxis("vecdot", axisOf(axis, -1), y.shape.length);
-  if (x.shape[i] !== y.shape[j] || (axisOf(axis, -1) >= 0 && i !== j)) {
-    failProduct("vecdot", x, y, `an axis of ${x.shape[i]} in b`, String(y.shape[j]), "reshape one of them");
+  if (x.shape[i] !== y.shape[j] || i !== j) {
+    failProduct(
+      "vecdot",
+      x,
+      y,
+      `axis ${i} of length ${x.shape[i]} in b`,
+      `axis ${j} of length ${y.shape[j]}`,
+      "reshape one of them",
+    );
   }
   const product = multiply(conjugate(x), y);
-  return sum(product, { axis: axisOf(axis, -1) < 0 ? axisOf(axis, -1) : i });
+  return sum(product, { axis: i });
 }
 
 /** Which matrices to multiply: see {@linkcode gatherMm}. */

@@ -36,7 +36,7 @@ import { matrixIndices, pairedIndices } from "./matmul.ts";
 import { cast, type Operand, scalar, toArray } from "./operand.ts";
 import { max, min, sum } from "./reduce.ts";
 import { clip, where } from "./ternary.ts";
-import { abs, log2, negative, round } from "./unary.ts";
+import { abs, ceil, log2, negative, round } from "./unary.ts";
 import { broadcastTo, expandDims, reshape, sliceAxis, squeeze, view } from "./view.ts";
 
 /** Name of a mode; its place in the list is its code in programs. */
@@ -126,9 +126,11 @@ export function fromFp8(x: Operand, options: DType | FromFp8Options = {}): NDArr
       fix: "make it with toFp8",
     });
   }
+  const code = bitwiseAnd(a, 0x7f);
   // The bits without sign, 7 places up, are a float16 whose exponent is 8 too small.
-  const size = multiply(view(leftShift(cast(bitwiseAnd(a, 0x7f), uint16), 7), float16), 256);
-  return cast(where(greaterEqual(a, 0x80), negative(size), size), dtype);
+  const size = multiply(view(leftShift(cast(code, uint16), 7), float16), 256);
+  const value = where(equal(code, 0x7f), NaN, where(greaterEqual(a, 0x80), negative(size), size));
+  return cast(value, dtype);
 }
 function failFloat(op: string, x: NDArray): never {
   fail(DTypeError, op, {
@@ -176,21 +178,26 @@ function kernelWords(w: NDArray, q: Quantization): [NDArray, Quantization] {
 
 // ---- quantize ----
 
-/** Affine groups: the edge with the larger absolute value is met exactly, and so is 0 if it is inside. */
-function quantizeAffine(w: NDArray, { groupSize, bits }: Quantization): NDArray[] {
-  const bins = 2 ** bits - 1;
-  const groups = cast(reshape(w, [...w.shape.slice(0, -1), -1, groupSize]), float32);
-  const high = max(groups, { axis: -1, keepdims: true });
-  const low = min(groups, { axis: -1, keepdims: true });
+/**
+ * Scale and bias of affine groups: the edge with the larger absolute value is met exactly, and so is 0 if it is inside.
+ * One bit has the two edges.
+ */
+function affineScales(high: NDArray, low: NDArray, bits: number): [NDArray, NDArray] {
+  const width = maximum(divide(subtract(high, low), 2 ** bits - 1), 1e-7);
+  if (bits === 1) return [width, low];
   const lowWins = greater(abs(low), abs(high));
-  const width = maximum(divide(subtract(high, low), bins), 1e-7);
   const step = where(lowWins, width, negative(width));
   const edge = where(lowWins, low, high);
   const zeroPoint = round(divide(edge, step));
   const inside = notEqual(zeroPoint, 0);
-  const scale = where(inside, divide(edge, zeroPoint), step);
-  const bias = where(inside, edge, zeros([], float32));
-  const q = cast(clip(round(divide(subtract(groups, bias), scale)), 0, bins), uint32);
+  return [where(inside, divide(edge, zeroPoint), step), where(inside, edge, zeros([], float32))];
+}
+function quantizeAffine(w: NDArray, { groupSize, bits }: Quantization): NDArray[] {
+  const groups = cast(reshape(w, [...w.shape.slice(0, -1), -1, groupSize]), float32);
+  const high = max(groups, { axis: -1, keepdims: true });
+  const low = min(groups, { axis: -1, keepdims: true });
+  const [scale, bias] = affineScales(high, low, bits);
+  const q = cast(clip(round(divide(subtract(groups, bias), scale)), 0, 2 ** bits - 1), uint32);
   const shape = [...w.shape.slice(0, -1), w.shape.at(-1)! / groupSize];
   return [packed(reshape(q, w.shape), bits), cast(reshape(scale, shape), w.dtype), cast(reshape(bias, shape), w.dtype)];
 }
@@ -202,7 +209,10 @@ function toFp4(x: NDArray): NDArray {
   const code = FP4_MIDPOINTS.map((middle) => cast(greater(size, middle), uint32)).reduce((a, b) => add(a, b));
   return where(logicalAnd(less(x, 0), greater(code, 0)), add(code, 8), code);
 }
-/** Float groups, in the arithmetic of the array's own dtype, as MLX does it. */
+/**
+ * Float groups. The scale is the largest absolute value over that of the format (6 or 448), a quotient in w's own dtype:
+ * rounded up to a power of two for the mx modes, to e4m3 for nvfp4.
+ */
 function quantizeFloat(w: NDArray, { groupSize, bits }: Quantization, globalScale: NDArray | null): NDArray[] {
   const groups = reshape(w, [...w.shape.slice(0, -1), -1, groupSize]);
   const largest = divide(max(abs(groups), { axis: -1, keepdims: true }), bits === 4 ? 6 : 448);
@@ -210,11 +220,12 @@ function quantizeFloat(w: NDArray, { groupSize, bits }: Quantization, globalScal
   if (groupSize === 16) {
     const encode = globalScale ? divide(448 * 6, globalScale) : scalar("quantize", 1, float32);
     scales = toFp8(multiply(largest, encode));
-    values = multiply(divide(groups, fromFp8(scales, w.dtype)), encode);
+    const scaled = multiply(divide(groups, fromFp8(scales, w.dtype)), encode);
+    values = where(equal(scales, 0), zeros([], scaled.dtype), scaled);
   } else {
-    const exponent = where(equal(largest, 0), zeros([], w.dtype), cast(round(log2(largest)), w.dtype));
+    const exponent = where(equal(largest, 0), zeros([], float32), ceil(log2(cast(largest, float32))));
     scales = cast(add(exponent, 127), uint8);
-    values = divide(groups, power(2, exponent));
+    values = divide(cast(groups, float32), power(2, exponent));
   }
   const flat = reshape(values, w.shape);
   const words = bits === 4 ? packed(toFp4(flat), 4) : view(toFp8(flat), uint32);
@@ -239,7 +250,7 @@ function checkedGlobalScale(op: string, q: Quantization, scale: NDArray | null |
   return reshape(scale, []);
 }
 /**
- * A matrix [..., K] in groups along its last axis: `[words, scales, biases]` for mode `affine` (2, 3, 4, 5, 6 or 8 bits in
+ * A matrix [..., K] in groups along its last axis: `[words, scales, biases]` for mode `affine` (1, 2, 3, 4, 5, 6 or 8 bits in
  * groups of 32, 64 or 128), else `[words, scales]` (`mlx.core.quantize`). Words are uint32 [..., K bits / 32], scales and
  * biases [..., K / groupSize], of w's dtype or, for the float modes, uint8.
  *
@@ -263,12 +274,12 @@ export function quantize(w: Operand, options: number | QuantizeOptions = {}): ND
       fix: "take another groupSize, or pad the array",
     });
   }
-  if (q.mode === 0 && (q.bits === 1 || q.groupSize === 16)) {
+  if (q.mode === 0 && q.groupSize === 16) {
     failValue(
       "quantize",
       "quantize",
-      "2, 3, 4, 5, 6 or 8 bits in groups of 32, 64 or 128",
-      `${q.bits} bits in groups of ${q.groupSize}`,
+      "groups of 32, 64 or 128",
+      `groups of ${q.groupSize}`,
     );
   }
   const globalScale = checkedGlobalScale("quantize", q, given.globalScale);
