@@ -6,8 +6,9 @@ import { assert, assertEquals } from "@std/assert";
 import { parseSignature } from "./calls.ts";
 import { postsOf } from "./cases.ts";
 import { arrayMismatch, mismatch, perturbed, type Post, show, type Value } from "./compare.ts";
-import { camel } from "./library.ts";
-import { commandLine } from "./report.ts";
+import { camel, Missing } from "./library.ts";
+import { RuntimeLibraryError, ShapeError } from "../../core/errors.ts";
+import { commandLine, isExpected } from "./report.ts";
 import { formatTensors, type HostArray, hostArray, parseTensors } from "./safetensors_reader.ts";
 import { flatten, unflatten } from "./values.ts";
 import { parametersOf, shorten } from "../../scripts/gen_signatures.ts";
@@ -163,4 +164,11 @@ Deno.test("the command line", () => {
   assertEquals([line.folders, [...line.options], [...line.flags]], [["dir"], [["filter", "a b"], ["perturb", "3"]], [
     "quiet",
   ]]);
+});
+
+Deno.test("an expected error is one that speaks to the user", () => {
+  const failure = { cannot: "add", expected: "a", got: "b", fix: "c" };
+  assert(isExpected(new ShapeError("add", failure)) && isExpected(new RangeError("no such axis")));
+  assert(!isExpected(new Missing("mx.add")) && !isExpected(new RuntimeLibraryError("ffi", failure)));
+  assert(!isExpected(new TypeError("x.foo is not a function")) && !isExpected("text"));
 });

@@ -3,6 +3,7 @@
  * library lacks from wrong values and from wrong or missing errors.
  * @module
  */
+import { RuntimeLibraryError } from "../../core/errors.ts";
 import { Missing } from "./library.ts";
 
 /** How a case ended. */
@@ -16,12 +17,15 @@ export const passed: Outcome = { kind: "passed" };
 const INTERNAL =
   /is not a function|Cannot (read|set) prop|is not iterable|is not defined|is not a constructor|Cannot (access|destructure|mix)|undefined \(|Maximum call stack/;
 
-/** Whether an error is a mistake of the library or the runner instead of a message to the user. */
+/** Whether an error is a mistake of the library or the runner, or a broken build, instead of a message to the user. */
 export function isInternal(e: unknown): boolean {
+  if (e instanceof RuntimeLibraryError) return true;
   const native = e instanceof TypeError || e instanceof ReferenceError || e instanceof SyntaxError ||
     e instanceof RangeError;
   return !(e instanceof Error) || (native && INTERNAL.test(e.message));
 }
+/** Whether an error is what a case that has to fail asks for. */
+export const isExpected = (e: unknown): boolean => !(e instanceof Missing) && !isInternal(e);
 /** What a thrown error makes of a case. */
 export function outcomeOf(e: unknown): Outcome {
   if (e instanceof Missing) return { kind: "missing", why: e.what };

@@ -7,8 +7,8 @@
 import { SignatureError } from "./calls.ts";
 import { type Case, Engine, hasOutput, isCase, postsOf } from "./cases.ts";
 import { mismatch, perturbed, show, type Value } from "./compare.ts";
-import { type Library, loadLibrary, Missing } from "./library.ts";
-import { commandLine, isInternal, type Outcome, outcomeOf, passed, Report } from "./report.ts";
+import { type Library, loadLibrary } from "./library.ts";
+import { commandLine, isExpected, type Outcome, outcomeOf, passed, Report } from "./report.ts";
 import { readTensors } from "./safetensors_reader.ts";
 
 const USAGE = "usage: deno task reference DIR [--filter TEXT] [--device cpu|gpu] [--quiet] [--perturb N]";
@@ -34,7 +34,7 @@ async function checkThrows(engine: Engine, c: Case): Promise<Outcome> {
     };
   } catch (e) {
     if (e instanceof SignatureError) return passed;
-    return e instanceof Missing || isInternal(e) ? outcomeOf(e) : passed;
+    return isExpected(e) ? passed : outcomeOf(e);
   }
 }
 

@@ -3,8 +3,8 @@
  * [--quiet]`. Every `reference.json` below a DIR is one folder of cases. The last line is `N passed, N failed`.
  * @module
  */
-import { type Library, loadLibrary, Missing } from "../reference/library.ts";
-import { type Check, commandLine, isInternal, Report, runChecks } from "../reference/report.ts";
+import { type Library, loadLibrary } from "../reference/library.ts";
+import { type Check, commandLine, isExpected, Report, runChecks } from "../reference/report.ts";
 import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
 import { isReference, type LmCase, type LmReference, type LmResult } from "./cases.ts";
 import { comparable, jsonMismatch, numbersMismatch } from "./compare.ts";
@@ -61,7 +61,7 @@ async function checkLoadError(c: LmCase, models: Models): Promise<string | null>
   try {
     await models.loadError(c);
   } catch (e) {
-    if (e instanceof Missing || isInternal(e)) throw e;
+    if (!isExpected(e)) throw e;
     return null;
   }
   return `${c.expect.error} expected: ${c.expect.message}`;
