@@ -15,6 +15,7 @@ export * from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
 export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
+export { getPrintoptions, printoptions, setPrintoptions } from "./format.ts";
 export { Holder } from "./graph.ts";
 export { load, type LoadOptions } from "./io/mapped.ts";
 export { saveSafetensors } from "./io/safetensors.ts";

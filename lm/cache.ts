@@ -190,13 +190,15 @@ export class RotatingKVCache implements Cache {
   /** Set while compiled programs write. */
   clock: Clock | null = null;
   readonly #holder = new mx.Holder();
-  /** A cache of `maxSize` tokens. */
-  constructor(
-    /** Positions that are kept. */
-    readonly maxSize: number,
-    /** Positions at the start that are never overwritten. */
-    readonly keep: number = 0,
-  ) {}
+  /** Positions that are kept. */
+  readonly maxSize: number;
+  /** Positions at the start that are never overwritten. */
+  readonly keep: number;
+  /** A cache of `maxSize` tokens, the first `keep` (default 0) of which stay. */
+  constructor(maxSize: number, options: number | { readonly keep?: number } = {}) {
+    this.maxSize = maxSize;
+    this.keep = (typeof options === "number" ? options : options.keep) ?? 0;
+  }
 
   /** Where the next token stands. */
   position(): number | NDArray {
@@ -331,7 +333,7 @@ export interface CacheMaker {
 export function makePromptCache(model: CacheMaker, options: { readonly maxKvSize?: number | null } = {}): Cache[] {
   if (model.makeCache) return model.makeCache();
   const { maxKvSize = null } = options;
-  return model.layers.map(() => maxKvSize === null ? new KVCache() : new RotatingKVCache(maxKvSize, 4));
+  return model.layers.map(() => maxKvSize === null ? new KVCache() : new RotatingKVCache(maxKvSize, { keep: 4 }));
 }
 /** Can all caches take tokens back? */
 export function canTrimPromptCache(cache: readonly Cache[]): boolean {
