@@ -1,5 +1,5 @@
-// Chooses the instruction set once per process: CPUID with the operating system's consent (XGETBV) on x86-64, the auxiliary
-// vector on Linux aarch64. The only file of cpu/ that is compiled once.
+// Chooses the instruction set once per process: CPUID with the operating system's consent (XGETBV) on x86-64, the
+// auxiliary vector on Linux aarch64. The only file of cpu/ that is compiled once.
 #include "cpu/dispatch.h"
 
 #include <stdlib.h>
@@ -47,12 +47,15 @@ static Cpu detect() {
   const Registers one = cpuid(1, 0), seven = cpuid(7, 0), more = cpuid(7, 1), extended = cpuid(0x80000001u, 0);
   constexpr uint32_t kFma = 1u << 12, kMovbe = 1u << 22, kOsXsave = 1u << 27, kAvx = 1u << 28, kF16c = 1u << 29;
   constexpr uint32_t kBmi1 = 1u << 3, kAvx2 = 1u << 5, kBmi2 = 1u << 8, kLzcnt = 1u << 5;
-  if (!has(one.c, kFma | kMovbe | kOsXsave | kAvx | kF16c) || !has(seven.b, kBmi1 | kAvx2 | kBmi2) || !has(extended.c, kLzcnt)) return cpu;
+  if (!has(one.c, kFma | kMovbe | kOsXsave | kAvx | kF16c) || !has(seven.b, kBmi1 | kAvx2 | kBmi2) ||
+      !has(extended.c, kLzcnt))
+    return cpu;
   const uint64_t states = saved_states();
   if ((states & 0x6) != 0x6) return cpu;  // XMM and YMM
   cpu.isa = Isa::avx2;
   constexpr uint32_t kF = 1u << 16, kDq = 1u << 17, kCd = 1u << 28, kBw = 1u << 30, kVl = 1u << 31, kVnni = 1u << 11;
-  if (!has(seven.b, kF | kDq | kCd | kBw | kVl) || !has(seven.c, kVnni) || (states & 0xe6) != 0xe6) return cpu;  // and ZMM, masks
+  if (!has(seven.b, kF | kDq | kCd | kBw | kVl) || !has(seven.c, kVnni) || (states & 0xe6) != 0xe6)
+    return cpu;  // and ZMM, masks
   cpu.isa = Isa::avx512;
   cpu.avx512_bf16 = has(more.a, 1u << 5);
   cpu.avx512_fp16 = has(seven.d, 1u << 23);
@@ -73,7 +76,12 @@ static bool feature(const char* name) {
   return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
 }
 static Cpu detect() {
-  return {Isa::neon, false, false, feature("hw.optional.arm.FEAT_DotProd"), feature("hw.optional.arm.FEAT_I8MM"), feature("hw.optional.arm.FEAT_BF16")};
+  return {Isa::neon,
+          false,
+          false,
+          feature("hw.optional.arm.FEAT_DotProd"),
+          feature("hw.optional.arm.FEAT_I8MM"),
+          feature("hw.optional.arm.FEAT_BF16")};
 }
 #else
 static Cpu detect() {

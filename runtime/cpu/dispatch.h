@@ -1,5 +1,6 @@
-// Which instruction set this process runs, and the kernels compiled for it. The only way from the common part of the runtime
-// into cpu/: program.cc asks kernel_of() and fused_api(); kernels ask cpu() before they use what their instruction set lacks.
+// Which instruction set this process runs, and the kernels compiled for it. The only way from the common part of the
+// runtime into cpu/: program.cc asks kernel_of() and fused_api(); kernels ask cpu() before they use what their
+// instruction set lacks.
 #pragma once
 #include "kernel.h"
 
@@ -22,9 +23,10 @@ inline Isa isa() { return cpu().isa; }
 /// The name as DENIM_ISA spells it.
 const char* isa_name(Isa isa);
 
-/// The fused elementwise interpreter. `plan` refuses (returns a message) what `run` would not survive and writes at most
-/// plan_bytes() bytes to `memory` (64-byte aligned), which may be moved afterwards; it does not look at data, nor keep pointers.
-/// `run` takes the same instruction, whose arrays may lie elsewhere by then, and 64-byte aligned scratch.
+/// The fused elementwise interpreter. `plan` refuses (returns a message) what `run` would not survive and writes at
+/// most plan_bytes() bytes to `memory` (64-byte aligned), which may be moved afterwards; it does not look at data, nor
+/// keep pointers. `run` takes the same instruction, whose arrays may lie elsewhere by then, and 64-byte aligned
+/// scratch.
 struct FusedApi {
   const char* (*plan)(const Fused&, void* memory, size_t capacity, size_t* used);
   size_t (*plan_bytes)(const Fused&);

@@ -1,5 +1,5 @@
-// Runs a planned fused instruction: tile by tile, every value of a tile in the worker's scratch or, where it lies there as
-// tiles need it, in the array itself. The plan is fused_plan.h.
+// Runs a planned fused instruction: tile by tile, every value of a tile in the worker's scratch or, where it lies there
+// as tiles need it, in the array itself. The plan is fused_plan.h.
 #include <string.h>
 
 #include "cpu/fused_plan.h"
@@ -67,11 +67,11 @@ struct Run {
   const Fused& f;
   const Plan& p;
   uint8_t* scratch;
-  bool may_stay[kMaxValues];   // an input may be read where it is
-  bool in_place[kMaxValues];   // an output may be written before the tile is done
+  bool may_stay[kMaxValues];  // an input may be read where it is
+  bool in_place[kMaxValues];  // an output may be written before the tile is done
 };
-/// An output that has an input's memory is written at the tile's end unless nothing reads the input after the output is made;
-/// an input that is itself an output is copied out of its memory before that happens.
+/// An output that has an input's memory is written at the tile's end unless nothing reads the input after the output is
+/// made; an input that is itself an output is copied out of its memory before that happens.
 void find_aliases(Run* run) {
   const Plan& p = run->p;
   memset(run->may_stay, 1, sizeof(run->may_stay));
@@ -173,7 +173,8 @@ struct Worker {
     }
   }
 
-  /// ---- reductions ---------------------------------------------------------------------------------------------------------
+  /// ---- reductions
+  /// ---------------------------------------------------------------------------------------------------------
   void reduce_tile(const Tile& t, uint8_t* acc) {
     compute(t);
     const uint8_t* x = where[p.reduce_value];
@@ -202,11 +203,13 @@ struct Worker {
     const Tile r = results_of(unit);
     p.reducer->init(acc, r.rows * r.columns);
     if (p.by_rows) {
-      for (int64_t c = from; c < to; c += p.tile_columns) reduce_tile({r.grid, r.row, r.rows, c, smaller(p.tile_columns, to - c)}, acc);
+      for (int64_t c = from; c < to; c += p.tile_columns)
+        reduce_tile({r.grid, r.row, r.rows, c, smaller(p.tile_columns, to - c)}, acc);
     } else {
       for (int64_t row = from; row < to; row += p.tile_rows) {
         for (int64_t c = 0; c < r.columns; c += p.tile_columns) {
-          const Tile t{r.grid, row, smaller(p.tile_rows, to - row), r.column + c, smaller(p.tile_columns, r.columns - c)};
+          const Tile t{r.grid, row, smaller(p.tile_rows, to - row), r.column + c,
+                       smaller(p.tile_columns, r.columns - c)};
           reduce_tile(t, acc + c * p.reducer->acc_size);
         }
       }
@@ -223,21 +226,22 @@ void each_task(const Run& run, int64_t n, int64_t per_task, F&& fn) {
     F& fn;
     int64_t n, per_task;
   } context{run, fn, n, per_task};
-  parallel(
-      (n + per_task - 1) / per_task,
-      [](void* ctx, int64_t i, int number) {
-        const auto& c = *static_cast<Context*>(ctx);
-        Worker worker(c.run, number);
-        for (int64_t k = i * c.per_task, end = smaller(k + c.per_task, c.n); k < end; k++) c.fn(worker, k);
-      },
-      &context);
+  parallel((n + per_task - 1) / per_task,
+           [](void* ctx, int64_t i, int number) {
+             const auto& c = *static_cast<Context*>(ctx);
+             Worker worker(c.run, number);
+             for (int64_t k = i * c.per_task, end = smaller(k + c.per_task, c.n); k < end; k++) c.fn(worker, k);
+           },
+           &context);
 }
 void run_elementwise(const Run& run) {
   const Plan& p = run.p;
-  const int64_t down = (p.sizes[kRows] + p.tile_rows - 1) / p.tile_rows, across = (p.sizes[kColumns] + p.tile_columns - 1) / p.tile_columns;
+  const int64_t down = (p.sizes[kRows] + p.tile_rows - 1) / p.tile_rows,
+                across = (p.sizes[kColumns] + p.tile_columns - 1) / p.tile_columns;
   each_task(run, p.sizes[kGrid] * down * across, p.tiles_per_task, [&](Worker& worker, int64_t k) {
     const int64_t row = k / across % down * p.tile_rows, column = k % across * p.tile_columns;
-    const Tile t{k / across / down, row, smaller(p.tile_rows, p.sizes[kRows] - row), column, smaller(p.tile_columns, p.sizes[kColumns] - column)};
+    const Tile t{k / across / down, row, smaller(p.tile_rows, p.sizes[kRows] - row), column,
+                 smaller(p.tile_columns, p.sizes[kColumns] - column)};
     worker.compute(t);
     worker.store(t);
   });
@@ -245,7 +249,8 @@ void run_elementwise(const Run& run) {
 void run_reduction(const Run& run) {
   const Plan& p = run.p;
   const int64_t work = p.by_rows ? p.range * p.split : p.range * smaller(p.split, p.sizes[kRows]);
-  const int64_t per_task = work > 0 && work < p.tiles_per_task * p.slot_elements ? p.tiles_per_task * p.slot_elements / work : 1;
+  const int64_t per_task =
+      work > 0 && work < p.tiles_per_task * p.slot_elements ? p.tiles_per_task * p.slot_elements / work : 1;
   each_task(run, p.units(), per_task, [](Worker& worker, int64_t k) { worker.reduce_unit(k); });
   if (p.splits == 1) return;
   each_task(run, p.units() / p.splits, p.units(), [&](Worker& worker, int64_t unit) {

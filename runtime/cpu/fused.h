@@ -1,5 +1,5 @@
-// The fused interpreter seen from inside: the types that values have in tiles, and the tables of kernels that work on tiles.
-// fused.cc plans and runs; fused_ops_*.cc hold the elementwise kernels, reduce.cc those of the reductions.
+// The fused interpreter seen from inside: the types that values have in tiles, and the tables of kernels that work on
+// tiles. fused.cc plans and runs; fused_ops_*.cc hold the elementwise kernels, reduce.cc those of the reductions.
 #pragma once
 #include "kernel.h"
 
@@ -47,7 +47,8 @@ using StoreFn = void (*)(void* array, const void* tile, int64_t rows, int64_t co
 LoadFn load_kernel(DType dtype);
 StoreFn store_kernel(DType dtype);
 /// tile[r, c] = start + step * (first + r * steps.row + c * steps.column), by the rules of `arange`.
-void fill_arange(void* tile, Type type, const ArangeParams& params, int64_t first, int64_t rows, int64_t columns, Steps steps);
+void fill_arange(void* tile, Type type, const ArangeParams& params, int64_t first, int64_t rows, int64_t columns,
+                 Steps steps);
 
 /// A reduction over tiles: accumulators of `acc_size` bytes, each of one result.
 struct Reducer {

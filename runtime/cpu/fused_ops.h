@@ -9,30 +9,38 @@
 namespace denim::DENIM_ISA {
 
 /// Groups of types, so that an op can say where it is defined.
-enum : unsigned { kBool = 1, kUnsigned = 2, kSigned = 4, kFloat = 8, kComplex = 16, kInts = 6, kReal = 14, kNumbers = 30, kAll = 31 };
+enum : unsigned {
+  kBool = 1,
+  kUnsigned = 2,
+  kSigned = 4,
+  kFloat = 8,
+  kComplex = 16,
+  kInts = 6,
+  kReal = 14,
+  kNumbers = 30,
+  kAll = 31
+};
 
 // X(name in Type, C++ type, group)
-#define DENIM_TYPES(X)          \
-  X(bool_, Bool, kBool)         \
-  X(u8, uint8_t, kUnsigned)     \
-  X(u16, uint16_t, kUnsigned)   \
-  X(u32, uint32_t, kUnsigned)   \
-  X(u64, uint64_t, kUnsigned)   \
-  X(i8, int8_t, kSigned)        \
-  X(i16, int16_t, kSigned)      \
-  X(i32, int32_t, kSigned)      \
-  X(i64, int64_t, kSigned)      \
-  X(f32, float, kFloat)         \
-  X(f64, double, kFloat)        \
+#define DENIM_TYPES(X)        \
+  X(bool_, Bool, kBool)       \
+  X(u8, uint8_t, kUnsigned)   \
+  X(u16, uint16_t, kUnsigned) \
+  X(u32, uint32_t, kUnsigned) \
+  X(u64, uint64_t, kUnsigned) \
+  X(i8, int8_t, kSigned)      \
+  X(i16, int16_t, kSigned)    \
+  X(i32, int32_t, kSigned)    \
+  X(i64, int64_t, kSigned)    \
+  X(f32, float, kFloat)       \
+  X(f64, double, kFloat)      \
   X(c64, Complex, kComplex)
 
 // Loops over libm calls and divisions of integers stay scalar, and that is no fault.
 #pragma clang diagnostic ignored "-Wpass-failed"
 
 /// Iterations are independent: an output is an argument itself or does not touch it.
-#define DENIM_EACH(i, n)                             \
-  _Pragma("clang loop vectorize(assume_safety)") \
-  for (int64_t i = 0; i < (n); i++)
+#define DENIM_EACH(i, n) _Pragma("clang loop vectorize(assume_safety)") for (int64_t i = 0; i < (n); i++)
 
 template <class T>
 constexpr bool is_float = __is_floating_point(T);
@@ -103,8 +111,8 @@ DENIM_WIDE void map2_vector(void* out, const void* a, const void* b, const void*
 template <class F, unsigned kGroups>
 StepFn pick1(Type type) {
   switch (type) {
-#define X(name, T, group) \
-  case Type::name:        \
+#define X(name, T, group)                                      \
+  case Type::name:                                             \
     if constexpr ((kGroups & (group)) != 0) return map1<F, T>; \
     break;
     DENIM_TYPES(X)
@@ -115,8 +123,8 @@ StepFn pick1(Type type) {
 template <class F, unsigned kGroups>
 StepFn pick2(Type type) {
   switch (type) {
-#define X(name, T, group) \
-  case Type::name:        \
+#define X(name, T, group)                                      \
+  case Type::name:                                             \
     if constexpr ((kGroups & (group)) != 0) return map2<F, T>; \
     break;
     DENIM_TYPES(X)

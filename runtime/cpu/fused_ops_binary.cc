@@ -1,5 +1,5 @@
-// Elementwise ops of two arguments, and select. Whatever the data, they are defined: integers wrap, division by zero gives 0,
-// shifts by the width or more (or by a negative number) give 0.
+// Elementwise ops of two arguments, and select. Whatever the data, they are defined: integers wrap, division by zero
+// gives 0, shifts by the width or more (or by a negative number) give 0.
 #include "cpu/complex.h"
 #include "cpu/fused_ops.h"
 #include "cpu/math.h"
@@ -74,7 +74,8 @@ struct Remainder {
   template <class T>
   T operator()(T a, T b) const {
     if constexpr (is_float<T>) {
-      const T r = sizeof(T) == 4 ? static_cast<T>(::fmodf(static_cast<float>(a), static_cast<float>(b))) : static_cast<T>(::fmod(a, b));
+      const T r = sizeof(T) == 4 ? static_cast<T>(::fmodf(static_cast<float>(a), static_cast<float>(b)))
+                                 : static_cast<T>(::fmod(a, b));
       return r != 0 && (r < 0) != (b < 0) ? r + b : r;
     } else {
       if (b == 0) return 0;
@@ -83,10 +84,12 @@ struct Remainder {
     }
   }
 };
+/// Complex quotients have no floor: they stay as they are.
 struct FloorDivide {
   template <class T>
   T operator()(T a, T b) const {
-    if constexpr (__is_same(T, float)) return __builtin_floorf(a / b);
+    if constexpr (is_complex<T>) return Divide{}(a, b);
+    else if constexpr (__is_same(T, float)) return __builtin_floorf(a / b);
     else if constexpr (__is_same(T, double)) return __builtin_floor(a / b);
     else {
       const T q = quotient(a, b);
@@ -95,15 +98,12 @@ struct FloorDivide {
     }
   }
 };
-/// Integers by squaring, modulo 2^width; a negative exponent gives 0, but of 1 and -1 the true value.
+/// Integers by squaring, modulo 2^width; a negative exponent gives 0.
 struct Power {
   template <class T>
   T operator()(T a, T b) const {
     uint64_t base = raw(a), y = 1, n = raw(b);
-    if (b < T(0)) {
-      if (a == T(1)) return 1;
-      return static_cast<T>(a == static_cast<T>(-1) ? ((n & 1) != 0 ? -1 : 1) : 0);
-    }
+    if (b < T(0)) return 0;
     for (; n != 0; n >>= 1) {
       if ((n & 1) != 0) y *= base;
       base *= base;
@@ -246,7 +246,7 @@ StepFn binary_kernel(Op op, Type type) {
     case Op::maximum: return pick2<Maximum, kAll>(type);
     case Op::minimum: return pick2<Minimum, kAll>(type);
     case Op::remainder: return pick2<Remainder, kReal | kBool>(type);
-    case Op::floorDivide: return pick2<FloorDivide, kReal | kBool>(type);
+    case Op::floorDivide: return pick2<FloorDivide, kAll>(type);
     case Op::logaddexp: return pick_math2<Logaddexp, kComplex>(type);
     case Op::arctan2: return pick_math2<Arctan2, 0>(type);
     case Op::equal: return pick2<Equal, kAll>(type);

@@ -33,33 +33,33 @@ double erfinv64(double x) {
 Z zerror(Z) { return {kNan, kNan}; }
 
 // X(op, on vectors of float32, on double, on complex)
-#define DENIM_MATH_OPS(X)                        \
-  X(exp, exp, ::exp, zexp)                       \
-  X(log, log, ::log, zlog)                       \
-  X(sin, sin, ::sin, zsin)                       \
-  X(cos, cos, ::cos, zcos)                       \
-  X(tan, tan, ::tan, ztan)                       \
-  X(arcsin, arcsin, ::asin, zasin)               \
-  X(arccos, arccos, ::acos, zacos)               \
-  X(arctan, arctan, ::atan, zatan)               \
-  X(sinh, sinh, ::sinh, zsinh)                   \
-  X(cosh, cosh, ::cosh, zcosh)                   \
-  X(tanh, tanh, ::tanh, ztanh)                   \
-  X(arcsinh, arcsinh, ::asinh, zasinh)           \
-  X(arccosh, arccosh, ::acosh, zacosh)           \
-  X(arctanh, arctanh, ::atanh, zatanh)           \
-  X(sigmoid, sigmoid, sigmoid64, zsigmoid)       \
+#define DENIM_MATH_OPS(X)                                                    \
+  X(exp, exp, ::exp, zexp)                                                   \
+  X(log, log, ::log, zlog)                                                   \
+  X(sin, sin, ::sin, zsin)                                                   \
+  X(cos, cos, ::cos, zcos)                                                   \
+  X(tan, tan, ::tan, ztan)                                                   \
+  X(arcsin, arcsin, ::asin, zasin)                                           \
+  X(arccos, arccos, ::acos, zacos)                                           \
+  X(arctan, arctan, ::atan, zatan)                                           \
+  X(sinh, sinh, ::sinh, zsinh)                                               \
+  X(cosh, cosh, ::cosh, zcosh)                                               \
+  X(tanh, tanh, ::tanh, ztanh)                                               \
+  X(arcsinh, arcsinh, ::asinh, zasinh)                                       \
+  X(arccosh, arccosh, ::acosh, zacosh)                                       \
+  X(arctanh, arctanh, ::atanh, zatanh)                                       \
+  X(sigmoid, sigmoid, sigmoid64, zsigmoid)                                   \
   X(expm1, expm1, ::expm1, [](Z z) { return zexp(z) - kOne; })               \
   X(log1p, log1p, ::log1p, [](Z z) { return zlog(z + kOne); })               \
   X(log2, log2, ::log2, [](Z z) { return 1.4426950408889634 * zlog(z); })    \
   X(log10, log10, ::log10, [](Z z) { return 0.4342944819032518 * zlog(z); }) \
-  X(erf, erf, ::erf, zerror)                     \
+  X(erf, erf, ::erf, zerror)                                                 \
   X(erfinv, erfinv, erfinv64, zerror)
 
-#define X(name, vector, scalar, complex)                                  \
-  struct Math_##name {                                                    \
-    F32 operator()(F32 x) const { return DENIM_ISA::vector(x); }          \
-    double operator()(double x) const { return scalar(x); }               \
+#define X(name, vector, scalar, complex)                                        \
+  struct Math_##name {                                                          \
+    F32 operator()(F32 x) const { return DENIM_ISA::vector(x); }                \
+    double operator()(double x) const { return scalar(x); }                     \
     Complex operator()(Complex x) const { return narrow((complex)(widen(x))); } \
   };
 DENIM_MATH_OPS(X)

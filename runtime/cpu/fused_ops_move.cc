@@ -1,11 +1,13 @@
-// What moves values into and out of tiles: strided, transposed and converting loads and stores, casts, rounding, arange.
+// What moves values into and out of tiles: strided, transposed and converting loads and stores, casts, rounding,
+// arange.
 #include "cpu/fused_ops.h"
 
 namespace denim::DENIM_ISA {
 namespace {
 
-/// ---- loads --------------------------------------------------------------------------------------------------------------
-/// An 8 x 8 block in registers: interleaving the upper with the lower half three times transposes it.
+/// ---- loads
+/// -------------------------------------------------------------------------------------------------------------- An 8
+/// x 8 block in registers: interleaving the upper with the lower half three times transposes it.
 template <class T>
 inline void transpose_block(T* to, int64_t ld_to, const T* from, int64_t ld_from) {
   using V = Vec<T, 8>;
@@ -58,7 +60,8 @@ DENIM_WIDE void widen_halves(float* y, const uint16_t* x, int64_t n) {
   for (; i + kLanes <= n; i += kLanes) store(y + i, kConvert(load<U16>(x + i)));
   if (i < n) store_part(y + i, kConvert(load_part<U16>(x + i, n - i)), n - i);
 }
-/// Scattered halves are collected in the upper half of the tile first; widening them from there never overtakes its source.
+/// Scattered halves are collected in the upper half of the tile first; widening them from there never overtakes its
+/// source.
 template <F32 (*kConvert)(U16)>
 void load_half(void* tile, const void* array, int64_t rows, int64_t columns, Steps steps) {
   auto* y = static_cast<float*>(tile);
@@ -72,7 +75,8 @@ void load_half(void* tile, const void* array, int64_t rows, int64_t columns, Ste
   widen_halves<kConvert>(y, raw_halves, rows * columns);
 }
 
-/// ---- stores -------------------------------------------------------------------------------------------------------------
+/// ---- stores
+/// -------------------------------------------------------------------------------------------------------------
 template <class T>
 void store_plain(void* array, const void* tile, int64_t rows, int64_t columns, Steps steps) {
   for (int64_t r = 0; r < rows; r++) {
@@ -106,7 +110,8 @@ struct Rounded {
   F32 operator()(F32 x) const { return kRound(x); }
 };
 
-/// ---- casts --------------------------------------------------------------------------------------------------------------
+/// ---- casts
+/// --------------------------------------------------------------------------------------------------------------
 /// Floats to integers: towards zero, NaN to 0, and the ends where they do not fit (see Cast for the narrow types).
 template <class F>
 int32_t to_int32(F x) {
@@ -123,7 +128,8 @@ uint64_t to_uint64(F x) {
   if (!(x >= F(0x1p63))) return static_cast<uint64_t>(to_int64(x));
   return x >= F(0x1p64) ? UINT64_MAX : static_cast<uint64_t>(x - F(0x1p63)) + (uint64_t{1} << 63);
 }
-/// Narrow integers are the low bits of int32 (uint32: of int64), so that small negative numbers wrap as in C on integers.
+/// Narrow integers are the low bits of int32 (uint32: of int64), so that small negative numbers wrap as in C on
+/// integers.
 template <class To>
 struct Cast {
   template <class From>
@@ -164,7 +170,8 @@ StepFn cast_from(Type to) {
 
 template <class T>
 void arange_tile(T* y, const ArangeParams& p, int64_t first, int64_t rows, int64_t columns, Steps s) {
-  const uint64_t start = static_cast<uint64_t>(to_int64(p.start)), step = static_cast<uint64_t>(to_int64(p.start + p.step)) - start;
+  const uint64_t start = static_cast<uint64_t>(to_int64(p.start)),
+                 step = static_cast<uint64_t>(to_int64(p.start + p.step)) - start;
   for (int64_t r = 0; r < rows; r++, y += columns) {
     const int64_t base = first + r * s.row;
     if constexpr (is_float<T>) {
@@ -209,10 +216,11 @@ StepFn cast_kernel(Type from, Type to) {
   }
   return nullptr;
 }
-void fill_arange(void* tile, Type type, const ArangeParams& params, int64_t first, int64_t rows, int64_t columns, Steps steps) {
+void fill_arange(void* tile, Type type, const ArangeParams& params, int64_t first, int64_t rows, int64_t columns,
+                 Steps steps) {
   switch (type) {
-#define X(name, T, group) \
-  case Type::name:        \
+#define X(name, T, group)                                                                                          \
+  case Type::name:                                                                                                 \
     if constexpr ((kReal & (group)) != 0) arange_tile(static_cast<T*>(tile), params, first, rows, columns, steps); \
     return;
     DENIM_TYPES(X)

@@ -5,7 +5,6 @@
 namespace denim::DENIM_ISA {
 namespace {
 
-
 struct Negative {
   template <class T>
   T operator()(T x) const {
@@ -129,7 +128,8 @@ StepFn unary_kernel(Op op, Type type) {
     case Op::ceil: return pick1<ToIntegral<CeilOf>, kReal | kBool>(type);
     case Op::round: return pick1<ToIntegral<RoundOf>, kAll>(type);
     case Op::logicalNot: return pick1<LogicalNot, kAll>(type);
-    case Op::bitwiseInvert: return type == Type::bool_ ? pick1<LogicalNot, kBool>(type) : pick1<BitwiseInvert, kInts>(type);
+    case Op::bitwiseInvert:
+      return type == Type::bool_ ? pick1<LogicalNot, kBool>(type) : pick1<BitwiseInvert, kInts>(type);
     case Op::real: return pick1<Real, kAll>(type);
     case Op::imag: return pick1<Imag, kAll>(type);
     case Op::conjugate: return pick1<Conjugate, kAll>(type);

@@ -9,15 +9,28 @@ namespace {
 constexpr int64_t kTileBytes = 32 * 1024;  // what one tile of every operand and slot may take of the L1 cache
 constexpr int64_t kSmallTile = 256, kLargeTile = 4096;
 
-/// ---- ops: which kernel, which dtype ---------------------------------------------------------------------------------------
+/// ---- ops: which kernel, which dtype
+/// ---------------------------------------------------------------------------------------
 bool is_bool_result(Op op) {
-  return op == Op::logicalNot || op == Op::logicalAnd || op == Op::logicalOr || (op >= Op::equal && op <= Op::lessEqual);
+  return op == Op::logicalNot || op == Op::logicalAnd || op == Op::logicalOr ||
+         (op >= Op::equal && op <= Op::lessEqual);
 }
 /// Results that a half type always holds exactly.
 bool is_exact(Op op) {
   switch (op) {
-    case Op::negative: case Op::abs: case Op::sign: case Op::floor: case Op::ceil: case Op::round: case Op::real: case Op::imag:
-    case Op::conjugate: case Op::copy: case Op::maximum: case Op::minimum: case Op::select: return true;
+    case Op::negative:
+    case Op::abs:
+    case Op::sign:
+    case Op::floor:
+    case Op::ceil:
+    case Op::round:
+    case Op::real:
+    case Op::imag:
+    case Op::conjugate:
+    case Op::copy:
+    case Op::maximum:
+    case Op::minimum:
+    case Op::select: return true;
     default: return false;
   }
 }
@@ -40,14 +53,15 @@ struct Planner {
   int64_t shape[kMaxDims] = {};  // of the loop, merged, outermost first
   bool reduced[kMaxDims] = {};
   uint8_t group[kMaxDims] = {};
-  double cost = 0;           // nanoseconds per element, roughly
+  double cost = 0;  // nanoseconds per element, roughly
 
   bool refuse(const char* why) {
     if (message == nullptr) message = why;
     return false;
   }
 
-  /// ---- operands -----------------------------------------------------------------------------------------------------------
+  /// ---- operands
+  /// -----------------------------------------------------------------------------------------------------------
   bool array_operand(const Array& a) {
     if (!is_valid(a.dtype) || a.ndim != f.ndim) return refuse("an array does not have the loop's axes");
     Operand& o = operands[n_operands++];
@@ -82,7 +96,8 @@ struct Planner {
     return true;
   }
 
-  /// ---- values and instructions --------------------------------------------------------------------------------------------
+  /// ---- values and instructions
+  /// --------------------------------------------------------------------------------------------
   void use(int32_t value) {
     Value& v = values[value];
     if (v.operand >= 0 && !v.once && v.last_use < 0) {
@@ -110,7 +125,8 @@ struct Planner {
       return cast_kernel(type, type_of(s.dtype));
     }
     if (s.dtype != result_dtype(s.op, last)) return nullptr;
-    if (s.op == Op::select) return values[s.args[0]].dtype == DType::bool_ && values[s.args[1]].dtype == last ? select_kernel(type) : nullptr;
+    if (s.op == Op::select)
+      return values[s.args[0]].dtype == DType::bool_ && values[s.args[1]].dtype == last ? select_kernel(type) : nullptr;
     if (s.n_args == 2) return values[s.args[0]].dtype == last ? binary_kernel(s.op, type) : nullptr;
     const StepFn simple = unary_kernel(s.op, type);
     return simple != nullptr ? simple : math_kernel(s.op, type);
@@ -118,7 +134,8 @@ struct Planner {
   bool step(const FusedStep& s, int32_t index) {
     const int32_t value = p->n_values;
     const OpFacts& facts = kOpFacts[static_cast<int>(s.op)];
-    if (static_cast<int>(s.op) >= kOps || facts.kind != Kind::elementwise || s.n_args != facts.arity || !is_valid(s.dtype)) {
+    if (static_cast<int>(s.op) >= kOps || facts.kind != Kind::elementwise || s.n_args != facts.arity ||
+        !is_valid(s.dtype)) {
       return refuse("a step is not an elementwise op with its arguments");
     }
     for (int i = 0; i < s.n_args; i++) {
@@ -127,7 +144,8 @@ struct Planner {
     if (facts.n_params > 0 && s.params == nullptr) return refuse("a step lacks its parameters");
     if (s.op == Op::arange) {
       const bool real = s.dtype != DType::bool_ && s.dtype != DType::complex64;
-      if (!real || static_cast<const ArangeParams*>(s.params)->dtype != static_cast<int64_t>(s.dtype)) return refuse("arange is of a real dtype");
+      if (!real || static_cast<const ArangeParams*>(s.params)->dtype != static_cast<int64_t>(s.dtype))
+        return refuse("arange is of a real dtype");
       add_value(s.dtype, n_operands, false);
       counting_operand(s.dtype, 0);
       insts[p->n_insts++] = {Inst::arange, nullptr, value, {0, 0, 0}, index};
@@ -174,9 +192,11 @@ struct Planner {
   bool reduction() {
     const Array& y = f.reduce_out;
     int32_t value = f.reduce_value;
-    if (value < 0 || value >= f.n_in + f.n_imm + f.n_steps) return refuse("the reduction is of a value that does not exist");
+    if (value < 0 || value >= f.n_in + f.n_imm + f.n_steps)
+      return refuse("the reduction is of a value that does not exist");
     const bool logical = f.reduce_op == Op::all || f.reduce_op == Op::any;
-    p->loose = value < f.n_in && values[value].last_use < 0 && !values[value].once && operands[values[value].operand].native && !logical;
+    p->loose = value < f.n_in && values[value].last_use < 0 && !values[value].once &&
+               operands[values[value].operand].native && !logical;
     if (logical && values[value].dtype != DType::bool_) {
       const int32_t truth = p->n_values;
       add_value(DType::bool_, -1, false);
@@ -204,7 +224,8 @@ struct Planner {
     }
   }
 
-  /// ---- loops --------------------------------------------------------------------------------------------------------------
+  /// ---- loops
+  /// --------------------------------------------------------------------------------------------------------------
   void swap_axes(int a, int b) {
     const int64_t size = shape[a];
     const bool flag = reduced[a];
@@ -225,7 +246,9 @@ struct Planner {
   }
   uint64_t reach(int axis) const {
     uint64_t sum = 0;
-    for (int k = 0; k < f.n_in; k++) sum += static_cast<uint64_t>(__builtin_llabs(operands[k].axes[axis].stride)) * static_cast<uint64_t>(operands[k].item);
+    for (int k = 0; k < f.n_in; k++)
+      sum += static_cast<uint64_t>(__builtin_llabs(operands[k].axes[axis].stride)) *
+             static_cast<uint64_t>(operands[k].item);
     return sum;
   }
   bool mergeable(int a) const {
@@ -256,7 +279,8 @@ struct Planner {
       drop_axis(i + 1);
     }
   }
-  /// The axis along which an input is nearly contiguous while it is far from that along the last one; -1 if there is none.
+  /// The axis along which an input is nearly contiguous while it is far from that along the last one; -1 if there is
+  /// none.
   int transposed_axis() const {
     const int last = n_axes - 1;
     for (int k = 0; k < f.n_in; k++) {
@@ -293,7 +317,8 @@ struct Planner {
         if (group[i] != g) continue;
         const Axis axis{shape[i] > 0 ? shape[i] : 1, raw[i].stride};
         Axis* before = n > o->begin[g] ? &o->axes[n - 1] : nullptr;
-        if (before != nullptr && before->stride == axis.stride * axis.size) *before = {before->size * axis.size, axis.stride};
+        if (before != nullptr && before->stride == axis.stride * axis.size)
+          *before = {before->size * axis.size, axis.stride};
         else o->axes[n++] = axis;
       }
       if (n == o->begin[g]) o->axes[n++] = {1, 0};
@@ -301,8 +326,9 @@ struct Planner {
     o->begin[kGroups] = n;
   }
 
-  /// ---- places and tiles ---------------------------------------------------------------------------------------------------
-  /// Linear scan: a value takes the place of one of its size that nothing reads any more.
+  /// ---- places and tiles
+  /// --------------------------------------------------------------------------------------------------- Linear scan: a
+  /// value takes the place of one of its size that nothing reads any more.
   void assign_slots() {
     int16_t free_slots[4][kMaxValues];
     int n_free[4] = {0, 0, 0, 0};
@@ -361,13 +387,15 @@ struct Planner {
     const int64_t rows = p->sizes[kRows], columns = p->sizes[kColumns];
     if (p->by_rows) {
       p->range = p->tile_rows, p->split = at_least_one(columns);
-      if (columns > (1 << 17) && rows < 32) p->split = round_up(columns / 256 > 65536 ? columns / 256 : 65536, p->tile_columns);
+      if (columns > (1 << 17) && rows < 32)
+        p->split = round_up(columns / 256 > 65536 ? columns / 256 : 65536, p->tile_columns);
       p->splits = at_least_one((columns + p->split - 1) / p->split);
     } else {
       p->range = smaller(columns, 4096), p->split = at_least_one(rows);
       const int64_t range = at_least_one(p->range), units = p->sizes[kGrid] * ((columns + range - 1) / range);
       p->range = range;
-      if (units < 32 && rows * range > (1 << 17)) p->split = round_up(rows / 32 > 65536 / range ? rows / 32 : 65536 / range, p->tile_rows);
+      if (units < 32 && rows * range > (1 << 17))
+        p->split = round_up(rows / 32 > 65536 / range ? rows / 32 : 65536 / range, p->tile_rows);
       p->splits = at_least_one((rows + p->split - 1) / p->split);
     }
   }
@@ -390,7 +418,8 @@ struct Sizes {
   size_t operands, values, insts, outputs, total;
 };
 Sizes sizes_of(const Fused& f) {
-  const size_t in = static_cast<size_t>(f.n_in), imm = static_cast<size_t>(f.n_imm), steps = static_cast<size_t>(f.n_steps), out = static_cast<size_t>(f.n_out);
+  const size_t in = static_cast<size_t>(f.n_in), imm = static_cast<size_t>(f.n_imm),
+               steps = static_cast<size_t>(f.n_steps), out = static_cast<size_t>(f.n_out);
   auto block = [](size_t n, size_t item) { return (n * item + 63) & ~size_t{63}; };
   Sizes s;
   s.operands = block(1, sizeof(Plan));
@@ -403,13 +432,18 @@ Sizes sizes_of(const Fused& f) {
 /// What must hold before anything is counted.
 const char* check_counts(const Fused& f) {
   if (f.ndim < 0 || f.ndim > kMaxDims) return "the loop has too many axes";
-  if (f.n_in < 0 || f.n_imm < 0 || f.n_steps < 0 || f.n_out < 0 || f.n_reduce < 0 || f.n_reduce > 1) return "a count is negative";
-  if (static_cast<int64_t>(f.n_in) + f.n_imm + f.n_steps + f.n_out >= kMaxValues) return "the kernel has too many values";
+  if (f.n_in < 0 || f.n_imm < 0 || f.n_steps < 0 || f.n_out < 0 || f.n_reduce < 0 || f.n_reduce > 1)
+    return "a count is negative";
+  if (static_cast<int64_t>(f.n_in) + f.n_imm + f.n_steps + f.n_out >= kMaxValues)
+    return "the kernel has too many values";
   int64_t size = 1;
   for (int i = 0; i < f.ndim; i++) {
-    if (f.shape[i] < 0 || __builtin_mul_overflow(size, f.shape[i] > 0 ? f.shape[i] : 1, &size) || size > (int64_t{1} << 53)) return "the loop is too large";
+    if (f.shape[i] < 0 || __builtin_mul_overflow(size, f.shape[i] > 0 ? f.shape[i] : 1, &size) ||
+        size > (int64_t{1} << 53))
+      return "the loop is too large";
   }
-  if (f.n_reduce != 0 && f.ndim < 32 && (f.reduced >> f.ndim) != 0) return "the reduction is over an axis that does not exist";
+  if (f.n_reduce != 0 && f.ndim < 32 && (f.reduced >> f.ndim) != 0)
+    return "the reduction is over an axis that does not exist";
   return nullptr;
 }
 
@@ -427,8 +461,12 @@ const char* fused_plan(const Fused& f, void* memory, size_t capacity, size_t* us
   auto* p = static_cast<Plan*>(memory);
   p->operands_at = static_cast<uint32_t>(s.operands), p->values_at = static_cast<uint32_t>(s.values);
   p->insts_at = static_cast<uint32_t>(s.insts), p->outputs_at = static_cast<uint32_t>(s.outputs);
-  Planner planner{f, p, reinterpret_cast<Operand*>(bytes + s.operands), reinterpret_cast<Value*>(bytes + s.values),
-                  reinterpret_cast<Inst*>(bytes + s.insts), reinterpret_cast<Output*>(bytes + s.outputs)};
+  Planner planner{f,
+                  p,
+                  reinterpret_cast<Operand*>(bytes + s.operands),
+                  reinterpret_cast<Value*>(bytes + s.values),
+                  reinterpret_cast<Inst*>(bytes + s.insts),
+                  reinterpret_cast<Output*>(bytes + s.outputs)};
   return planner.make();
 }
 

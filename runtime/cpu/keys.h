@@ -1,5 +1,5 @@
-// Ordered keys: unsigned integers that compare as the elements do, so that sort, argsort, argmax and argmin know four key
-// types instead of fourteen dtypes. NaN has the largest key; complex numbers are ordered by (re, im).
+// Ordered keys: unsigned integers that compare as the elements do, so that sort, argsort, argmax and argmin know four
+// key types instead of fourteen dtypes. NaN has the largest key; complex numbers are ordered by (re, im).
 #pragma once
 #include "cpu/simd.h"
 #include "kernel.h"
@@ -37,7 +37,11 @@ inline uint64_t complex_key(uint64_t u, KeyOrder order) {
 }
 /// The bits of the dtype's infinity, or 0 where it is no float.
 constexpr uint64_t infinity_bits(DType d) {
-  return d == DType::float16 ? 0x7c00 : d == DType::bfloat16 ? 0x7f80 : d == DType::float32 ? 0x7f800000 : d == DType::float64 ? 0x7ff0000000000000 : 0;
+  return d == DType::float16    ? 0x7c00
+         : d == DType::bfloat16 ? 0x7f80
+         : d == DType::float32  ? 0x7f800000
+         : d == DType::float64  ? 0x7ff0000000000000
+                                : 0;
 }
 constexpr bool is_signed_int(DType d) { return d >= DType::int8 && d <= DType::int64; }
 

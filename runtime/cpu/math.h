@@ -1,6 +1,7 @@
-// Elementary functions on vectors of float32, without branches on the data: exp, log, sin, cos, tanh, sigmoid, erf work in float32;
-// the rest by definition on float64 lanes (exp64, log64, atan64, sin64), where nothing cancels before the final rounding.
-// Within 2 ulp; infinities, NaN, signed zeros and subnormal results as in C. Also usable by other kernels (softmax, attention).
+// Elementary functions on vectors of float32, without branches on the data: exp, log, sin, cos, tanh, sigmoid, erf work
+// in float32; the rest by definition on float64 lanes (exp64, log64, atan64, sin64), where nothing cancels before the
+// final rounding. Within 2 ulp; infinities, NaN, signed zeros and subnormal results as in C. Also usable by other
+// kernels (softmax, attention).
 #pragma once
 #include <math.h>
 
@@ -34,9 +35,11 @@ inline I64 to_int(F64 x) {
 inline F32 power_of_two(I32 n) { return bits<F32>((n + 127) << 23); }
 inline F64 power_of_two(I64 n) { return bits<F64>((n + 1023) << 52); }
 
-/// e^x: x = n ln 2 + r, |r| <= ln 2 / 2. The scale goes in two steps, so that results may be subnormal or overflow to infinity.
+/// e^x: x = n ln 2 + r, |r| <= ln 2 / 2. The scale goes in two steps, so that results may be subnormal or overflow to
+/// infinity.
 inline F32 exp(F32 x) {
-  constexpr float c[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  constexpr float c[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                         4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
   const F32 t = x > 89.0f ? F32(89.0f) : x < -104.0f ? F32(-104.0f) : x;
   const F32 n = __builtin_elementwise_roundeven(t * 1.44269504088896341f);
   F32 r = fma(n, F32(-0.693359375f), t);
@@ -48,8 +51,8 @@ inline F32 exp(F32 x) {
 
 /// ln x = e ln 2 + ln m, sqrt(1/2) <= m < sqrt(2).
 inline F32 log(F32 x) {
-  constexpr float c[] = {7.0376836292e-2f, -1.1514610310e-1f, 1.1676998740e-1f, -1.2420140846e-1f, 1.4249322787e-1f,
-                         -1.6668057665e-1f, 2.0000714765e-1f, -2.4999993993e-1f, 3.3333331174e-1f};
+  constexpr float c[] = {7.0376836292e-2f,  -1.1514610310e-1f, 1.1676998740e-1f,  -1.2420140846e-1f, 1.4249322787e-1f,
+                         -1.6668057665e-1f, 2.0000714765e-1f,  -2.4999993993e-1f, 3.3333331174e-1f};
   const I32 tiny = x < 0x1p-126f;
   const U32 u = bits<U32>(tiny ? x * 0x1p23f : x);
   // Subtracting the bits of sqrt(1/2) makes the exponent field that of m's interval.
@@ -65,8 +68,9 @@ inline F32 log(F32 x) {
 
 /// e^x in double, relative error about 1e-16 (the Taylor series has that much left at ln 2 / 2).
 inline F64 exp64(F64 x) {
-  constexpr double c[] = {1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
-                          1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0};
+  constexpr double c[] = {
+      1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320, 1.0 / 5040,
+      1.0 / 720,        1.0 / 120,       1.0 / 24,       1.0 / 6,       0.5,          1.0,         1.0};
   const F64 t = x > 720.0 ? F64(720.0) : x < -760.0 ? F64(-760.0) : x;
   const F64 n = __builtin_elementwise_roundeven(t * 1.4426950408889634);
   F64 r = fma(n, F64(-0x1.62e42fee00000p-1), t);
@@ -77,7 +81,8 @@ inline F64 exp64(F64 x) {
 
 /// ln x in double for normal x: ln m = 2 atanh((m - 1) / (m + 1)).
 inline F64 log64(F64 x) {
-  constexpr double c[] = {2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13, 2.0 / 11, 2.0 / 9, 2.0 / 7, 2.0 / 5, 2.0 / 3};
+  constexpr double c[] = {2.0 / 21, 2.0 / 19, 2.0 / 17, 2.0 / 15, 2.0 / 13,
+                          2.0 / 11, 2.0 / 9,  2.0 / 7,  2.0 / 5,  2.0 / 3};
   const I64 shifted = bits<I64>(x) - 0x3fe6a09e667f3bcd;
   const I64 k = shifted >> 52;
   const F64 m = bits<F64>((shifted & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd);
@@ -89,7 +94,8 @@ inline F64 log64(F64 x) {
 
 /// arctan of 0 <= x <= 1: about tan(pi/8) the argument goes to (x - 1) / (x + 1), pi/4 further down.
 inline F64 atan64_unit(F64 x) {
-  constexpr double c[] = {1.0 / 25, -1.0 / 23, 1.0 / 21, -1.0 / 19, 1.0 / 17, -1.0 / 15, 1.0 / 13, -1.0 / 11, 1.0 / 9, -1.0 / 7, 1.0 / 5, -1.0 / 3};
+  constexpr double c[] = {1.0 / 25, -1.0 / 23, 1.0 / 21, -1.0 / 19, 1.0 / 17, -1.0 / 15,
+                          1.0 / 13, -1.0 / 11, 1.0 / 9,  -1.0 / 7,  1.0 / 5,  -1.0 / 3};
   const I64 upper = x > 0.41421356237309503;
   const F64 s = upper ? (x - 1.0) / (x + 1.0) : x, z = s * s;
   const F64 y = fma(polynomial(z, c) * z, s, s);
@@ -130,7 +136,8 @@ template <class V>
 inline bool any_lane(V mask) {
   return __builtin_reduce_or(mask) != 0;
 }
-/// Angles beyond the reduction's reach (NaN and infinities too) make the whole vector take libm's way: rare and slow, but right.
+/// Angles beyond the reduction's reach (NaN and infinities too) make the whole vector take libm's way: rare and slow,
+/// but right.
 inline bool huge_angle(F32 x) { return any_lane(~(magnitude(x) <= 1e5f)); }
 
 /// sin(x + quarter * pi / 2)
@@ -155,7 +162,8 @@ inline F32 cos(F32 x) {
 }
 inline F32 tan(F32 x) {
   constexpr double s[] = {1.0 / 6227020800, -1.0 / 39916800, 1.0 / 362880, -1.0 / 5040, 1.0 / 120, -1.0 / 6, 1.0};
-  constexpr double c[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320, -1.0 / 720, 1.0 / 24, -0.5, 1.0};
+  constexpr double c[] = {-1.0 / 87178291200, 1.0 / 479001600, -1.0 / 3628800, 1.0 / 40320,
+                          -1.0 / 720,         1.0 / 24,        -0.5,           1.0};
   if (huge_angle(x)) return by_lane<::tan>(x);
   const Reduced a = reduce_angle(x);
   const F64 z = a.r * a.r, sine = polynomial(z, s) * a.r, cosine = polynomial(z, c);
@@ -170,7 +178,8 @@ inline F32 sigmoid(F32 x) {
 }
 
 inline F32 tanh(F32 x) {
-  constexpr float c[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
+  constexpr float c[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
+                         -3.33332819422e-1f};
   const F32 a = magnitude(x), z = x * x;
   const F32 small = fma(polynomial(z, c) * z, x, x);
   const F32 large = 1.0f - 2.0f / (exp(a > 10.0f ? F32(20.0f) : a + a) + 1.0f);
@@ -178,8 +187,10 @@ inline F32 tanh(F32 x) {
 }
 
 inline F32 erf(F32 x) {
-  constexpr float inner[] = {-5.96761703e-4f, 4.99119423e-3f, -2.67681349e-2f, 1.12819925e-1f, -3.76125336e-1f, 1.28379166e-1f};
-  constexpr float outer[] = {-1.72853470e-5f, 3.83197126e-4f, -3.88396438e-3f, 2.42546219e-2f, -1.06777877e-1f, -6.34846687e-1f, -1.28717512e-1f};
+  constexpr float inner[] = {-5.96761703e-4f, 4.99119423e-3f,  -2.67681349e-2f,
+                             1.12819925e-1f,  -3.76125336e-1f, 1.28379166e-1f};
+  constexpr float outer[] = {-1.72853470e-5f, 3.83197126e-4f,  -3.88396438e-3f, 2.42546219e-2f,
+                             -1.06777877e-1f, -6.34846687e-1f, -1.28717512e-1f};
   const F32 a = magnitude(x), z = x * x;
   const F32 small = fma(polynomial(z, inner), x, x);
   // 1 - e^p(a); beyond 4 the result is 1.
@@ -191,9 +202,9 @@ inline F32 erf(F32 x) {
 /// erf^-1(x) = x p(w), w = -ln(1 - x^2); one polynomial below w = 5, one in sqrt(w) above.
 inline F32 erfinv(F32 x) {
   constexpr double low[] = {2.81022636e-08, 3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087,
-                            -0.00125372503, -0.00417768164, 0.246640727, 1.50140941};
+                            -0.00125372503, -0.00417768164, 0.246640727,    1.50140941};
   constexpr double high[] = {-0.000200214257, 0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773,
-                             -0.0076224613, 0.00943887047, 1.00167406, 2.83297682};
+                             -0.0076224613,   0.00943887047,  1.00167406,    2.83297682};
   const F64 d = widen(x), w = -log64((1.0 - d) * (1.0 + d));
   const F64 root = __builtin_elementwise_sqrt(w) - 3.0;
   const F64 y = w < 5.0 ? polynomial(w - 2.5, low) : polynomial(root, high);

@@ -7,7 +7,8 @@
 namespace denim::DENIM_ISA {
 namespace {
 
-/// ---- what a reduction is: T in tiles, W in vectors, A in accumulators ----------------------------------------------------
+/// ---- what a reduction is: T in tiles, W in vectors, A in accumulators
+/// ----------------------------------------------------
 template <class T>
 struct Sum {
   using W = T;
@@ -64,7 +65,8 @@ struct Max {
   static constexpr W start() { return lowest<T>(); }
   template <class V>
   static V step(V a, V x) {
-    if constexpr (__is_floating_point(T)) return ((x > a) | (x != x)) ? x : a;  // a NaN in `a` stays: nothing is above it
+    if constexpr (__is_floating_point(T))
+      return ((x > a) | (x != x)) ? x : a;  // a NaN in `a` stays: nothing is above it
     else return __builtin_elementwise_max(a, x);
   }
   static A merge(A a, A x) { return x > a || x != x ? x : a; }
@@ -82,12 +84,14 @@ struct Min {
   static A merge(A a, A x) { return x < a || x != x ? x : a; }
 };
 
-/// ---- the functions of a Reducer, for real types ---------------------------------------------------------------------------
+/// ---- the functions of a Reducer, for real types
+/// ---------------------------------------------------------------------------
 template <class T, class P>
 struct Real {
   using W = typename P::W;
   using A = typename P::A;
-  static constexpr int kWide = 4 * kVecBytes / static_cast<int>(sizeof(W));  // four registers: enough additions in flight
+  static constexpr int kWide =
+      4 * kVecBytes / static_cast<int>(sizeof(W));  // four registers: enough additions in flight
   using V = Vec<W, kWide>;
   using Accumulators = Vec<A, kWide>;
 
@@ -98,14 +102,34 @@ struct Real {
   static void init(void* acc, int64_t n) {
     for (int64_t i = 0; i < n; i++) static_cast<A*>(acc)[i] = static_cast<A>(P::start());
   }
+  /// One of all lanes, by halves.
+  template <int N>
+  static A folded(const A* lanes) {
+    if constexpr (N <= 4) {
+      A a = lanes[0];
+      for (int k = 1; k < N; k++) a = P::merge(a, lanes[k]);
+      return a;
+    } else {
+      A half[N / 2];
+      store(half, P::step(load<Vec<A, N / 2>>(lanes), load<Vec<A, N / 2>>(lanes + N / 2)));
+      return folded<N / 2>(half);
+    }
+  }
+  /// At most kRun vectors add up in W before the accumulators take them.
+  static constexpr int64_t kRun = 16;
   DENIM_WIDE static A row(const T* x, int64_t n, A a) {
     int64_t i = 0;
     if (n >= kWide) {
-      V v = fetch(x);
-      for (i = kWide; i + kWide <= n; i += kWide) v = P::step(v, fetch(x + i));
-      W lanes[kWide];
-      store(lanes, v);
-      for (int k = 0; k < kWide; k++) a = P::merge(a, static_cast<A>(lanes[k]));
+      Accumulators total = static_cast<A>(P::start());
+      while (i + kWide <= n) {
+        V v = fetch(x + i);
+        const int64_t stop = i + kRun * kWide;
+        for (i += kWide; i + kWide <= n && i < stop; i += kWide) v = P::step(v, fetch(x + i));
+        total = P::step(total, __builtin_convertvector(v, Accumulators));
+      }
+      A lanes[kWide];
+      store(lanes, total);
+      a = P::merge(a, folded<kWide>(lanes));
     }
     for (; i < n; i++) a = P::merge(a, static_cast<A>(x[i]));
     return a;
@@ -114,11 +138,10 @@ struct Real {
     A* a = static_cast<A*>(acc);
     for (int64_t r = 0; r < rows; r++) a[r] = row(static_cast<const T*>(data) + r * columns, columns, a[r]);
   }
-  /// At most 64 rows add up in a vector before the accumulators take them.
   DENIM_WIDE static void columns(void* acc, const void* data, int64_t rows, int64_t columns, int64_t ld) {
     A* a = static_cast<A*>(acc);
-    for (int64_t top = 0; top < rows; top += 64) {
-      const int64_t n = rows - top < 64 ? rows - top : 64;
+    for (int64_t top = 0; top < rows; top += kRun) {
+      const int64_t n = rows - top < kRun ? rows - top : kRun;
       const T* x = static_cast<const T*>(data) + top * ld;
       int64_t c = 0;
       for (; c + kWide <= columns; c += kWide) {
@@ -150,7 +173,8 @@ struct Boolean : Real<uint8_t, P> {
   static constexpr Reducer table{1, Base::init, Base::rows, Base::columns, Base::merge, finish};
 };
 
-/// ---- complex: one at a time, in double ------------------------------------------------------------------------------------
+/// ---- complex: one at a time, in double
+/// ------------------------------------------------------------------------------------
 struct ComplexSum {
   static Z start() { return {0, 0}; }
   static Z merge(Z a, Z x) { return a + x; }
@@ -190,7 +214,8 @@ struct OfComplex {
     }
   }
   static void merge(void* acc, const void* other, int64_t n) {
-    for (int64_t i = 0; i < n; i++) static_cast<Z*>(acc)[i] = P::merge(static_cast<Z*>(acc)[i], static_cast<const Z*>(other)[i]);
+    for (int64_t i = 0; i < n; i++)
+      static_cast<Z*>(acc)[i] = P::merge(static_cast<Z*>(acc)[i], static_cast<const Z*>(other)[i]);
   }
   static void finish(void* out, const void* acc, int64_t n) {
     for (int64_t i = 0; i < n; i++) static_cast<Complex*>(out)[i] = narrow(static_cast<const Z*>(acc)[i]);
@@ -202,10 +227,14 @@ struct OfComplex {
 template <template <class> class P>
 const Reducer* wrapping(Type type) {
   switch (type) {
-    case Type::u8: case Type::i8: return &Real<uint8_t, P<uint8_t>>::table;
-    case Type::u16: case Type::i16: return &Real<uint16_t, P<uint16_t>>::table;
-    case Type::u32: case Type::i32: return &Real<uint32_t, P<uint32_t>>::table;
-    case Type::u64: case Type::i64: return &Real<uint64_t, P<uint64_t>>::table;
+    case Type::u8:
+    case Type::i8: return &Real<uint8_t, P<uint8_t>>::table;
+    case Type::u16:
+    case Type::i16: return &Real<uint16_t, P<uint16_t>>::table;
+    case Type::u32:
+    case Type::i32: return &Real<uint32_t, P<uint32_t>>::table;
+    case Type::u64:
+    case Type::i64: return &Real<uint64_t, P<uint64_t>>::table;
     case Type::f32: return &Real<float, P<float>>::table;
     case Type::f64: return &Real<double, P<double>>::table;
     default: return nullptr;
@@ -244,7 +273,8 @@ const Reducer* reducer_of(Op op, Type type) {
   }
 }
 
-/// ---- argmax, argmin: the first of the largest keys ------------------------------------------------------------------------
+/// ---- argmax, argmin: the first of the largest keys
+/// ------------------------------------------------------------------------
 namespace {
 
 constexpr int64_t kChunk = 512;
@@ -269,7 +299,8 @@ uint32_t first_largest(const K* x, DType dtype, int64_t n, int64_t step, KeyOrde
 }
 /// Up to kChunk lines side by side, `across` elements apart.
 template <class K>
-void first_largest_across(uint32_t* out, const K* x, DType dtype, int64_t lines, int64_t across, int64_t n, int64_t step, KeyOrder order) {
+void first_largest_across(uint32_t* out, const K* x, DType dtype, int64_t lines, int64_t across, int64_t n,
+                          int64_t step, KeyOrder order) {
   K keys[kChunk], best[kChunk];
   load_keys(best, x, dtype, lines, across, order);
   for (int64_t i = 0; i < lines; i++) out[i] = 0;
@@ -289,7 +320,8 @@ void arg_reduce(const Call& c, int64_t axis, KeyOrder order) {
   const int64_t n = x.shape[axis], step = x.strides[axis], lines = c.out[0].size;
   if (!across_is_nearer(x, axis)) {
     in_pieces(lines, n, [&](int64_t from, int64_t to, int) {
-      for (int64_t i = from; i < to; i++) out[i] = first_largest(x.as<K>() + line_offset(x, axis, i), x.dtype, n, step, order);
+      for (int64_t i = from; i < to; i++)
+        out[i] = first_largest(x.as<K>() + line_offset(x, axis, i), x.dtype, n, step, order);
     });
     return;
   }
@@ -298,7 +330,8 @@ void arg_reduce(const Call& c, int64_t axis, KeyOrder order) {
   in_pieces(lines / width * blocks, n * (width < kChunk ? width : kChunk), [&](int64_t from, int64_t to, int) {
     for (int64_t i = from; i < to; i++) {
       const int64_t line = i / blocks * width + i % blocks * kChunk, left = width - i % blocks * kChunk;
-      first_largest_across(out + line, x.as<K>() + line_offset(x, axis, line), x.dtype, left < kChunk ? left : kChunk, across, n, step, order);
+      first_largest_across(out + line, x.as<K>() + line_offset(x, axis, line), x.dtype, left < kChunk ? left : kChunk,
+                           across, n, step, order);
     }
   });
 }
@@ -329,11 +362,9 @@ size_t no_scratch(const Call&) { return 0; }
 }  // namespace
 
 extern const Kernel kernel_argmax, kernel_argmin;
-const Kernel kernel_argmax{
-    [](const Call& c) { return check_arg(c, c.as<ArgmaxParams>().axis); }, no_scratch,
-    [](const Call& c) { return run_arg(c, c.as<ArgmaxParams>().axis, false); }};
-const Kernel kernel_argmin{
-    [](const Call& c) { return check_arg(c, c.as<ArgminParams>().axis); }, no_scratch,
-    [](const Call& c) { return run_arg(c, c.as<ArgminParams>().axis, true); }};
+const Kernel kernel_argmax{[](const Call& c) { return check_arg(c, c.as<ArgmaxParams>().axis); }, no_scratch,
+                           [](const Call& c) { return run_arg(c, c.as<ArgmaxParams>().axis, false); }};
+const Kernel kernel_argmin{[](const Call& c) { return check_arg(c, c.as<ArgminParams>().axis); }, no_scratch,
+                           [](const Call& c) { return run_arg(c, c.as<ArgminParams>().axis, true); }};
 
 }  // namespace denim::DENIM_ISA

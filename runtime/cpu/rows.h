@@ -1,5 +1,5 @@
-// Kernels that work along one axis (argmax, scan, sort): the lines of an array in that axis, numbered in the order of the
-// other axes.
+// Kernels that work along one axis (argmax, scan, sort): the lines of an array in that axis, numbered in the order of
+// the other axes.
 #pragma once
 #include "kernel.h"
 
@@ -47,14 +47,13 @@ void in_pieces(int64_t n, int64_t work, F&& fn) {
     F& fn;
     int64_t n, per_piece;
   } context{fn, n, per_piece};
-  parallel(
-      (n + per_piece - 1) / per_piece,
-      [](void* ctx, int64_t i, int worker) {
-        auto& c = *static_cast<Context*>(ctx);
-        const int64_t end = (i + 1) * c.per_piece;
-        c.fn(i * c.per_piece, end < c.n ? end : c.n, worker);
-      },
-      &context);
+  parallel((n + per_piece - 1) / per_piece,
+           [](void* ctx, int64_t i, int worker) {
+             auto& c = *static_cast<Context*>(ctx);
+             const int64_t end = (i + 1) * c.per_piece;
+             c.fn(i * c.per_piece, end < c.n ? end : c.n, worker);
+           },
+           &context);
 }
 
 }  // namespace denim::DENIM_ISA

@@ -107,13 +107,19 @@ struct Min {
 struct Logsumexp {
   template <class A>
   static A start() {
-    return lowest<A>();
+    if constexpr (__is_same(A, Z)) return {lowest<double>(), 0};
+    else return lowest<A>();
+  }
+  static Z join(Z a, Z x) {
+    const Z high = before(a, x) ? x : a, low = before(a, x) ? a : x;
+    return low.re == lowest<double>() ? high : high + zlog(kOne + zexp(low - high));
   }
   template <class A>
   static A join(A a, A x) {
     if (is_nan(a) || is_nan(x)) return a + x;
     const double high = a > x ? a : x, low = a > x ? x : a;
-    if (high == static_cast<double>(__builtin_inff()) || low == static_cast<double>(-__builtin_inff())) return static_cast<A>(high);
+    if (high == static_cast<double>(__builtin_inff()) || low == static_cast<double>(-__builtin_inff()))
+      return static_cast<A>(high);
     return static_cast<A>(high + ::log1p(::exp(low - high)));
   }
 };
@@ -126,7 +132,8 @@ struct Scan {
 constexpr int64_t kBlock = 256;
 
 template <class E, class P>
-void scan_line(typename E::Stored* y, int64_t y_step, const typename E::Stored* x, int64_t x_step, int64_t n, bool inclusive) {
+void scan_line(typename E::Stored* y, int64_t y_step, const typename E::Stored* x, int64_t x_step, int64_t n,
+               bool inclusive) {
   auto a = P::template start<typename E::A>();
   for (int64_t i = 0; i < n; i++) {
     const auto next = P::join(a, E::get(x[i * x_step]));
@@ -135,7 +142,8 @@ void scan_line(typename E::Stored* y, int64_t y_step, const typename E::Stored* 
   }
 }
 template <class E, class P>
-void scan_block(typename E::Stored* y, int64_t y_step, const typename E::Stored* x, int64_t x_step, int64_t across, int64_t lines, int64_t n, bool inclusive) {
+void scan_block(typename E::Stored* y, int64_t y_step, const typename E::Stored* x, int64_t x_step, int64_t across,
+                int64_t lines, int64_t n, bool inclusive) {
   typename E::A a[kBlock];
   for (int64_t k = 0; k < lines; k++) a[k] = P::template start<typename E::A>();
   for (int64_t i = 0; i < n; i++, x += x_step, y += y_step) {
@@ -160,7 +168,9 @@ void scan(const Call& c, Scan s) {
       const T* from_x = x.as<T>() + line_offset(x, s.axis, line) + last * x_step;
       T* to_y = y.as<T>() + line_offset(y, s.axis, line) + last * y_step;
       if (width == 1) scan_line<E, P>(to_y, sign * y_step, from_x, sign * x_step, n, s.inclusive);
-      else scan_block<E, P>(to_y, sign * y_step, from_x, sign * x_step, x.strides[other], left < kBlock ? left : kBlock, n, s.inclusive);
+      else
+        scan_block<E, P>(to_y, sign * y_step, from_x, sign * x_step, x.strides[other], left < kBlock ? left : kBlock, n,
+                         s.inclusive);
     }
   });
 }
@@ -174,6 +184,7 @@ Scanner scanner_of(DType d) {
     case DType::bfloat16: return scan<Bfloat, P>;
     case DType::float32: return scan<Plain<float, double>, P>;
     case DType::float64: return scan<Plain<double, double>, P>;
+    case DType::complex64: return scan<OfComplex, P>;
     default: break;
   }
   if constexpr (!logarithmic) {
@@ -187,7 +198,7 @@ Scanner scanner_of(DType d) {
       case DType::int16: return scan<Plain<int16_t, int16_t>, P>;
       case DType::int32: return scan<Plain<int32_t, int32_t>, P>;
       case DType::int64: return scan<Plain<int64_t, int64_t>, P>;
-      default: return scan<OfComplex, P>;
+      default: break;
     }
   }
   return nullptr;
@@ -201,7 +212,7 @@ template <class P, class Params>
 const char* check_scan(const Call& c) {
   if (const char* message = check_axis(c, c.as<Params>().axis)) return message;
   if (!same_shape(c.in[0], c.out[0]) || c.in[0].dtype != c.out[0].dtype) return "the result must be like the input";
-  return scanner_of<P>(c.in[0].dtype) == nullptr ? "the dtype must be a real float" : nullptr;
+  return scanner_of<P>(c.in[0].dtype) == nullptr ? "the dtype must be a float" : nullptr;
 }
 template <class P, class Params>
 const char* run_scan(const Call& c) {
@@ -217,6 +228,7 @@ const Kernel kernel_cumsum{check_scan<Sum, CumsumParams>, no_scratch, run_scan<S
 const Kernel kernel_cumprod{check_scan<Prod, CumprodParams>, no_scratch, run_scan<Prod, CumprodParams>};
 const Kernel kernel_cummax{check_scan<Max, CummaxParams>, no_scratch, run_scan<Max, CummaxParams>};
 const Kernel kernel_cummin{check_scan<Min, CumminParams>, no_scratch, run_scan<Min, CumminParams>};
-const Kernel kernel_logcumsumexp{check_scan<Logsumexp, LogcumsumexpParams>, no_scratch, run_scan<Logsumexp, LogcumsumexpParams>};
+const Kernel kernel_logcumsumexp{check_scan<Logsumexp, LogcumsumexpParams>, no_scratch,
+                                 run_scan<Logsumexp, LogcumsumexpParams>};
 
 }  // namespace denim::DENIM_ISA

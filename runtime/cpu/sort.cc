@@ -1,5 +1,5 @@
-// sort and argsort along one axis: radix sort of ordered keys (keys.h), eight bits at a time from the lowest, so it is stable;
-// passes in which all keys agree are skipped, and short lines go by insertion. Lines run in parallel.
+// sort and argsort along one axis: radix sort of ordered keys (keys.h), eight bits at a time from the lowest, so it is
+// stable; passes in which all keys agree are skipped, and short lines go by insertion. Lines run in parallel.
 #include "cpu/keys.h"
 #include "cpu/rows.h"
 
@@ -130,13 +130,11 @@ const char* check_sort(const Call& c, int64_t axis, bool indices) {
 }  // namespace
 
 extern const Kernel kernel_sort, kernel_argsort;
-const Kernel kernel_sort{
-    [](const Call& c) { return check_sort(c, c.as<SortParams>().axis, false); },
-    [](const Call& c) { return scratch_bytes(c, c.as<SortParams>().axis); },
-    [](const Call& c) { return run_sort(c, c.as<SortParams>().axis, false); }};
-const Kernel kernel_argsort{
-    [](const Call& c) { return check_sort(c, c.as<ArgsortParams>().axis, true); },
-    [](const Call& c) { return scratch_bytes(c, c.as<ArgsortParams>().axis); },
-    [](const Call& c) { return run_sort(c, c.as<ArgsortParams>().axis, true); }};
+const Kernel kernel_sort{[](const Call& c) { return check_sort(c, c.as<SortParams>().axis, false); },
+                         [](const Call& c) { return scratch_bytes(c, c.as<SortParams>().axis); },
+                         [](const Call& c) { return run_sort(c, c.as<SortParams>().axis, false); }};
+const Kernel kernel_argsort{[](const Call& c) { return check_sort(c, c.as<ArgsortParams>().axis, true); },
+                            [](const Call& c) { return scratch_bytes(c, c.as<ArgsortParams>().axis); },
+                            [](const Call& c) { return run_sort(c, c.as<ArgsortParams>().axis, true); }};
 
 }  // namespace denim::DENIM_ISA

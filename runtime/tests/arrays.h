@@ -1,5 +1,5 @@
-// Arrays for tests: memory with any layout, filled with repeatable numbers, read and written as double one element at a time;
-// and fused instructions and kernels built and run in a few words. Independent of the code in cpu/.
+// Arrays for tests: memory with any layout, filled with repeatable numbers, read and written as double one element at a
+// time; and fused instructions and kernels built and run in a few words. Independent of the code in cpu/.
 #pragma once
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +86,10 @@ inline void write(uint8_t* p, DType d, double x) {
 inline bool is_floating(DType d) { return d >= DType::float16; }
 /// How far a result of about `size` may be from the true one.
 inline double tolerance(DType d, double size, double ulps) {
-  const double unit = d == DType::float16 ? 0x1p-11 : d == DType::bfloat16 ? 0x1p-8 : d == DType::float64 ? 0x1p-52 : 0x1p-24;
+  const double unit = d == DType::float16    ? 0x1p-11
+                      : d == DType::bfloat16 ? 0x1p-8
+                      : d == DType::float64  ? 0x1p-52
+                                             : 0x1p-24;
   return is_floating(d) ? ulps * unit * fabs(size) + (d == DType::float16 ? 0x1p-24 : 1e-42) : 0;
 }
 

@@ -42,7 +42,8 @@ void check_scan(Op op, const Nd& x, int64_t axis, bool reverse, bool inclusive) 
       a = join(op, a, x.get(at));
       size = fmax(size, fabs(a));
       const double want = inclusive ? a : before, got = y.get(at);
-      right = right && (got == want || (isnan(got) && isnan(want)) || fabs(got - want) <= tolerance(d, size, 4) + (d == DType::float16 ? size * 1e-3 : 0));
+      right = right && (got == want || (isnan(got) && isnan(want)) ||
+                        fabs(got - want) <= tolerance(d, size, 4) + (d == DType::float16 ? size * 1e-3 : 0));
     }
   }
   CHECK(right);

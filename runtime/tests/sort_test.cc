@@ -50,7 +50,8 @@ TEST(sort_every_dtype) {
       const int64_t shape[] = {3, n};
       Nd x(d, 2, shape);
       x.fill(d >= DType::int8 ? -100 : 0, 100);
-      if (is_floating(d) && n > 2) x.set(1, NAN), x.set(0, -0.0), x.set(n - 1, 0.0), x.set(n, INFINITY), x.set(n + 1, -INFINITY);
+      if (is_floating(d) && n > 2)
+        x.set(1, NAN), x.set(0, -0.0), x.set(n - 1, 0.0), x.set(n, INFINITY), x.set(n + 1, -INFINITY);
       check_sort(x, 1);
     }
   }
