@@ -40,6 +40,12 @@ const STATS = ["active", "peak", "cached", "mapped", "buffers", "peakBuffers", "
 /** What `set` can change, by its number in `rt.h`. */
 export const settings = { memoryLimit: 0, cacheLimit: 1, peak: 2, clearCache: 3, failAllocation: 4, failKernel: 5 } as const;
 
+let observer: ((words: Float64Array) => void) | null = null;
+/** Shows every program to `f` before it runs: for tools that record them. */
+export function observePrograms(f: (words: Float64Array) => void): void {
+  observer = f;
+}
+
 type Symbols = Deno.DynamicLibrary<typeof symbols>["symbols"];
 
 /** A session with the native library. */
@@ -74,6 +80,7 @@ export class Runtime {
   eval(
     stream: number, words: Float64Array<ArrayBuffer>, inputs: readonly number[], give: readonly boolean[], nOutputs: number, wait: boolean,
   ): Outcome {
+    observer?.(words);
     this.#fill(inputs, give, nOutputs);
     const status = this.#c.rt_eval(
       this.#session, stream, words, words.length, this.#inputs, inputs.length, this.#outputs, nOutputs, wait ? 1 : 0,
@@ -82,6 +89,7 @@ export class Runtime {
   }
   /** Decodes a program for many runs. */
   prepare(words: Float64Array<ArrayBuffer>): { program: number; failed: NativeFailure | null } {
+    observer?.(words);
     const status = this.#c.rt_prepare(this.#session, words, words.length, this.#one);
     return { program: status ? 0 : this.#one[0]!, failed: this.#failed(status, 0) };
   }

@@ -1,0 +1,84 @@
+/**
+ * Builds native programs with sanitizers, by a clang of the system (Debian: clang-19, libclang-rt-19-dev), and runs them.
+ *
+ *     deno run -A scripts/sanitize.ts tests            native tests under ASan and UBSan
+ *     deno run -A scripts/sanitize.ts fuzz [ROUNDS]    the program fuzzer under ASan and UBSan (default 20000)
+ *     deno run -A scripts/sanitize.ts threads [SECONDS] programs on several streams under TSan (default 20)
+ *
+ * All three use the instruction set DENIM_ISA (default baseline), because a sanitized build of each would take long.
+ * @module
+ */
+const runtimeDir = new URL("../runtime/", import.meta.url).pathname;
+const FLAGS = [
+  "-std=c++20", "-g", "-O1", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-ffp-contract=off", "-fno-strict-aliasing",
+  "-fno-omit-frame-pointer", `-I${runtimeDir}`,
+];
+const MACHINE: Readonly<Record<string, readonly string[]>> = {
+  baseline: ["-march=x86-64-v2"], avx2: ["-march=x86-64-v3"], avx512: ["-march=x86-64-v4", "-mavx512vnni"],
+};
+const SANITIZERS: Readonly<Record<string, string>> = { address: "-fsanitize=address,undefined", thread: "-fsanitize=thread" };
+
+function run(command: string, args: readonly string[], env: Record<string, string> = {}): void {
+  const { code } = new Deno.Command(command, { args: [...args], env, stdout: "inherit", stderr: "inherit" }).outputSync();
+  if (code !== 0) {
+    console.error(`${command} ended with ${code}`);
+    Deno.exit(1);
+  }
+}
+function compiler(): string {
+  for (const name of ["clang++-19", "clang++-18", "clang++-17", "clang++-14", "clang++"]) {
+    try {
+      if (new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync().success) return name;
+    } catch { /* not there */ }
+  }
+  console.error("no clang++ found: apt-get install clang-19 libclang-rt-19-dev");
+  Deno.exit(2);
+}
+function sources(folder: string, wanted: (name: string) => boolean): string[] {
+  return [...Deno.readDirSync(folder)].map((e) => e.name).filter((n) => n.endsWith(".cc") && wanted(n)).sort().map((n) => `${folder}${n}`);
+}
+/** Every instruction set's table is named in dispatch.cc, so all are compiled, but only one of them with care for time. */
+async function build(sanitizer: string, mains: readonly string[], out: string): Promise<void> {
+  const clang = compiler(), flag = SANITIZERS[sanitizer]!, objects = `${out}.objects`;
+  Deno.mkdirSync(objects, { recursive: true });
+  const jobs: { args: string[]; object: string }[] = [];
+  const add = (file: string, isa: string | null) => {
+    const object = `${objects}/${file.split("/").pop()}.${isa ?? "common"}.o`;
+    jobs.push({ object, args: [...FLAGS, flag, ...(isa ? [...MACHINE[isa]!, `-DDENIM_ISA=${isa}`] : []), "-c", file, "-o", object] });
+  };
+  for (const f of [...sources(runtimeDir, () => true), ...mains]) add(f, null);
+  add(`${runtimeDir}cpu/dispatch.cc`, null);
+  for (const isa of Object.keys(MACHINE)) for (const f of sources(`${runtimeDir}cpu/`, (n) => n !== "dispatch.cc")) add(f, isa);
+  let next = 0, done = 0;
+  const worker = async () => {
+    for (let j = jobs[next++]; j; j = jobs[next++]) {
+      const { success, stderr } = await new Deno.Command(clang, { args: j.args, stderr: "piped" }).output();
+      if (!success) {
+        console.error(new TextDecoder().decode(stderr));
+        Deno.exit(1);
+      }
+      Deno.stderr.writeSync(new TextEncoder().encode(`\r${sanitizer}: ${++done}/${jobs.length} files`));
+    }
+  };
+  await Promise.all(Array.from({ length: navigator.hardwareConcurrency }, worker));
+  console.error("");
+  run(clang, [flag, ...jobs.map((j) => j.object), "-lpthread", "-lm", "-o", out]);
+}
+
+const [what = "tests", amount] = Deno.args, folder = Deno.makeTempDirSync(), isa = Deno.env.get("DENIM_ISA") ?? "baseline";
+const STRICT = {
+  DENIM_ISA: isa, UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1", ASAN_OPTIONS: "detect_leaks=1", TSAN_OPTIONS: "halt_on_error=1",
+};
+try {
+  if (what === "tests") {
+    await build("address", sources(`${runtimeDir}tests/`, () => true), `${folder}/tests`);
+    run(`${folder}/tests`, [], STRICT);
+  } else {
+    run(Deno.execPath(), ["run", "-A", new URL("record_programs.ts", import.meta.url).pathname, `${folder}/corpus`]);
+    const main = what === "fuzz" ? "program.cc" : "streams.cc";
+    await build(what === "fuzz" ? "address" : "thread", [`${runtimeDir}fuzz/${main}`], `${folder}/${what}`);
+    run(`${folder}/${what}`, [`${folder}/corpus`, amount ?? "20000"], STRICT);
+  }
+} finally {
+  Deno.removeSync(folder, { recursive: true });
+}
