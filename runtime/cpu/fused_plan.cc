@@ -133,11 +133,10 @@ struct Planner {
   }
   bool step(const FusedStep& s, int32_t index) {
     const int32_t value = p->n_values;
+    const char* wrong = "a step is not an elementwise op with its arguments";
+    if (static_cast<int>(s.op) >= kOps || !is_valid(s.dtype)) return refuse(wrong);
     const OpFacts& facts = kOpFacts[static_cast<int>(s.op)];
-    if (static_cast<int>(s.op) >= kOps || facts.kind != Kind::elementwise || s.n_args != facts.arity ||
-        !is_valid(s.dtype)) {
-      return refuse("a step is not an elementwise op with its arguments");
-    }
+    if (facts.kind != Kind::elementwise || s.n_args != facts.arity) return refuse(wrong);
     for (int i = 0; i < s.n_args; i++) {
       if (s.args[i] < 0 || s.args[i] >= value) return refuse("a step reads a value that does not exist yet");
     }

@@ -164,7 +164,8 @@ struct Fusion {
     return f.n_in + f.n_imm++;
   }
   int step(Op op, DType d, int a = 0, int b = 0, int c = 0, const void* params = nullptr) {
-    steps[f.n_steps] = {op, d, kOpFacts[static_cast<int>(op)].arity, {a, b, c}, params};
+    const int n = static_cast<int>(op) < kOps ? kOpFacts[static_cast<int>(op)].arity : 1;
+    steps[f.n_steps] = {op, d, n, {a, b, c}, params};
     return f.n_in + f.n_imm + f.n_steps++;
   }
   void output(int value, const Nd& y) {
