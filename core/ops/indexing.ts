@@ -13,6 +13,7 @@ import type { Shape } from "../primitive.ts";
 import { commonShape, describe, describeShape, sameShape } from "../shape.ts";
 import { add, maximum, minimum, multiply, subtract } from "./binary.ts";
 import { array } from "./create.ts";
+import { sliceFrom, take } from "./index.ts";
 import {
   checkedIndex,
   gather,
@@ -20,12 +21,10 @@ import {
   type Indices,
   placeIndexAxes,
   scatter,
-  sliceFrom,
-  take,
   toIndices,
   type UpdateMode,
   updateSlice,
-} from "./index.ts";
+} from "./moves.ts";
 import { cast, isArray, type Operand, toArray } from "./operand.ts";
 import { cumsum } from "./scan.ts";
 import { where } from "./ternary.ts";

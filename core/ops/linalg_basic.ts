@@ -10,10 +10,10 @@ import { commonShape, describe, normalizeAxis } from "../shape.ts";
 import { add, multiply, notEqual, power, subtract } from "./binary.ts";
 import { zerosLike } from "./create.ts";
 import { stack } from "./index.ts";
-import { type Axes, cast, type Operand, promoted, toArray } from "./operand.ts";
+import { type Axes, cast, oneAxisArg, type Operand, promoted, toArray } from "./operand.ts";
 import { max, min, sum } from "./reduce.ts";
 import { abs, imag, real, sqrt, square } from "./unary.ts";
-import { type AxisArgument, axisOf, broadcastTo, squeeze, unstack } from "./view.ts";
+import { type AxisArgument, broadcastTo, squeeze, unstack } from "./view.ts";
 
 /** Order of a norm: a number, or `"fro"` (`"f"`), the root of the sum of squares of a matrix. */
 export type NormOrder = number | "fro" | "f";
@@ -115,7 +115,7 @@ function components(x: NDArray, axis: number): NDArray[] {
 /** The cross product of vectors of length 2 (in the plane) or 3 along an axis, -1 if absent (`mlx.core.linalg.cross`). */
 export function cross(a: Operand, b: Operand, axis: AxisArgument = -1): NDArray {
   const [x, y] = promoted([toArray("cross", a), toArray("cross", b)]);
-  const place = axisOf(axis, -1);
+  const place = oneAxisArg(axis, undefined)[0] ?? -1;
   const [i, j] = [normalizeAxis("cross", place, x.shape.length), normalizeAxis("cross", place, y.shape.length)];
   const [u, v] = [components(x, i), components(y, j)];
   const shape = commonShape("cross", [x.shape.with(i, 3), y.shape.with(j, 3)]);

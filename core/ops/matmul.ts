@@ -4,28 +4,18 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { bool_, complex64, uint32 } from "../dtype.ts";
+import { bool_, complex64 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
 import { bind } from "../graph.ts";
 import { commonShape, describe, describeShape, normalizeAxis, sizeOf } from "../shape.ts";
 import { add, greaterEqual, less, logicalAnd, multiply } from "./binary.ts";
 import { arange, zeros } from "./create.ts";
-import { type Indices, toIndices } from "./index.ts";
-import { cast, commonType, type Operand, promoted, toArray } from "./operand.ts";
+import { type Indices, matrixIndices, pairedIndices, toIndices } from "./moves.ts";
+import { cast, commonType, oneAxisArg, type Operand, promoted, toArray } from "./operand.ts";
 import { sum } from "./reduce.ts";
 import { where } from "./ternary.ts";
 import { conjugate } from "./unary.ts";
-import {
-  type AxisArgument,
-  axisOf,
-  broadcastTo,
-  expandDims,
-  flatten,
-  reshape,
-  sliceAxis,
-  squeeze,
-  transpose,
-} from "./view.ts";
+import { type AxisArgument, broadcastTo, expandDims, flatten, reshape, sliceAxis, squeeze, transpose } from "./view.ts";
 
 /** Two operands as matrices: 1-d ones get an axis of length 1, which `finish` takes away from the product. */
 interface Matrices {
@@ -183,8 +173,8 @@ function isAxesObject(x: TensordotAxes | { readonly axes?: TensordotAxes }): x i
 /** `sum(conj(a) b)` over one axis (-1 if absent), which has the same place and length in both (`mlx.core.vecdot`). */
 export function vecdot(a: Operand, b: Operand, axis: AxisArgument = -1): NDArray {
   const [x, y] = [toArray("vecdot", a), toArray("vecdot", b)];
-  const i = normalizeAxis("vecdot", axisOf(axis, -1), x.shape.length);
-  const j = normalizeAxis("vecdot", axisOf(axis, -1), y.shape.length);
+  const i = normalizeAxis("vecdot", oneAxisArg(axis, undefined)[0] ?? -1, x.shape.length);
+  const j = normalizeAxis("vecdot", oneAxisArg(axis, undefined)[0] ?? -1, y.shape.length);
   if (x.shape[i] !== y.shape[j] || i !== j) {
     failProduct(
       "vecdot",
@@ -207,17 +197,6 @@ export interface GatherMmOptions {
   readonly rhsIndices?: Indices | null;
   /** The caller says that the indices ascend; the result is the same. */
   readonly sortedIndices?: boolean;
-}
-/** Indices of all matrices of x in order, or the given ones, as int32 or another index dtype. */
-export function matrixIndices(op: string, given: Indices | null | undefined, x: NDArray): NDArray {
-  if (given !== null && given !== undefined) return toIndices(op, given);
-  const leading = x.shape.slice(0, -2);
-  return reshape(arange(0, sizeOf(leading), { dtype: uint32 }), leading);
-}
-/** Both index arrays broadcast to each other. */
-export function pairedIndices(op: string, lhs: NDArray, rhs: NDArray): [NDArray, NDArray] {
-  const shape = commonShape(op, [lhs.shape, rhs.shape]);
-  return [broadcastTo(lhs, shape), broadcastTo(rhs, shape)];
 }
 /**
  * Products of chosen matrices: `y[i...] = a[lhs[i...]] @ b[rhs[i...]]`, where the indices count over the flattened

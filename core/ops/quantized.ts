@@ -10,7 +10,6 @@
 import type { NDArray } from "../array.ts";
 import { bfloat16, type DType, float16, float32, float64, promoteTypes, uint16, uint32, uint8 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
 import { commonShape, describe, sizeOf } from "../shape.ts";
 import {
   add,
@@ -31,9 +30,10 @@ import {
   subtract,
 } from "./binary.ts";
 import { array, zeros } from "./create.ts";
-import { type Indices, stack } from "./index.ts";
-import { matrixIndices, pairedIndices } from "./matmul.ts";
+import { stack } from "./index.ts";
+import { type Indices, matrixIndices, pairedIndices } from "./moves.ts";
 import { cast, type Operand, scalar, toArray } from "./operand.ts";
+import { gatheredProduct, type Quantization, quantizedProduct, unpack } from "./quantized_rules.ts";
 import { max, min, sum } from "./reduce.ts";
 import { clip, where } from "./ternary.ts";
 import { abs, ceil, log2, negative, round } from "./unary.ts";
@@ -51,15 +51,6 @@ export interface QuantizationOptions {
   readonly bits?: number | null;
   /** `"affine"` if absent. */
   readonly mode?: QuantizationMode;
-}
-/** What kernels and rules need to know of a quantized matrix. */
-export interface Quantization {
-  /** Numbers that share a scale. */
-  readonly groupSize: number;
-  /** Bits of a number. */
-  readonly bits: number;
-  /** Place in {@linkcode QUANTIZATION_MODES}. */
-  readonly mode: number;
 }
 const DEFAULTS: Readonly<Record<QuantizationMode, readonly [number, number]>> = {
   affine: [64, 4],
@@ -335,10 +326,6 @@ function packedMatrix(
   const [wide, known] = kernelWords(words, q);
   return { words: wide, scales: factors, biases: biases ?? null, q: known };
 }
-/** `dequantize` without checks. */
-export function unpack(w: NDArray, scales: NDArray, biases: NDArray | null, q: Quantization, dtype: DType): NDArray {
-  return bind("dequantize", biases ? [w, scales, biases] : [w, scales], { ...q, dtype });
-}
 /** Options of {@linkcode dequantize}. */
 export interface DequantizeOptions extends QuantizeOptions {
   /** Of mode affine. */
@@ -357,17 +344,6 @@ export function dequantize(w: Operand, scales: Operand, options: DequantizeOptio
   return cast(multiply(unpack(m.words, m.scales, null, m.q, float32), divide(globalScale, 448 * 6)), dtype);
 }
 
-/** `quantizedMatmul` without checks. */
-export function quantizedProduct(
-  x: NDArray,
-  w: NDArray,
-  scales: NDArray,
-  biases: NDArray | null,
-  q: Quantization,
-  transpose: boolean,
-): NDArray {
-  return bind("quantizedMatmul", biases ? [x, w, scales, biases] : [x, w, scales], { transpose, ...q });
-}
 /** Options of {@linkcode quantizedMatmul}. */
 export interface QuantizedMatmulOptions extends QuantizationOptions {
   /** Of mode affine. */
@@ -421,19 +397,6 @@ export function quantizedMatmul(
   return finish(
     quantizedProduct(wide(rows), wide(m.words), wide(m.scales), m.biases && wide(m.biases), m.q, transpose),
   );
-}
-/** `gatherQmm` without checks. */
-export function gatheredProduct(
-  x: NDArray,
-  w: NDArray,
-  scales: NDArray,
-  biases: NDArray | null,
-  lhs: NDArray,
-  rhs: NDArray,
-  q: Quantization,
-  transpose: boolean,
-): NDArray {
-  return bind("gatherQmm", biases ? [x, w, scales, biases, lhs, rhs] : [x, w, scales, lhs, rhs], { transpose, ...q });
 }
 /** Options of {@linkcode gatherQmm}. */
 export interface GatherQmmOptions extends QuantizedMatmulOptions {

@@ -18,18 +18,13 @@ import {
   sameShape,
   sizeOf,
 } from "../shape.ts";
-import { type Axes, axisArg, isArray, type Operand, toArray } from "./operand.ts";
+import { type Axes, axisArg, isArray, oneAxisArg, type Operand, toArray } from "./operand.ts";
 import { copy } from "./unary.ts";
 
 /** One axis, several, or all of them (null): bare or in an options object. */
 export type AxesArgument = Axes | { readonly axis?: Axes };
 /** One axis, bare or in an options object. */
 export type AxisArgument = number | { readonly axis?: number };
-
-/** The axis of an {@linkcode AxisArgument}. */
-export function axisOf(axis: AxisArgument | undefined, otherwise: number): number {
-  return (typeof axis === "object" ? axis.axis : axis) ?? otherwise;
-}
 
 /** A shape in which one length may be -1: the rest of `size`. */
 function resolved(op: string, x: NDArray, shape: Shape, size: number): number[] {
@@ -267,14 +262,20 @@ function atLeast(op: string, xs: readonly Operand[], shaped: (shape: Shape) => S
   return arrays.length === 1 ? arrays[0]! : arrays;
 }
 /** Each array with at least one axis (`mlx.core.atleast_1d`): one array for one, else a list. */
+export function atleast1d(x: Operand): NDArray;
+export function atleast1d(...xs: readonly Operand[]): NDArray[];
 export function atleast1d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast("atleast1d", xs, (shape) => shape.length === 0 ? [1] : shape);
 }
 /** Each array with at least two axes (`mlx.core.atleast_2d`): `[n]` becomes `[1, n]`. */
+export function atleast2d(x: Operand): NDArray;
+export function atleast2d(...xs: readonly Operand[]): NDArray[];
 export function atleast2d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast("atleast2d", xs, (shape) => shape.length < 2 ? [1, shape[0] ?? 1] : shape);
 }
 /** Each array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`. */
+export function atleast3d(x: Operand): NDArray;
+export function atleast3d(...xs: readonly Operand[]): NDArray[];
 export function atleast3d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast(
     "atleast3d",
@@ -306,7 +307,7 @@ export function sliceAxis(x: NDArray, axis: number, start: number, stop: number)
  */
 export function split(x: Operand, indicesOrSections: number | readonly number[], axis: AxisArgument = 0): NDArray[] {
   const a = toArray("split", x);
-  const at = normalizeAxis("split", axisOf(axis, 0), a.shape.length);
+  const at = normalizeAxis("split", oneAxisArg(axis, undefined)[0] ?? 0, a.shape.length);
   const length = a.shape[at]!;
   if (typeof indicesOrSections === "number") {
     const size = length / indicesOrSections;
@@ -327,7 +328,7 @@ export function split(x: Operand, indicesOrSections: number | readonly number[],
 /** The entries along one axis, without that axis (`mlx.core.unstack`). */
 export function unstack(x: Operand, axis: AxisArgument = 0): NDArray[] {
   const a = toArray("unstack", x);
-  const at = normalizeAxis("unstack", axisOf(axis, 0), a.shape.length);
+  const at = normalizeAxis("unstack", oneAxisArg(axis, undefined)[0] ?? 0, a.shape.length);
   const shape = a.shape.toSpliced(at, 1);
   return Array.from({ length: a.shape[at]! }, (_, i) => reshape(sliceAxis(a, at, i, i + 1), shape));
 }

@@ -5,9 +5,9 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { type Convolution, convolved, convSizes, dilated } from "../ops/conv.ts";
-import { flip, moveaxis, reshape, transpose } from "../ops/view.ts";
 import { primitives, spec } from "../primitive.ts";
+import { type Convolution, convolved, convSizes, dilated } from "../ops/conv_rules.ts";
+import { flip, moveaxis, reshape, transpose } from "../ops/view.ts";
 import { addTangents } from "./matmul.ts";
 
 const spatial = (x: NDArray): readonly number[] => x.shape.slice(1, -1);

@@ -5,8 +5,10 @@
  */
 import type { NDArray } from "../array.ts";
 import { float32 } from "../dtype.ts";
+import { primitives, spec } from "../primitive.ts";
 import { add, multiply, subtract } from "../ops/binary.ts";
 import { zerosLike } from "../ops/create.ts";
+import { layerNorm, rmsNorm } from "../ops/fast.ts";
 import {
   attend,
   type Attention,
@@ -16,18 +18,15 @@ import {
   grouped,
   lastLogsumexp,
   lastSoftmax,
-  layerNorm,
-  rmsNorm,
   rotate,
   type Rotation,
-} from "../ops/fast.ts";
+} from "../ops/fast_rules.ts";
 import { stack } from "../ops/index.ts";
 import { matmul } from "../ops/matmul.ts";
 import { cast } from "../ops/operand.ts";
 import { mean, sum } from "../ops/reduce.ts";
 import { rsqrt, square } from "../ops/unary.ts";
 import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "../ops/view.ts";
-import { primitives, spec } from "../primitive.ts";
 import { addTangents } from "./matmul.ts";
 
 const last = { axis: -1, keepdims: true } as const;

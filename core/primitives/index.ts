@@ -5,10 +5,11 @@
  */
 import type { NDArray } from "../array.ts";
 import { float32 } from "../dtype.ts";
+import { type Aval, primitives, type Shape, spec } from "../primitive.ts";
 import { add, divide, equal, multiply } from "../ops/binary.ts";
 import { arange, ones, zeros, zerosLike } from "../ops/create.ts";
+import { concatenate } from "../ops/index.ts";
 import {
-  concatenate,
   dynamicSlice,
   dynamicSliceUpdate,
   gather,
@@ -18,11 +19,10 @@ import {
   UPDATE_MODES,
   type UpdateMode,
   updateSlice,
-} from "../ops/index.ts";
+} from "../ops/moves.ts";
 import { where } from "../ops/ternary.ts";
 import { astype } from "../ops/unary.ts";
 import { broadcastTo, reshape, sliceOf } from "../ops/view.ts";
-import { type Aval, primitives, type Shape, spec } from "../primitive.ts";
 
 const modeOf = (mode: number): UpdateMode => UPDATE_MODES[mode]!;
 const plus = (axes: readonly number[]): number[] => axes.map((axis) => axis + 1);

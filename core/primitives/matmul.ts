@@ -4,14 +4,14 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { add, multiply } from "../ops/binary.ts";
-import { arange, zeros } from "../ops/create.ts";
-import { scatter } from "../ops/index.ts";
-import { addmm, gatherMm, matmul } from "../ops/matmul.ts";
-import { conjugate } from "../ops/unary.ts";
-import { broadcastTo, reshape, swapaxes } from "../ops/view.ts";
 import { primitives, type Shape, spec } from "../primitive.ts";
 import { sizeOf } from "../shape.ts";
+import { add, multiply } from "../ops/binary.ts";
+import { arange, zeros } from "../ops/create.ts";
+import { addmm, gatherMm, matmul } from "../ops/matmul.ts";
+import { scatter } from "../ops/moves.ts";
+import { conjugate } from "../ops/unary.ts";
+import { broadcastTo, reshape, swapaxes } from "../ops/view.ts";
 
 /** The conjugate transpose of each matrix. */
 function adjoint(x: NDArray): NDArray {

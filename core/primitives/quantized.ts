@@ -8,14 +8,14 @@
  */
 import type { NDArray } from "../array.ts";
 import { float32 } from "../dtype.ts";
+import { type Aval, primitives, type Shape, spec } from "../primitive.ts";
 import { multiply } from "../ops/binary.ts";
 import { onesLike, zerosLike } from "../ops/create.ts";
 import { gatherMm, matmul } from "../ops/matmul.ts";
 import { cast } from "../ops/operand.ts";
-import { gatheredProduct, type Quantization, quantizedProduct, unpack } from "../ops/quantized.ts";
+import { gatheredProduct, type Quantization, quantizedProduct, unpack } from "../ops/quantized_rules.ts";
 import { sum } from "../ops/reduce.ts";
 import { broadcastTo, reshape, swapaxes } from "../ops/view.ts";
-import { type Aval, primitives, type Shape, spec } from "../primitive.ts";
 import { addTangents, batchedIndices, collect, inOrder } from "./matmul.ts";
 
 /** Parameters of a product. */

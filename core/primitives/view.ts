@@ -6,13 +6,13 @@
 import type { NDArray } from "../array.ts";
 import { int32 } from "../dtype.ts";
 import { bind } from "../graph.ts";
-import { add } from "../ops/binary.ts";
-import { zeros, zerosLike } from "../ops/create.ts";
-import { sum } from "../ops/reduce.ts";
-import { asStrided, broadcastTo, reshape, sliceOf, stopGradient, transpose, view } from "../ops/view.ts";
-import { scatterAxis, updateSlice } from "../ops/index.ts";
 import { type Layout, primitives, type Shape, spec } from "../primitive.ts";
 import { rowMajorStrides, sizeOf } from "../shape.ts";
+import { add } from "../ops/binary.ts";
+import { zeros, zerosLike } from "../ops/create.ts";
+import { scatterAxis, updateSlice } from "../ops/moves.ts";
+import { sum } from "../ops/reduce.ts";
+import { asStrided, broadcastTo, reshape, sliceOf, stopGradient, transpose, view } from "../ops/view.ts";
 
 /**
  * Strides of a reshaped layout, or null. Axes of length 1 carry no stride; what remains of both shapes is cut into runs
