@@ -1,6 +1,6 @@
 // Thread pool: one job at a time, tasks claimed one by one from an atomic word, the caller takes part.
-// Workers spin for some tens of microseconds after a job (a decode step makes hundreds of calls), then sleep in the kernel.
-// A second thread that calls `parallel` meanwhile, and a call inside a task, run inline.
+// Workers spin for some tens of microseconds after a job (a decode step makes hundreds of calls), then sleep in the
+// kernel. A second thread that calls `parallel` meanwhile, and a call inside a task, run inline.
 #include "threads.h"
 
 #include <pthread.h>
@@ -23,11 +23,11 @@ constexpr int kMaxThreads = 256;
 constexpr int64_t kMaxTasks = 0x7fffffff;
 constexpr int64_t kSpinNs = 40 * 1000;
 
-// The job. `ticket` is (number of the job << 32 | tasks not yet claimed): a claim is a compare-exchange, so a worker that
-// comes late cannot take a task of another job, and fn, ctx and n stand still while a claimed task is unfinished.
+// The job. `ticket` is (number of the job << 32 | tasks not yet claimed): a claim is a compare-exchange, so a worker
+// that comes late cannot take a task of another job, and fn, ctx and n stand still while a claimed task is unfinished.
 struct Pool {
   alignas(64) uint64_t ticket;
-  alignas(64) uint32_t epoch;      // grows with each job: what sleeping workers watch
+  alignas(64) uint32_t epoch;  // grows with each job: what sleeping workers watch
   uint32_t sleepers;
   alignas(64) uint32_t unfinished;  // tasks of the job
   uint32_t caller_sleeps;
@@ -36,9 +36,9 @@ struct Pool {
   int64_t n;
   alignas(64) uint32_t busy;  // some thread owns the pool
   uint32_t stop;
-  int started;  // workers that run
+  int started;   // workers that run
   bool refused;  // the system gave no more threads
-  int threads;  // the caller included; 0: not yet counted; then it never changes
+  int threads;   // the caller included; 0: not yet counted; then it never changes
   pthread_t ids[kMaxThreads];
 };
 Pool g_pool;
@@ -60,7 +60,9 @@ void relax() {
 
 // Sleep while *word == value; wake `count` sleepers on it.
 #if defined(__linux__)
-void sleep_on(uint32_t* word, uint32_t value) { syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0); }
+void sleep_on(uint32_t* word, uint32_t value) {
+  syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
 void wake_on(uint32_t* word, int count) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0); }
 #else
 pthread_mutex_t g_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -92,7 +94,8 @@ bool spin_on(const uint32_t* word, uint32_t value) {
 }
 
 void finish_task(Pool& p) {
-  if (__atomic_sub_fetch(&p.unfinished, 1, __ATOMIC_SEQ_CST) == 0 && __atomic_load_n(&p.caller_sleeps, __ATOMIC_SEQ_CST)) {
+  if (__atomic_sub_fetch(&p.unfinished, 1, __ATOMIC_SEQ_CST) == 0 &&
+      __atomic_load_n(&p.caller_sleeps, __ATOMIC_SEQ_CST)) {
     wake_on(&p.unfinished, 1);
   }
 }
@@ -103,7 +106,8 @@ void run_tasks(Pool& p, int worker) {
   for (;;) {
     const uint32_t left = static_cast<uint32_t>(ticket);
     if (left == 0) return;
-    if (!__atomic_compare_exchange_n(&p.ticket, &ticket, ticket - 1, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) continue;
+    if (!__atomic_compare_exchange_n(&p.ticket, &ticket, ticket - 1, true, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+      continue;
     p.fn(p.ctx, p.n - left, worker);
     finish_task(p);
     ticket = __atomic_load_n(&p.ticket, __ATOMIC_ACQUIRE);
@@ -238,7 +242,8 @@ void run_job(Pool& p, int64_t n, void (*fn)(void*, int64_t, int), void* ctx) {
   __atomic_store_n(&p.ticket, static_cast<uint64_t>(job) << 32 | static_cast<uint64_t>(n), __ATOMIC_RELEASE);
   __atomic_store_n(&p.epoch, job, __ATOMIC_SEQ_CST);
   const uint32_t sleepers = __atomic_load_n(&p.sleepers, __ATOMIC_SEQ_CST);
-  if (sleepers) wake_on(&p.epoch, n - 1 < static_cast<int64_t>(sleepers) ? static_cast<int>(n - 1) : static_cast<int>(sleepers));
+  if (sleepers)
+    wake_on(&p.epoch, n - 1 < static_cast<int64_t>(sleepers) ? static_cast<int>(n - 1) : static_cast<int>(sleepers));
   t_inside = true;
   run_tasks(p, 0);
   t_inside = false;
@@ -256,7 +261,8 @@ int usable_cores() {
 #if defined(__linux__)
   cpu_set_t set;
   CPU_ZERO(&set);
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  int cores =
+      sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
   cores = min_int(cores, cgroup_cores());
 #else
   int cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));

@@ -1,5 +1,5 @@
-// The blocked matrix product: micro-kernels of up to kMaxRows x 2 vectors whose sums stay in registers, panels packed so
-// that a strip of A (rows x kc) stays in L1 and a group of strips of B in L2, tasks over groups of rows and columns.
+// The blocked matrix product: micro-kernels of up to kMaxRows x 2 vectors whose sums stay in registers, panels packed
+// so that a strip of A (rows x kc) stays in L1 and a group of strips of B in L2, tasks over groups of rows and columns.
 // Every sum runs over k in the same order whatever the number of threads.
 #include "gemm.h"
 
@@ -10,10 +10,6 @@ constexpr int64_t kBlockK = 384;
 constexpr int64_t kBlockRows = 2016, kBlockCols = 2048;  // what is packed at a time
 constexpr int64_t kGroupRows = 128, kGroupCols = 256;    // what a task computes at most
 constexpr int64_t kSerialWork = 400 * 1000;              // multiply-adds under which threads do not pay
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // tile[r][j] = sum over k of a[k][r] * b[k][j]
 template <class T, int R>
@@ -41,9 +37,9 @@ using Micro = void (*)(int64_t, const T*, const T*, T*);
 // Micro-kernels of 2, 4, ... rows.
 template <class T>
 constexpr Micro<T> kMicro[] = {
-    micro<T, 2>, micro<T, 4>, micro<T, 6>,
+    micro<T, 2>,  micro<T, 4>,  micro<T, 6>,
 #if defined(__AVX512F__) || defined(__aarch64__)
-    micro<T, 8>, micro<T, 10>, micro<T, 12>,
+    micro<T, 8>,  micro<T, 10>, micro<T, 12>,
 #endif
 #if defined(__AVX512F__)
     micro<T, 14>,
@@ -75,14 +71,14 @@ struct Block {
   T *a, *b, *partial;
   int64_t partial_stride;
   int64_t group_rows, group_cols, col_groups;  // strips of A and of B per task; tasks per row of tasks
-  bool pack_b_late;  // only one group of rows: each task packs its own strips of B
+  bool pack_b_late;                            // only one group of rows: each task packs its own strips of B
 };
 
 template <class T>
 void pack_a_strip(const Block<T>& s, int64_t strip) {
   const int64_t first = strip * s.p.mr;
-  s.g->pack_a(s.g->a, s.i0 + first, static_cast<int>(min_of(s.p.mr, s.mc - first)), static_cast<int>(s.p.mr), s.k0, s.kc,
-              s.a + first * s.kc);
+  s.g->pack_a(s.g->a, s.i0 + first, static_cast<int>(min_of(s.p.mr, s.mc - first)), static_cast<int>(s.p.mr), s.k0,
+              s.kc, s.a + first * s.kc);
 }
 template <class T>
 void pack_b_strip(const Block<T>& s, int64_t strip) {
@@ -107,7 +103,7 @@ template <class T>
 void compute_tile(const Block<T>& s, int64_t row, int64_t col) {
   constexpr int nr = kTileCols<T>;
   alignas(64) T tile[kMaxRows * nr];
-  kMicro<T>[s.p.mr / 2 - 1](s.kc, s.a + row * s.kc, s.b + col * s.kc, tile);
+  kMicro<T>[s.p.mr / 2 - 1](s.kc, s.a + row* s.kc, s.b + col* s.kc, tile);
   const int rows = static_cast<int>(min_of(s.p.mr, s.mc - row)), cols = static_cast<int>(min_of(nr, s.nc - col));
   const bool first = s.k0 == 0, last = s.k0 + s.kc == s.g->k;
   T* partial = s.partial + row * s.partial_stride + col;

@@ -1,6 +1,6 @@
 // Blocked matrix product on packed panels, C = A B, in float or double. What A and B are is the packers' business
-// (strided arrays, halves, complex numbers, quantized weights), what becomes of a finished tile is the `finish` function's
-// (conversion, scaling, adding, activation). gemm.cc has the blocking and the micro-kernels.
+// (strided arrays, halves, complex numbers, quantized weights), what becomes of a finished tile is the `finish`
+// function's (conversion, scaling, adding, activation). gemm.cc has the blocking and the micro-kernels.
 #pragma once
 #include "gemm_vec.h"
 
@@ -29,11 +29,12 @@ struct Gemm {
   PackFn<T> pack_b;
   const void* out;
   FinishFn<T> finish;
-  T* partial;              // where sums of the first blocks of k may rest: an output of type T, or null (then in scratch)
+  T* partial;  // where sums of the first blocks of k may rest: an output of type T, or null (then in scratch)
   int64_t partial_stride;  // elements between its rows
 };
 
-/// Bytes of scratch that `gemm` needs for this problem or one of fewer rows (looks at m, n, k, k_align and partial only).
+/// Bytes of scratch that `gemm` needs for this problem or one of fewer rows (looks at m, n, k, k_align and partial
+/// only).
 template <class T>
 size_t gemm_scratch(const Gemm<T>& g);
 /// Computes it, in parallel if it is large; the sums are the same for any number of threads.
@@ -51,50 +52,76 @@ struct Lanes {
   int64_t lane_stride, k_stride;  // in elements
 };
 
+// Packs n lanes by n steps of k, all of which exist, are contiguous along k and fill a vector of the panel.
+template <class E>
+DENIM_INLINE void pack_square(const E* p, int64_t lane_stride, int width, Acc<E>* to) {
+  using T = Acc<E>;
+  constexpr int n = kLanes<T>;
+  Vec<T> v[n];
+#pragma clang loop unroll(full)
+  for (int l = 0; l < n; l++) v[l] = load(p + l * lane_stride);
+  transpose_square<T>(v);
+#pragma clang loop unroll(full)
+  for (int s = 0; s < n; s++) store(to + s * width, v[s]);
+}
+
+// The same at the edges, or with a stride along k: `filled` lanes exist, `lanes` have a place in the panel.
+template <class E>
+void pack_part(const E* p, int64_t ls, int64_t ks, int filled, int lanes, int steps, int width, Acc<E>* to) {
+  using T = Acc<E>;
+  constexpr int n = kLanes<T>;
+  Vec<T> v[n];
+  for (int l = 0; l < n; l++, p += ls) {
+    if (l >= filled) {
+      v[l] = Vec<T>(0);
+    } else if (ks == 1) {
+      v[l] = steps == n ? load(p) : load_few(p, steps);
+    } else {
+      T one[n] = {};
+      for (int s = 0; s < steps; s++) one[s] = load_one(p + s * ks);
+      v[l] = load(one);
+    }
+  }
+  transpose_square<T>(v);
+  for (int s = 0; s < steps; s++) {
+    if (lanes == n) {
+      store(to + s * width, v[s]);
+    } else {
+      store_few(to + s * width, v[s], lanes);
+    }
+  }
+}
+
+// Lanes that are neighbours in memory.
+template <class E>
+void pack_neighbours(const E* p, int64_t ks, int used, int width, int64_t kc, Acc<E>* panel) {
+  constexpr int n = kLanes<Acc<E>>;
+  for (int64_t k = 0; k < kc; k++, p += ks, panel += width) {
+    int l = 0;
+    for (; l + n <= used; l += n) store(panel + l, load(p + l));
+    if (l < used) store_few(panel + l, load_few(p + l, used - l), used - l);
+    for (l = used; l < width; l++) panel[l] = 0;
+  }
+}
+
 /// Packs a strided array of E (the PackFn of plain operands; `operand` is a Lanes).
 template <class E>
 void pack_lanes(const void* operand, int64_t first, int used, int width, int64_t k0, int64_t kc, Acc<E>* panel) {
-  using T = Acc<E>;
-  constexpr int n = kLanes<T>;
+  constexpr int n = kLanes<Acc<E>>;
   const auto& o = *static_cast<const Lanes*>(operand);
   const int64_t ls = o.lane_stride, ks = o.k_stride;
   const E* p = reinterpret_cast<const E*>(o.data) + first * ls + k0 * ks;
-  if (ls == 1) {
-    for (int64_t k = 0; k < kc; k++, p += ks, panel += width) {
-      int l = 0;
-      for (; l + n <= used; l += n) store(panel + l, load(p + l));
-      if (l < used) store_few(panel + l, load_few(p + l, used - l), used - l);
-      for (l = used; l < width; l++) panel[l] = 0;
-    }
-    return;
-  }
+  if (ls == 1) return pack_neighbours(p, ks, used, width, kc, panel);
   for (int l0 = 0; l0 < width; l0 += n) {
     const int lanes = width - l0 < n ? width - l0 : n;
     const int filled = used - l0 < lanes ? (used > l0 ? used - l0 : 0) : lanes;
-    for (int64_t k = 0; k < kc; k += n) {
+    int64_t k = 0;
+    if (filled == n && ks == 1) {
+      for (; k + n <= kc; k += n) pack_square(p + l0 * ls + k, ls, width, panel + k * width + l0);
+    }
+    for (; k < kc; k += n) {
       const int steps = kc - k < n ? static_cast<int>(kc - k) : n;
-      Vec<T> v[n];
-      for (int l = 0; l < n; l++) {
-        const E* row = p + (l0 + l) * ls + k * ks;
-        if (l >= filled) {
-          v[l] = Vec<T>(0);
-        } else if (ks == 1) {
-          v[l] = steps == n ? load(row) : load_few(row, steps);
-        } else {
-          T one[n] = {};
-          for (int s = 0; s < steps; s++) one[s] = load_one(row + s * ks);
-          v[l] = load(one);
-        }
-      }
-      transpose_square<T>(v);
-      T* to = panel + k * width + l0;
-      for (int s = 0; s < steps; s++) {
-        if (lanes == n) {
-          store(to + s * width, v[s]);
-        } else {
-          store_few(to + s * width, v[s], lanes);
-        }
-      }
+      pack_part(p + l0 * ls + k * ks, ls, ks, filled, lanes, steps, width, panel + k * width + l0);
     }
   }
 }

@@ -26,6 +26,11 @@ constexpr int kVecBytes = 16;
 constexpr int kMaxRows = 6;
 #endif
 
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
+inline int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
+
 struct Half {
   uint16_t bits;
 };
@@ -99,9 +104,7 @@ DENIM_INLINE VecH narrow_bfloat(VecF v) {
   return __builtin_convertvector((nan & is_nan) | (rounded & ~is_nan), VecH);
 }
 
-DENIM_INLINE VecH narrow_half(VecF v) {
-  return bit_cast<VecH>(__builtin_convertvector(v, VecOf<_Float16, kF32Lanes>));
-}
+DENIM_INLINE VecH narrow_half(VecF v) { return bit_cast<VecH>(__builtin_convertvector(v, VecOf<_Float16, kF32Lanes>)); }
 
 /// a * b + c, fused where the instruction set can.
 template <class V>

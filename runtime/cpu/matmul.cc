@@ -7,8 +7,8 @@
 namespace denim::DENIM_ISA {
 namespace {
 
-constexpr int64_t kTinyWork = 2048;             // multiply-adds under which packing does not pay
-constexpr double kBatchWork = 4e6;              // multiply-adds under which a whole batch entry goes to one thread
+constexpr int64_t kTinyWork = 2048;  // multiply-adds under which packing does not pay
+constexpr double kBatchWork = 4e6;   // multiply-adds under which a whole batch entry goes to one thread
 constexpr size_t kBatchScratch = size_t(64) << 20;
 
 // Two complex numbers' product as a real matrix: [re im] times [[re, im], [-im, re]].
@@ -210,7 +210,8 @@ size_t product_scratch(const Product& p) {
   return static_cast<size_t>(round_up(kFewRows * p.k * (is_double ? 8 : 4), 64));
 }
 
-// ---- batches ------------------------------------------------------------------------------------------------------------
+// ---- batches
+// ------------------------------------------------------------------------------------------------------------
 
 // The leading axes of a call's operands. Gathers take them from index arrays instead.
 struct Batch {
@@ -337,10 +338,12 @@ size_t scratch_matmul(const Call& call) {
   return s.spread ? s.scratch * static_cast<size_t>(worker_count()) : s.scratch;
 }
 
-// ---- checks -------------------------------------------------------------------------------------------------------------
+// ---- checks
+// -------------------------------------------------------------------------------------------------------------
 
 bool is_float(DType t) {
-  return t == DType::float16 || t == DType::bfloat16 || t == DType::float32 || t == DType::float64 || t == DType::complex64;
+  return t == DType::float16 || t == DType::bfloat16 || t == DType::float32 || t == DType::float64 ||
+         t == DType::complex64;
 }
 
 // What all three ask: dtypes, [.., m, k] x [.., k, n] -> [.., m, n].

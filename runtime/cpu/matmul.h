@@ -5,11 +5,6 @@
 
 namespace denim::DENIM_ISA {
 
-inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
-inline int64_t min_of(int64_t a, int64_t b) { return a < b ? a : b; }
-inline int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
-
 /// The sum of index * stride over the first ndim axes, for the i-th entry in row-major order.
 inline int64_t entry_offset(int64_t i, int32_t ndim, const int64_t* shape, const int64_t* strides) {
   int64_t offset = 0;

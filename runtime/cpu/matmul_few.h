@@ -49,7 +49,8 @@ void dot_tile(const FewRows<Acc<E>>& p, int64_t j0, int64_t j1) {
 
 // sums[r][j] += sum over S values of k of x[r][k] m[k][j], j in [0, cols); rows of m are contiguous along j.
 template <class E, int R, int S>
-DENIM_INLINE void add_scaled_rows(const FewRows<Acc<E>>& p, int64_t k, const E* row, int cols, Acc<E>* sums, int stride) {
+DENIM_INLINE void add_scaled_rows(const FewRows<Acc<E>>& p, int64_t k, const E* row, int cols, Acc<E>* sums,
+                                  int stride) {
   using T = Acc<E>;
   constexpr int n = kLanes<T>;
   const int64_t step = p.matrix.k_stride;
@@ -122,7 +123,8 @@ void few_rows(const FewRows<Acc<E>>& p) {
   using T = Acc<E>;
   using Tile = void (*)(const FewRows<T>&, int64_t, int64_t);
   constexpr Tile dots[] = {dot_tile<E, 1>, dot_tile<E, 2>, dot_tile<E, 3>, dot_tile<E, 4>};
-  constexpr Tile rows[] = {scaled_rows_tile<E, 1>, scaled_rows_tile<E, 2>, scaled_rows_tile<E, 3>, scaled_rows_tile<E, 4>};
+  constexpr Tile rows[] = {scaled_rows_tile<E, 1>, scaled_rows_tile<E, 2>, scaled_rows_tile<E, 3>,
+                           scaled_rows_tile<E, 4>};
   const bool dot = p.matrix.k_stride == 1;
   const int64_t bytes = static_cast<int64_t>(sizeof(E)) * p.n * p.k;
   run_few<T>(p, (dot ? dots : rows)[p.rows - 1], dot ? kTileCols<T> : kRowSums, bytes);

@@ -1,5 +1,6 @@
-// quantizedMatmul, gatherQmm and dequantize: checks, rows of x collected per matrix of weights, and the choice between the
-// decode path (few rows, straight from the packed words) and the blocked product with weights dequantized into its panels.
+// quantizedMatmul, gatherQmm and dequantize: checks, rows of x collected per matrix of weights, and the choice between
+// the decode path (few rows, straight from the packed words) and the blocked product with weights dequantized into its
+// panels.
 #include "matmul_few.h"
 #include "quantized_few.h"
 
@@ -8,7 +9,8 @@ namespace {
 
 constexpr int64_t kRowBlock = 1024;  // rows of x that are converted and multiplied at a time
 
-// ---- what a call says ---------------------------------------------------------------------------------------------------
+// ---- what a call says
+// ---------------------------------------------------------------------------------------------------
 
 struct Format {
   int64_t group, bits, mode;
@@ -88,7 +90,8 @@ Weights weights_at(const Weights& base, const Operands& o, int64_t i) {
   return w;
 }
 
-// ---- products -----------------------------------------------------------------------------------------------------------
+// ---- products
+// -----------------------------------------------------------------------------------------------------------
 
 /// Results of rows that lie apart: row i of the product is row rows[i] of the output [.., n].
 struct OutRows {
@@ -110,7 +113,8 @@ FinishFn<float> finish_of(DType t) {
 
 // Panels of B from weights: as columns (transpose) in pieces of kPiece weights, or as rows.
 constexpr int64_t kPiece = 128;
-void pack_weight_columns(const void* operand, int64_t first, int used, int width, int64_t k0, int64_t kc, float* panel) {
+void pack_weight_columns(const void* operand, int64_t first, int used, int width, int64_t k0, int64_t kc,
+                         float* panel) {
   const auto& w = *static_cast<const Weights*>(operand);
   const DequantizeRow dequantize = kDequantizeRow[static_cast<int>(w.code)];
   alignas(64) float piece[kTileCols<float> * kPiece];
@@ -174,7 +178,8 @@ void few_tile(const FewCall& call, int64_t j0, int64_t j1) {
 void few_quantized_task(void* ctx, int64_t task, int) {
   const auto& call = *static_cast<const FewCall*>(ctx);
   const int64_t end = min_of((task + 1) * call.task_cols, call.f->w->rows);
-  for (int64_t j = task * call.task_cols; j < end; j += kTileCols<float>) few_tile(call, j, min_of(j + kTileCols<float>, end));
+  for (int64_t j = task * call.task_cols; j < end; j += kTileCols<float>)
+    few_tile(call, j, min_of(j + kTileCols<float>, end));
 }
 void run_few_quantized(const FewQuantized& f) {
   const Weights& w = *f.w;
@@ -185,7 +190,8 @@ void run_few_quantized(const FewQuantized& f) {
   parallel(ceil_div(w.rows, call.task_cols), few_quantized_task, &call);
 }
 
-// ---- rows of x ----------------------------------------------------------------------------------------------------------
+// ---- rows of x
+// ----------------------------------------------------------------------------------------------------------
 
 template <class E>
 void convert_row(const uint8_t* from, int64_t stride, int64_t k, float* to) {
@@ -199,7 +205,8 @@ void convert_row(const uint8_t* from, int64_t stride, int64_t k, float* to) {
   for (; i < k; i++) to[i] = load_one(p + i);
 }
 
-// A call at work. Row r of the product (0 <= r < rows of the output) comes from a row of x, and from the r / m-th entry.
+// A call at work. Row r of the product (0 <= r < rows of the output) comes from a row of x, and from the r / m-th
+// entry.
 struct Work {
   Operands o;
   Weights base;
@@ -207,7 +214,7 @@ struct Work {
   int64_t m, rows, entries;  // rows per entry; m * entries = rows
   int64_t matrices;          // of weights
   const Array* out;
-  int64_t block;  // rows converted at a time
+  int64_t block;                           // rows converted at a time
   size_t x_bytes, few_bytes, order_bytes;  // parts of the scratch: rows, x, then what the product needs
 };
 
@@ -268,7 +275,8 @@ Work work_of(const Call& call) {
   s.block = min_of(s.rows, kRowBlock);
   const int64_t few = min_of(s.block, kFewQuantized);
   s.x_bytes = static_cast<size_t>(round_up(s.block * s.shape.k * 4, 64));
-  if (is_few(s.shape, few)) s.few_bytes = static_cast<size_t>(round_up(few * few_stride(s.base.code, s.base.cols, s.base.group) * 4, 64));
+  if (is_few(s.shape, few))
+    s.few_bytes = static_cast<size_t>(round_up(few * few_stride(s.base.code, s.base.cols, s.base.group) * 4, 64));
   s.order_bytes = static_cast<size_t>(round_up(8 * (s.o.lhs ? s.rows + s.matrices + 1 : s.block), 64));
   return s;
 }
@@ -331,7 +339,8 @@ const char* run_quantized(const Call& call) {
   return nullptr;
 }
 
-// ---- dequantize ---------------------------------------------------------------------------------------------------------
+// ---- dequantize
+// ---------------------------------------------------------------------------------------------------------
 
 struct Dequantizing {
   Operands o;
@@ -371,17 +380,20 @@ const char* run_dequantize(const Call& call) {
   return nullptr;
 }
 
-// ---- checks -------------------------------------------------------------------------------------------------------------
+// ---- checks
+// -------------------------------------------------------------------------------------------------------------
 
 bool is_real(DType t) { return t == DType::float32 || t == DType::float16 || t == DType::bfloat16; }
 bool is_row_major_inside(const Array& x) { return x.shape[x.ndim - 1] <= 1 || x.strides[x.ndim - 1] == 1; }
 
 const char* check_format(const Format& f) {
   if (f.mode == kAffine) {
-    if (f.bits != 2 && f.bits != 3 && f.bits != 4 && f.bits != 5 && f.bits != 6 && f.bits != 8) return "quantized: bits";
+    if (f.bits != 2 && f.bits != 3 && f.bits != 4 && f.bits != 5 && f.bits != 6 && f.bits != 8)
+      return "quantized: bits";
     return f.group == 32 || f.group == 64 || f.group == 128 ? nullptr : "quantized: group size";
   }
-  const bool known = (f.mode == kMxfp4 && f.bits == 4 && f.group == 32) || (f.mode == kMxfp8 && f.bits == 8 && f.group == 32) ||
+  const bool known = (f.mode == kMxfp4 && f.bits == 4 && f.group == 32) ||
+                     (f.mode == kMxfp8 && f.bits == 8 && f.group == 32) ||
                      (f.mode == kNvfp4 && f.bits == 4 && f.group == 16);
   return known ? nullptr : "quantized: mode, bits and group size";
 }
@@ -402,7 +414,8 @@ const char* check_weights(const Format& f, const Operands& o) {
   if (!is_row_major_inside(w)) return "quantized: words of a row must be contiguous";
   if (!fits(scales)) return "quantized: scales";
   if (f.mode != kAffine) return scales.dtype == DType::uint8 ? nullptr : "quantized: dtype of scales";
-  if (!is_real(scales.dtype) || o.biases->dtype != scales.dtype || !fits(*o.biases)) return "quantized: scales and biases";
+  if (!is_real(scales.dtype) || o.biases->dtype != scales.dtype || !fits(*o.biases))
+    return "quantized: scales and biases";
   return nullptr;
 }
 
@@ -416,7 +429,8 @@ const char* check_product(const Format& f, const Operands& o, const Array& out) 
   const Array &x = *o.x, &w = *o.w;
   const int64_t cols = w.shape[w.ndim - 1] * 32 / f.bits, rows = w.shape[w.ndim - 2];
   if (!is_real(x.dtype) || out.dtype != x.dtype) return "quantized: dtype of x";
-  if (x.ndim < 1 || out.ndim < 1 || x.shape[x.ndim - 1] != (f.transpose ? cols : rows)) return "quantized: last axis of x";
+  if (x.ndim < 1 || out.ndim < 1 || x.shape[x.ndim - 1] != (f.transpose ? cols : rows))
+    return "quantized: last axis of x";
   if (out.shape[out.ndim - 1] != (f.transpose ? rows : cols)) return "quantized: last axis of the result";
   return nullptr;
 }
@@ -456,7 +470,8 @@ const char* check_dequantize(const Call& call) {
   const Operands o = operands_of(call);
   const Array &w = *o.w, &out = call.out[0];
   if (const char* bad = check_weights(f, o)) return bad;
-  if (!is_real(out.dtype) || call.as<DequantizeParams>().dtype != static_cast<int64_t>(out.dtype)) return "dequantize: dtype";
+  if (!is_real(out.dtype) || call.as<DequantizeParams>().dtype != static_cast<int64_t>(out.dtype))
+    return "dequantize: dtype";
   if (out.ndim != w.ndim || !same_leading(out, w, w.ndim - 1)) return "dequantize: shape";
   return out.shape[out.ndim - 1] == w.shape[w.ndim - 1] * 32 / f.bits ? nullptr : "dequantize: last axis";
 }

@@ -1,13 +1,13 @@
-// Few rows x times quantized weights, y[r][j] = sum over k of x[r][k] w[j][k], straight from the packed words: the decode
-// path, bound by reading the weights. Within a group sum(x (s q + b)) = s sum(x q) + b sum(x). Codes of 4 and 8 bits are
-// taken word by word ("words"): the lanes of a vector are words, code s of each word meets x in a permuted copy. All other
-// codes are unpacked in their order ("units").
+// Few rows x times quantized weights, y[r][j] = sum over k of x[r][k] w[j][k], straight from the packed words: the
+// decode path, bound by reading the weights. Within a group sum(x (s q + b)) = s sum(x q) + b sum(x). Codes of 4 and 8
+// bits are taken word by word ("words"): the lanes of a vector are words, code s of each word meets x in a permuted
+// copy. All other codes are unpacked in their order ("units").
 #pragma once
 #include "quantized_format.h"
 
 namespace denim::DENIM_ISA {
 
-constexpr int kFewQuantized = 8;  // rows of x up to which this beats dequantizing into panels
+constexpr int kFewQuantized = 32;  // rows of x up to which this beats dequantizing into panels
 
 /// A call of the decode path. `x` is what prepare_few wrote.
 struct FewQuantized {
@@ -19,7 +19,8 @@ struct FewQuantized {
   FinishFn<float> finish;
 };
 
-// ---- words --------------------------------------------------------------------------------------------------------------
+// ---- words
+// --------------------------------------------------------------------------------------------------------------
 
 template <int Bits>
 constexpr int kPerWord = 32 / Bits;
@@ -30,8 +31,8 @@ template <int Bits>
 constexpr int kChunkX = kChunk<Bits> + kF32Lanes;
 
 /// x of one chunk in the order of the codes: slot s of lane l is x[l * per_word + s] / 2^(bits * s), because a code is
-/// taken where it stands in its word (an integer with 8 significant bits is exact as a float wherever they are); the last
-/// one is shifted down, it would be negative.
+/// taken where it stands in its word (an integer with 8 significant bits is exact as a float wherever they are); the
+/// last one is shifted down, it would be negative.
 template <int Bits>
 void prepare_chunk(const float* x, int64_t count, float* out) {
   constexpr int per_word = kPerWord<Bits>;
@@ -92,14 +93,16 @@ DENIM_INLINE VecF load_scales(const E* p, int64_t count) {
     return load_one(p);
   } else {
     using V = VecOf<typename BitsOf<E>::type, G>;
-    if (count >= G) [[likely]] return repeat_scales<E, G>(load_raw<V>(p), Iota<kF32Lanes>());
+    if (count >= G) [[likely]]
+      return repeat_scales<E, G>(load_raw<V>(p), Iota<kF32Lanes>());
     E few[G] = {};
     copy_few(few, p, static_cast<int>(count));
     return repeat_scales<E, G>(load_raw<V>(few), Iota<kF32Lanes>());
   }
 }
 
-// C rows of weights times R rows of x. E: type of scales and biases; G: groups per chunk (1: a group has one or more chunks).
+// C rows of weights times R rows of x. E: type of scales and biases; G: groups per chunk (1: a group has one or more
+// chunks).
 template <int Bits, class E, int G, int R, int C>
 DENIM_INLINE void words_block(const FewQuantized& f, int64_t j, int row0, float* tile) {
   constexpr int chunk = kChunk<Bits>;
@@ -112,14 +115,16 @@ DENIM_INLINE void words_block(const FewQuantized& f, int64_t j, int row0, float*
     scales[c] = reinterpret_cast<const E*>(w.scales) + (j + c) * w.scale_stride;
     biases[c] = reinterpret_cast<const E*>(w.biases) + (j + c) * w.bias_stride;
   }
+  const int group_bits = __builtin_ctz(static_cast<unsigned>(w.group));
   VecF acc[C][R] = {};
   const float* x = f.x + row0 * f.x_stride;
   for (int64_t k = 0, word = 0; word < words; k += chunk, word += kF32Lanes, x += kChunkX<Bits>) {
-    const int64_t group = k / w.group;
+    const int64_t group = k >> group_bits;
     const bool full = word + kF32Lanes <= words;
 #pragma clang loop unroll(full)
     for (int c = 0; c < C; c++) {
       const auto* p = reinterpret_cast<const float*>(codes[c]) + word;  // lanes of 32 bits; bits are all that is read
+      __builtin_prefetch(p + C * (w.code_stride / 4));  // rows are short: the next block's would be found too late
       const VecU v = full ? load_raw<VecU>(p) : bit_cast<VecU>(load_few(p, static_cast<int>(words - word)));
       VecF sums[R];
       multiply_words<Bits, R>(v, x, f.x_stride, sums, Iota<kPerWord<Bits>>());
@@ -137,7 +142,8 @@ DENIM_INLINE void words_block(const FewQuantized& f, int64_t j, int row0, float*
   }
 }
 
-// ---- units --------------------------------------------------------------------------------------------------------------
+// ---- units
+// --------------------------------------------------------------------------------------------------------------
 
 template <Code Q, int R, int C>
 DENIM_INLINE void units_block(const FewQuantized& f, int64_t j, int row0, float* tile) {
@@ -173,7 +179,8 @@ DENIM_INLINE void units_block(const FewQuantized& f, int64_t j, int row0, float*
   }
 }
 
-// ---- choosing -----------------------------------------------------------------------------------------------------------
+// ---- choosing
+// -----------------------------------------------------------------------------------------------------------
 
 /// One to four rows of weights (from j) times R rows of x (from row0).
 using FewBlock = void (*)(const FewQuantized&, int64_t j, int row0, float* tile);
@@ -187,7 +194,8 @@ constexpr int kBlockCols[3] = {4, kVecBytes == 64 ? 4 : 2, 2};  // by R: as many
 
 template <int Bits, class E, int G>
 constexpr FewBlocks kWordBlocks = {
-    {words_block<Bits, E, G, 1, kBlockCols[0]>, words_block<Bits, E, G, 2, kBlockCols[1]>, words_block<Bits, E, G, 4, kBlockCols[2]>},
+    {words_block<Bits, E, G, 1, kBlockCols[0]>, words_block<Bits, E, G, 2, kBlockCols[1]>,
+     words_block<Bits, E, G, 4, kBlockCols[2]>},
     {words_block<Bits, E, G, 1, 1>, words_block<Bits, E, G, 2, 1>, words_block<Bits, E, G, 4, 1>},
     {kBlockCols[0], kBlockCols[1], kBlockCols[2]},
 };

@@ -1,6 +1,7 @@
-// Quantized weights as MLX stores them: each row is a little-endian string of bits (integers of 2 to 8 bits, or fp4 e2m1,
-// fp8 e4m3), cut into groups with one scale (and one bias) each: weight = scale * code + bias. Here: reading scales and
-// turning 16 codes at a time, in their order, into floats. The decode path for 4 and 8 bits has its own order of lanes.
+// Quantized weights as MLX stores them: each row is a little-endian string of bits (integers of 2 to 8 bits, or fp4
+// e2m1, fp8 e4m3), cut into groups with one scale (and one bias) each: weight = scale * code + bias. Here: reading
+// scales and turning 16 codes at a time, in their order, into floats. The decode path for 4 and 8 bits has its own
+// order of lanes.
 #pragma once
 #include "matmul.h"
 
@@ -28,8 +29,8 @@ DENIM_INLINE float read_e8m0(uint8_t s) {
 }
 
 /// fp8 e4m3 in the low byte of each lane; S is an integer vector of unsigned lanes or a uint32_t, F the same of floats.
-/// Exponent and mantissa move to their places in a float with the bias corrected; codes without an exponent got a leading
-/// one by that, worth 2^-7, and half their step. 127 is NaN.
+/// Exponent and mantissa move to their places in a float with the bias corrected; codes without an exponent got a
+/// leading one by that, worth 2^-7, and half their step. 127 is NaN.
 template <class F, class S>
 DENIM_INLINE F decode_e4m3(S code) {
   const F size = bit_cast<F>(((code & 0x7f) << 20) + (120u << 23));
@@ -66,7 +67,7 @@ constexpr int scale_size(ScaleType type) {
 }
 
 using Bytes16 = VecOf<uint8_t, 16>;
-constexpr int kUnit = 16;                       // codes that are unpacked together: 2 * bits bytes
+constexpr int kUnit = 16;  // codes that are unpacked together: 2 * bits bytes
 constexpr int kUnitVecs = kUnit / kF32Lanes;
 
 // The byte of a unit that goes to byte j of vector `vec`: a code lies in at most two bytes; 16 is a byte of zeros.

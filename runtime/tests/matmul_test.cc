@@ -38,14 +38,16 @@ double worst_error(Matrix& a, Matrix& b, Matrix* c, Matrix& out, double alpha, d
       for (int64_t j = 0; j < n; j++) {
         double re = 0, im = 0, size = 1e-30;
         for (int64_t t = 0; t < k; t++) {
-          const double ar = a.get(e, i, t), br = b.get(e, t, j), ai = complex ? a.get(e, i, t, 1) : 0, bi = complex ? b.get(e, t, j, 1) : 0;
+          const double ar = a.get(e, i, t), br = b.get(e, t, j), ai = complex ? a.get(e, i, t, 1) : 0,
+                       bi = complex ? b.get(e, t, j, 1) : 0;
           re += ar * br - ai * bi;
           im += ar * bi + ai * br;
           size += fabs(ar * br) + fabs(ai * bi) + fabs(ar * bi) + fabs(ai * br);
         }
         re = alpha * re + (c ? beta * c->get(e, i, j) : 0);
         im = alpha * im + (c && complex ? beta * c->get(e, i, j, 1) : 0);
-        const double allowed = 4 * epsilon(out.dtype) * (fabs(re) + fabs(im) + 1e-3) + 4 * accumulation(out.dtype) * size;
+        const double allowed =
+            4 * epsilon(out.dtype) * (fabs(re) + fabs(im) + 1e-3) + 4 * accumulation(out.dtype) * size;
         worst = fmax(worst, fabs(out.get(e, i, j) - re) / allowed);
         if (complex) worst = fmax(worst, fabs(out.get(e, i, j, 1) - im) / allowed);
       }
@@ -63,19 +65,21 @@ void check_case(DType dtype, int64_t m, int64_t n, int64_t k, Lie a_lie, Lie b_l
   c.fill(3);
   const AddmmParams params{0.5, -2};
   const Array plain[] = {a.array(), b.array()}, added[] = {c.array(), a.array(), b.array()};
-  const char* bad = add ? run_kernel(Op::addmm, added, 3, out, &params) : run_kernel(Op::matmul, plain, 2, out, nullptr);
+  const char* bad =
+      add ? run_kernel(Op::addmm, added, 3, out, &params) : run_kernel(Op::matmul, plain, 2, out, nullptr);
   CHECK(bad == nullptr);
   const double worst = add ? worst_error(a, b, &c, out, 0.5, -2) : worst_error(a, b, nullptr, out, 1, 0);
   if (worst > 1) {
-    printf("dtype %d [%d,%d,%d] lies %d %d add %d: %g\n", (int)dtype, (int)m, (int)n, (int)k, (int)a_lie, (int)b_lie, add, worst);
+    printf("dtype %d [%d,%d,%d] lies %d %d add %d: %g\n", (int)dtype, (int)m, (int)n, (int)k, (int)a_lie, (int)b_lie,
+           add, worst);
   }
   CHECK(worst <= 1);
 }
 
 TEST(matmul_sizes) {
-  const int64_t sizes[][3] = {{1, 1, 1}, {3, 5, 7}, {1, 100, 70}, {2, 33, 65}, {4, 513, 19}, {100, 1, 70}, {70, 3, 90},
-                              {5, 17, 31}, {16, 16, 16}, {15, 33, 17}, {29, 65, 40}, {130, 40, 9}, {64, 10, 100}, {33, 70, 800},
-                              {7, 300, 2}, {0, 3, 4}, {3, 4, 0}};
+  const int64_t sizes[][3] = {{1, 1, 1},     {3, 5, 7},     {1, 100, 70}, {2, 33, 65},  {4, 513, 19}, {100, 1, 70},
+                              {70, 3, 90},   {5, 17, 31},   {16, 16, 16}, {15, 33, 17}, {29, 65, 40}, {130, 40, 9},
+                              {64, 10, 100}, {33, 70, 800}, {7, 300, 2},  {0, 3, 4},    {3, 4, 0}};
   for (const auto& s : sizes) {
     for (const DType t : kFloats) check_case(t, s[0], s[1], s[2], Lie::rows, Lie::rows, false);
     check_case(DType::complex64, s[0], s[1], s[2], Lie::rows, Lie::columns, false);
@@ -108,10 +112,12 @@ TEST(matmul_large_blocks) {
 
 // Batches: strides 0 on either side, on all, and entries large or small.
 TEST(matmul_batches) {
-  const int64_t shapes[][5] = {{2, 3, 4, 5, 6}, {3, 5, 1, 40, 64}, {2, 2, 33, 50, 40}, {40, 5, 3, 3, 3}, {1, 6, 20, 20, 20}};
+  const int64_t shapes[][5] = {
+      {2, 3, 4, 5, 6}, {3, 5, 1, 40, 64}, {2, 2, 33, 50, 40}, {40, 5, 3, 3, 3}, {1, 6, 20, 20, 20}};
   for (const auto& s : shapes) {
     for (int same = 0; same < 16; same++) {
-      const int64_t a_shape[] = {s[0], s[1], s[2], s[4]}, b_shape[] = {s[0], s[1], s[4], s[3]}, o_shape[] = {s[0], s[1], s[2], s[3]};
+      const int64_t a_shape[] = {s[0], s[1], s[2], s[4]}, b_shape[] = {s[0], s[1], s[4], s[3]},
+                    o_shape[] = {s[0], s[1], s[2], s[3]};
       Matrix a(DType::float32, a_shape, 4), b(DType::float32, b_shape, 4), out(DType::float32, o_shape, 4);
       if (same & 1) a.strides[0] = 0;
       if (same & 2) a.strides[1] = 0;
@@ -143,7 +149,8 @@ TEST(matmul_of_nan_and_infinity) {
 TEST(gather_mm) {
   const int64_t sizes[][3] = {{1, 40, 70}, {5, 6, 7}, {20, 40, 30}};
   for (const auto& s : sizes) {
-    const int64_t a_shape[] = {2, 2, s[0], s[2]}, b_shape[] = {3, s[2], s[1]}, i_shape[] = {5}, o_shape[] = {5, s[0], s[1]};
+    const int64_t a_shape[] = {2, 2, s[0], s[2]}, b_shape[] = {3, s[2], s[1]}, i_shape[] = {5},
+                  o_shape[] = {5, s[0], s[1]};
     Matrix a(DType::float32, a_shape, 4), b(DType::float32, b_shape, 3), out(DType::float32, o_shape, 3);
     Matrix lhs(DType::int32, i_shape, 1), rhs(DType::int64, i_shape, 1);
     a.fill(1);
@@ -175,9 +182,11 @@ TEST(gather_mm) {
 
 TEST(matmul_refuses) {
   const int64_t s23[] = {2, 3}, s34[] = {3, 4}, s24[] = {2, 4}, s234[] = {2, 3, 4}, s4[] = {4};
-  Matrix a(DType::float32, s23, 2), b(DType::float32, s34, 2), out(DType::float32, s24, 2), deep(DType::float32, s234, 3);
+  Matrix a(DType::float32, s23, 2), b(DType::float32, s34, 2), out(DType::float32, s24, 2),
+      deep(DType::float32, s234, 3);
   Matrix whole(DType::int32, s23, 2), line(DType::float32, s4, 1);
-  const Array good[] = {a.array(), b.array()}, wrong_k[] = {a.array(), a.array()}, wrong_dtype[] = {whole.array(), b.array()};
+  const Array good[] = {a.array(), b.array()}, wrong_k[] = {a.array(), a.array()},
+              wrong_dtype[] = {whole.array(), b.array()};
   const Array wrong_rank[] = {a.array(), deep.array()}, wrong_line[] = {a.array(), line.array()};
   CHECK(run_kernel(Op::matmul, good, 2, out, nullptr) == nullptr);
   CHECK(run_kernel(Op::matmul, good, 1, out, nullptr) != nullptr);

@@ -1,5 +1,5 @@
-// Arrays for the tests of matrix kernels: owned memory with strides, elements read and written as doubles, and a call of a
-// kernel the way the program decoder makes it.
+// Arrays for the tests of matrix kernels: owned memory with strides, elements read and written as doubles, and a call
+// of a kernel the way the program decoder makes it.
 #pragma once
 #include "../cpu/dispatch.h"
 #include "test.h"
@@ -7,7 +7,9 @@
 namespace denim {
 
 /// The distance of 1 to the next number of the dtype.
-inline double epsilon(DType t) { return t == DType::float16 ? 9.8e-4 : t == DType::bfloat16 ? 7.9e-3 : t == DType::float64 ? 2.3e-16 : 1.2e-7; }
+inline double epsilon(DType t) {
+  return t == DType::float16 ? 9.8e-4 : t == DType::bfloat16 ? 7.9e-3 : t == DType::float64 ? 2.3e-16 : 1.2e-7;
+}
 /// The same for what sums are accumulated in.
 inline double accumulation(DType t) { return t == DType::float64 ? 2.3e-16 : 1.2e-7; }
 

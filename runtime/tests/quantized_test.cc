@@ -1,5 +1,6 @@
-// quantizedMatmul, gatherQmm and dequantize against plain loops in double over codes taken bit by bit from the words: every
-// width, mode, group size, dtype of x and of the scales, both orientations, few and many rows; and what the checks refuse.
+// quantizedMatmul, gatherQmm and dequantize against plain loops in double over codes taken bit by bit from the words:
+// every width, mode, group size, dtype of x and of the scales, both orientations, few and many rows; and what the
+// checks refuse.
 #include "matrix_test.h"
 
 namespace denim {
@@ -8,8 +9,9 @@ namespace {
 struct Kind {
   int64_t bits, group, mode;
 };
-const Kind kKinds[] = {{2, 32, 0},  {2, 128, 0}, {3, 32, 0},  {3, 64, 0},  {4, 32, 0}, {4, 64, 0}, {4, 128, 0}, {5, 32, 0}, {5, 128, 0},
-                       {6, 64, 0},  {8, 32, 0},  {8, 64, 0},  {8, 128, 0}, {4, 32, 1}, {8, 32, 2}, {4, 16, 3}};
+const Kind kKinds[] = {{2, 32, 0},  {2, 128, 0}, {3, 32, 0},  {3, 64, 0}, {4, 32, 0}, {4, 64, 0},
+                       {4, 128, 0}, {5, 32, 0},  {5, 128, 0}, {6, 64, 0}, {8, 32, 0}, {8, 64, 0},
+                       {8, 128, 0}, {4, 32, 1},  {8, 32, 2},  {4, 16, 3}};
 const DType kReal[] = {DType::float32, DType::float16, DType::bfloat16};
 
 double e4m3(uint32_t code) {
@@ -33,7 +35,10 @@ struct Quantized {
     return Matrix(t, shape, n + 2);
   }
   Quantized(Kind k, DType scale_type, const int64_t* leading, int n, int64_t r, int64_t c)
-      : kind(k), rows(r), cols(c), w(make(DType::uint32, leading, n, r, c * k.bits / 32)),
+      : kind(k),
+        rows(r),
+        cols(c),
+        w(make(DType::uint32, leading, n, r, c * k.bits / 32)),
         scales(make(k.mode ? DType::uint8 : scale_type, leading, n, r, c / k.group)),
         biases(make(k.mode ? DType::uint8 : scale_type, leading, n, r, c / k.group)) {
     uint32_t seed = 7;
@@ -46,7 +51,8 @@ struct Quantized {
       if ((w.data[i] & 0x7f) == 0x7f) w.data[i] ^= 1;
     }
     if (k.mode) {
-      for (int64_t i = 0; i < scales.capacity; i++) scales.data[i] = static_cast<uint8_t>(k.mode == 3 ? 40 + i % 9 : 124 + i % 5);
+      for (int64_t i = 0; i < scales.capacity; i++)
+        scales.data[i] = static_cast<uint8_t>(k.mode == 3 ? 40 + i % 9 : 124 + i % 5);
     } else {
       scales.fill(11);
       biases.fill(12);
@@ -75,8 +81,10 @@ struct Quantized {
   }
 };
 
-// The largest error of a result against x times weights, relative to what is allowed; x_entry and w_entry name matrices.
-double worst_row_error(Matrix& x, Quantized& q, Matrix& out, bool transpose, int64_t e, int64_t x_entry, int64_t w_entry) {
+// The largest error of a result against x times weights, relative to what is allowed; x_entry and w_entry name
+// matrices.
+double worst_row_error(Matrix& x, Quantized& q, Matrix& out, bool transpose, int64_t e, int64_t x_entry,
+                       int64_t w_entry) {
   const int64_t m = out.shape[out.ndim - 2], n = out.shape[out.ndim - 1], k = x.shape[x.ndim - 1];
   double worst = 0;
   for (int64_t j = 0; j < n; j++) {
@@ -104,7 +112,9 @@ void check_product(Kind kind, DType x_type, DType scale_type, int64_t m, int64_t
   const QuantizedMatmulParams params{transpose, kind.group, kind.bits, kind.mode};
   CHECK(run_kernel(Op::quantizedMatmul, in, n_in, out, &params) == nullptr);
   const double worst = worst_row_error(x, q, out, transpose, 0, 0, 0);
-  if (worst > 1) printf("bits %d group %d mode %d m %d transpose %d: %g\n", (int)kind.bits, (int)kind.group, (int)kind.mode, (int)m, transpose, worst);
+  if (worst > 1)
+    printf("bits %d group %d mode %d m %d transpose %d: %g\n", (int)kind.bits, (int)kind.group, (int)kind.mode, (int)m,
+           transpose, worst);
   CHECK(worst <= 1);
 }
 
@@ -226,11 +236,13 @@ TEST(dequantize_every_fp8_code) {
 
 TEST(quantized_refuses) {
   const Kind kind{4, 32, 0};
-  Quantized q(kind, DType::float32, nullptr, 0, 8, 64), other(kind, DType::float16, nullptr, 0, 8, 64), wide(kind, DType::float32, nullptr, 0, 8, 96);
+  Quantized q(kind, DType::float32, nullptr, 0, 8, 64), other(kind, DType::float16, nullptr, 0, 8, 64),
+      wide(kind, DType::float32, nullptr, 0, 8, 96);
   const int64_t x_shape[] = {3, 64}, out_shape[] = {3, 8};
   Matrix x(DType::float32, x_shape, 2), out(DType::float32, out_shape, 2), half(DType::float16, out_shape, 2);
   const QuantizedMatmulParams good{1, 32, 4, 0};
-  const auto refused = [&](const Array& a, const Array& w, const Array& s, const Array& b, const QuantizedMatmulParams& p, Matrix& o) {
+  const auto refused = [&](const Array& a, const Array& w, const Array& s, const Array& b,
+                           const QuantizedMatmulParams& p, Matrix& o) {
     const Array in[] = {a, w, s, b};
     return run_kernel(Op::quantizedMatmul, in, 4, o, &p) != nullptr;
   };
