@@ -93,10 +93,16 @@ inline double tolerance(DType d, double size, double ulps) {
   return is_floating(d) ? ulps * unit * fabs(size) + (d == DType::float16 ? 0x1p-24 : 1e-42) : 0;
 }
 
+constexpr size_t kGuard = 64;  // bytes behind all memory that nothing may write
+inline void set_guard(uint8_t* p) { memset(p, 0xa5, kGuard); }
+inline void check_guard(const uint8_t* p) {
+  for (size_t i = 0; i < kGuard; i++) CHECK(p[i] == 0xa5);
+}
 /// Memory and layout of one array.
 struct Nd {
   int64_t shape[kMaxDims], strides[kMaxDims];
   uint8_t* memory = nullptr;
+  size_t bytes;
   Array a;
 
   Nd(DType dtype, int ndim, const int64_t* dims, const int64_t* steps = nullptr) {
@@ -110,11 +116,15 @@ struct Nd {
       const int64_t reach = strides[i] * (dims[i] > 0 ? dims[i] - 1 : 0);
       (reach < 0 ? low : high) += reach;
     }
-    const size_t bytes = static_cast<size_t>((high - low + 1) * item_size(dtype) + 64);
-    memory = static_cast<uint8_t*>(calloc(bytes, 1));
+    bytes = static_cast<size_t>((high - low + 1) * item_size(dtype));
+    memory = static_cast<uint8_t*>(calloc(bytes + kGuard, 1));
+    set_guard(memory + bytes);
     a.data = memory - low * item_size(dtype);
   }
-  ~Nd() { free(memory); }
+  ~Nd() {
+    check_guard(memory + bytes);
+    free(memory);
+  }
   Nd(const Nd&) = delete;
   /// The element with that number in the order of the shape.
   uint8_t* at(int64_t index) const {
@@ -187,8 +197,11 @@ struct Fusion {
       CHECK(used <= bytes);
       memcpy(plan, first, bytes);
       memset(first, 0xff, bytes);
-      auto* scratch = static_cast<uint8_t*>(aligned_alloc(64, (api.scratch(f, plan) + 127) & ~size_t{63}));
+      const size_t size = api.scratch(f, plan);
+      auto* scratch = static_cast<uint8_t*>(aligned_alloc(64, (size + kGuard + 63) & ~size_t{63}));
+      set_guard(scratch + size);
       message = api.run(f, plan, scratch);
+      check_guard(scratch + size);
       free(scratch);
     }
     free(first);
@@ -203,8 +216,11 @@ const char* run_kernel(Op op, const Nd& x, const Nd& y, const P& params) {
   Call c{op, 1, 1, &x.a, &y.a, &params, nullptr};
   const Kernel* k = kernel_of(op);
   if (const char* message = k->check(c)) return message;
-  c.scratch = static_cast<uint8_t*>(aligned_alloc(64, (k->scratch(c) + 127) & ~size_t{63}));
+  const size_t size = k->scratch(c);
+  c.scratch = static_cast<uint8_t*>(aligned_alloc(64, (size + kGuard + 63) & ~size_t{63}));
+  set_guard(c.scratch + size);
   const char* message = k->run(c);
+  check_guard(c.scratch + size);
   free(c.scratch);
   return message;
 }

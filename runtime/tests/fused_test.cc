@@ -356,6 +356,104 @@ TEST(fused_in_place) {
   CHECK(swap.run() == nullptr);
   for (int64_t i = 0; i < n; i++) CHECK(x.get(i) == z0.get(i) && z.get(i) == x0.get(i));
 }
+/// Random graphs of steps over random layouts, some outputs in the memory of an input, against one element at a time.
+int below(int n) { return static_cast<int>(uniform() * n); }
+struct RandomProgram {
+  static constexpr int kInputs = 3, kSteps = 14;
+  static constexpr DType kTypes[] = {DType::float32, DType::float16, DType::int32, DType::bool_};
+  struct Node {
+    Op op;
+    DType dtype;
+    int args[3];
+  };
+  Node nodes[kInputs + kSteps];
+  const AstypeParams params[4] = {{10}, {9}, {7}, {0}};
+  int n = 0;
+
+  int pick(DType d) const {
+    for (int tries = 0; tries < 100; tries++) {
+      const int v = below(n);
+      if (nodes[v].dtype == d) return v;
+    }
+    return -1;
+  }
+  void add_step() {
+    const Op ops[] = {Op::add, Op::subtract, Op::multiply, Op::maximum, Op::less, Op::negative, Op::astype, Op::select};
+    const Op op = ops[below(8)];
+    const int a = below(n), b = pick(nodes[a].dtype), truth = pick(DType::bool_);
+    const DType d = nodes[a].dtype;
+    if (op == Op::astype) nodes[n++] = {op, kTypes[below(3)], {a, 0, 0}};
+    else if (d == DType::bool_) nodes[n++] = {Op::logicalNot, d, {a, 0, 0}};
+    else if (op == Op::negative) nodes[n++] = {op, d, {a, 0, 0}};
+    else if (op == Op::select && truth >= 0) nodes[n++] = {op, d, {truth, a, b}};
+    else if (op == Op::select || op == Op::less) nodes[n++] = {Op::less, DType::bool_, {a, b, 0}};
+    else nodes[n++] = {op, d, {a, b, 0}};
+  }
+  /// Values of all nodes for one element whose inputs stand in v.
+  void evaluate(double* v) const {
+    for (int i = kInputs; i < n; i++) {
+      const Node& s = nodes[i];
+      const double a = v[s.args[0]], b = v[s.args[1]];
+      double y = a;
+      if (s.op == Op::add) y = a + b;
+      else if (s.op == Op::subtract) y = a - b;
+      else if (s.op == Op::multiply) y = a * b;
+      else if (s.op == Op::maximum) y = maximum(a, b);
+      else if (s.op == Op::less) y = a < b;
+      else if (s.op == Op::negative) y = -a;
+      else if (s.op == Op::logicalNot) y = a == 0;
+      else if (s.op == Op::select) y = a != 0 ? b : v[s.args[2]];
+      v[i] = wrapped(s.dtype, s.op == Op::astype && s.dtype == DType::int32 ? trunc(a) : y);
+    }
+  }
+  const AstypeParams* params_of(DType d) const {
+    for (int i = 0; i < 4; i++) {
+      if (kTypes[i] == d) return &params[i];
+    }
+    return nullptr;
+  }
+};
+void run_random_program() {
+  RandomProgram p;
+  const int64_t shape[] = {1 + below(60), 1 + below(3) * 100 + below(90)};
+  const int64_t dense[] = {shape[1], 1}, turned[] = {1, shape[0]}, row[] = {0, 1}, column[] = {1, 0};
+  const int64_t* layouts[] = {dense, dense, turned, row, column};
+  const int64_t *first = layouts[below(2)], *second = layouts[below(5)], *third = layouts[below(5)];
+  const DType types[] = {RandomProgram::kTypes[below(3)], RandomProgram::kTypes[below(3)],
+                         RandomProgram::kTypes[below(3)]};
+  Nd a(types[0], 2, shape, first), b(types[1], 2, shape, second), c(types[2], 2, shape, third);
+  const Nd* inputs[] = {&a.fill(-4, 4), &b.fill(-4, 4), &c.fill(-4, 4)};
+  for (int i = 0; i < 3; i++) p.nodes[p.n++] = {Op::copy, types[i], {0, 0, 0}};
+  for (int i = 0; i < RandomProgram::kSteps; i++) p.add_step();
+  auto* want = static_cast<double*>(malloc(static_cast<size_t>(a.a.size * p.n) * sizeof(double)));
+  for (int64_t i = 0; i < a.a.size; i++) {
+    for (int k = 0; k < 3; k++) want[i * p.n + k] = inputs[k]->get(i);
+    p.evaluate(want + i * p.n);
+  }
+  Fusion f(a);
+  for (const Nd* x : inputs) f.input(*x);
+  for (int i = 3; i < p.n; i++) {
+    const auto& s = p.nodes[i];
+    f.step(s.op, s.dtype, s.args[0], s.args[1], s.args[2], p.params_of(s.dtype));
+  }
+  int values[3] = {p.n - 1, 3 + below(p.n - 3), p.pick(types[0])};  // the last goes into the first input's memory
+  Nd y(p.nodes[values[0]].dtype, 2, shape), z(p.nodes[values[1]].dtype, 2, shape);
+  const Nd* outputs[] = {&y, &z, &a};
+  for (int i = 0; i < 3; i++) f.output(values[i], *outputs[i]);
+  CHECK(f.run() == nullptr);
+  bool same = true;
+  for (int64_t i = 0; i < a.a.size; i++) {
+    for (int k = 0; k < 3; k++) {
+      const double got = outputs[k]->get(i), w = want[i * p.n + values[k]];
+      same = same && (got == w || (isnan(got) && isnan(w)));
+    }
+  }
+  CHECK(same);
+  free(want);
+}
+TEST(fused_random_programs) {
+  for (int i = 0; i < 600; i++) run_random_program();
+}
 TEST(fused_immediates_and_arange) {
   const int64_t shape[] = {50, 70};
   const DType dtypes[] = {DType::int16, DType::float32, DType::int64, DType::bfloat16};
