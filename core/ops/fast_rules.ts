@@ -101,36 +101,56 @@ export function grouped(x: NDArray, groups: number): NDArray {
   const [batch, heads, ...rest] = x.shape;
   return cast(reshape(x, [batch!, groups, heads! / groups, ...rest]), float32);
 }
-/** Which keys each query may see, for causal masks, windows and lengths; null for all. Broadcasts to [B, G, H / G, L, S]. */
-function visible(l: number, s: number, length: NDArray | null, p: Attention): NDArray | null {
+/**
+ * Which keys exist and which each query may see, by position and bool masks; null for all. Both broadcast to
+ * [B, G, H / G, L, S].
+ */
+function visible(
+  x: AttentionInputs,
+  mask: NDArray | null,
+  p: Attention,
+): { exists: NDArray | null; seen: NDArray | null } {
+  const [l, s] = [x.q.shape[2]!, x.k.shape[2]!];
   const key = arange(0, s);
-  const end = length ? reshape(length, [-1, 1, 1, 1, 1]) : scalar("attention", s, int32);
+  const end = x.length ? reshape(x.length, [-1, 1, 1, 1, 1]) : scalar("attention", s, int32);
   const query = add(reshape(arange(0, l), [l, 1]), subtract(end, l));
+  const exists = x.length && less(key, end);
   const tests = [
+    ...exists ? [exists] : [],
     ...p.causal ? [greaterEqual(query, key)] : [],
     ...p.window > 0 ? [less(subtract(query, key), p.window)] : [],
-    ...length ? [less(key, end)] : [],
+    ...mask?.dtype === bool_ ? [mask] : [],
   ];
-  return tests.length === 0 ? null : tests.reduce((a, b) => logicalAnd(a, b));
+  return { exists, seen: tests.length === 0 ? null : tests.reduce((a, b) => logicalAnd(a, b)) };
 }
-/** The probabilities [B, G, H / G, L, S] of attention in float32, and those of the sinks [B, G, H / G, L, 1]. */
-export function attentionWeights(x: AttentionInputs, p: Attention): { weights: NDArray; sink: NDArray | null } {
+/** What the derivatives of attention are made of. */
+export interface AttentionWeights {
+  /** Probabilities [B, G, H / G, L, S] in float32. */
+  readonly weights: NDArray;
+  /** Those of the sinks, [B, G, H / G, L, 1]. */
+  readonly sink: NDArray | null;
+  /** Where scores count; null for everywhere. */
+  readonly seen: NDArray | null;
+}
+/**
+ * The probabilities of attention. What a query may not see has the lowest finite score, as in MLX: a query that sees
+ * nothing gives all keys that exist the same weight.
+ */
+export function attentionWeights(x: AttentionInputs, p: Attention): AttentionWeights {
   const groups = x.k.shape[1]!;
   const [q, k] = [grouped(x.q, groups), expandDims(cast(x.k, float32), 2)];
+  const [batch, heads, ...rest] = x.mask?.shape ?? [];
+  const mask = x.mask && reshape(x.mask, [batch!, groups, heads! / groups, ...rest]);
+  const { exists, seen } = visible(x, mask, p);
   let scores = multiply(matmul(q, swapaxes(k, -1, -2)), p.scale);
-  const lowest = scalar("attention", finfo(float32).min, float32);
-  const seen = visible(x.q.shape[2]!, x.k.shape[2]!, x.length, p);
-  if (seen) scores = where(seen, scores, lowest);
-  if (x.mask) {
-    const [batch, heads, ...rest] = x.mask.shape;
-    const mask = reshape(x.mask, [batch!, groups, heads! / groups, ...rest]);
-    scores = mask.dtype === bool_ ? where(mask, scores, lowest) : add(scores, cast(mask, float32));
-  }
-  if (!x.sinks) return { weights: softmax(scores, { axis: -1, precise: true }), sink: null };
+  if (mask && mask.dtype !== bool_) scores = add(scores, cast(mask, float32));
+  if (seen) scores = where(seen, scores, scalar("attention", finfo(float32).min, float32));
+  if (exists) scores = where(exists, scores, scalar("attention", -Infinity, float32));
+  if (!x.sinks) return { weights: softmax(scores, { axis: -1, precise: true }), sink: null, seen };
   const sink = reshape(cast(x.sinks, float32), [1, groups, -1, 1, 1]);
   const total = concatenate([broadcastTo(sink, [...scores.shape.slice(0, -1), 1]), scores], -1);
   const normalizer = logsumexp(total, { axis: -1, keepdims: true });
-  return { weights: exp(subtract(scores, normalizer)), sink: exp(subtract(sink, normalizer)) };
+  return { weights: exp(subtract(scores, normalizer)), sink: exp(subtract(sink, normalizer)), seen };
 }
 /** What {@linkcode scaledDotProductAttention} computes, composed of other operations. */
 export function composedAttention(x: AttentionInputs, p: Attention): NDArray {

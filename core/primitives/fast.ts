@@ -25,6 +25,7 @@ import { stack } from "../ops/index.ts";
 import { matmul } from "../ops/matmul.ts";
 import { cast } from "../ops/operand.ts";
 import { mean, sum } from "../ops/reduce.ts";
+import { where } from "../ops/ternary.ts";
 import { rsqrt, square } from "../ops/unary.ts";
 import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "../ops/view.ts";
 import { addTangents } from "./matmul.ts";
@@ -149,6 +150,10 @@ function named(inputs: readonly NDArray[], p: Attention): AttentionInputs {
   const x = attentionInputs(inputs, p);
   return { ...x, q: inputs[0]!, k: inputs[1]!, v: inputs[2]! };
 }
+/** Tangents or cotangents of the scores: those that are hidden do not count, even if a query sees nothing. */
+function counted(x: NDArray, seen: NDArray | null): NDArray {
+  return seen ? where(seen, x, 0) : x;
+}
 /** Adds up query heads that share a key head: [B, G, H / G, S, D] to [B, G, S, D]. */
 const shared = (x: NDArray): NDArray => sum(x, { axis: 2 });
 /**
@@ -158,12 +163,12 @@ const shared = (x: NDArray): NDArray => sum(x, { axis: 2 });
 function attentionVjp(inputs: readonly NDArray[], ct: NDArray, p: Attention): (NDArray | null)[] {
   const x = named(inputs, p);
   const groups = x.k.shape[1]!;
-  const { weights, sink } = attentionWeights(x, p);
+  const { weights, sink, seen } = attentionWeights(x, p);
   const [wide, q] = [grouped(ct, groups), grouped(x.q, groups)];
   const [k, v] = [expandDims(cast(x.k, float32), 2), expandDims(cast(x.v, float32), 2)];
   const pulled = matmul(wide, swapaxes(v, -1, -2));
   const rows = sum(multiply(pulled, weights), last);
-  const ds = multiply(weights, subtract(pulled, rows));
+  const ds = counted(multiply(weights, subtract(pulled, rows)), seen);
   const dsinks = sink && reshape(multiply(sum(multiply(sink, rows), { axis: [0, 3, 4] }), -1), [x.q.shape[1]!]);
   return [
     cast(reshape(multiply(matmul(ds, k), p.scale), x.q.shape), x.q.dtype),
@@ -184,13 +189,14 @@ function attentionJvp(
   const x = named(inputs, p);
   const t = attentionInputs(tangents, p);
   const groups = x.k.shape[1]!;
-  const { weights, sink } = attentionWeights(x, p);
+  const { weights, sink, seen } = attentionWeights(x, p);
   const keys = (k: NDArray) => expandDims(cast(k, float32), 2);
   const dq = t.q && matmul(grouped(t.q, groups), swapaxes(keys(x.k), -1, -2));
   const dk = t.k && matmul(grouped(x.q, groups), swapaxes(keys(t.k), -1, -2));
   const scores = addTangents(dq, dk);
   const floating = x.mask?.dtype.kind === "float" ? t.mask : null;
-  const ds = addTangents(scores && multiply(scores, p.scale), floating && grouped(floating, groups));
+  const moved = addTangents(scores && multiply(scores, p.scale), floating && grouped(floating, groups));
+  const ds = moved && counted(moved, seen);
   const mid = ds && sum(multiply(weights, ds), last);
   const sinkShift = sink && t.sinks && multiply(sink, reshape(cast(t.sinks, float32), [1, groups, -1, 1, 1]));
   const shift = addTangents(mid, sinkShift);

@@ -76,7 +76,9 @@ export const matmulPrimitives = primitives({
       const product = addTangents(ta && multiply(matmul(ta, b), alpha), tb && multiply(matmul(a, tb), alpha));
       return addTangents(tc && broadcastTo(multiply(tc, beta), c.shape), product);
     },
-    vmap: ([c, a, b], _m, { alpha, beta }) => addmm(c, a, b, { alpha, beta }),
+    // c alone may have the batch, which the op would not give to the product.
+    vmap: ([c, a, b], [, ma, mb], { alpha, beta }, size) =>
+      addmm(c, ma || mb ? a : broadcastTo(a, [size, ...a.shape]), b, { alpha, beta }),
   }),
   gatherMm: spec({
     family: "matmul",
