@@ -1,0 +1,117 @@
+/**
+ * The compiled decoding step. A model's program for one token is traced once for a kind of caches and a size of their
+ * buffers, and kept with the model: positions are arrays in it, so it serves every position and later generations.
+ * @module
+ */
+import * as mx from "../core/mod.ts";
+import { flattenParameters } from "../nn/mod.ts";
+import { type Cache, Clock, RotatingKVCache } from "./cache.ts";
+import type { LanguageModel } from "./model.ts";
+
+type NDArray = mx.NDArray;
+
+/** Buffers get room for at most so many tokens at a time, and for so many if the number of tokens is not limited. */
+const MAX_ROOM = 4096, ENDLESS_ROOM = 1024;
+
+/** What a program reads and changes; the caches of whoever calls it are put in for the call. */
+interface Slot {
+  caches: readonly Cache[];
+  clock: Clock | null;
+}
+/** A compiled step. */
+interface Program {
+  readonly slot: Slot;
+  /** A token [1] to logits [1, vocabulary]. */
+  readonly run: (token: NDArray) => NDArray;
+  /** The weights it was made with, which are constants in it. */
+  readonly weights: readonly NDArray[];
+}
+const programs = new WeakMap<LanguageModel, Map<string, Program>>();
+
+/** What a trace depends on besides the shapes of the arrays. */
+function kindOf(caches: readonly Cache[]): string {
+  return caches.map((c) => c instanceof RotatingKVCache ? `ring ${c.maxSize} ${c.keep}` : c.constructor.name).join();
+}
+/** The program of the model for these caches; a new one where weights were replaced since. */
+function programFor(model: LanguageModel, caches: readonly Cache[]): Program {
+  let known = programs.get(model);
+  if (!known) programs.set(model, known = new Map());
+  const kind = kindOf(caches),
+    found = known.get(kind),
+    weights = flattenParameters(model.parameters()).map(([, x]) => x);
+  if (found && found.weights.length === weights.length && weights.every((x, i) => x === found.weights[i])) return found;
+  const slot: Slot = { caches: [], clock: null };
+  const run = mx.compile((token: NDArray): NDArray => {
+    const logits = model.forward(token.reshape([1, 1]), { cache: slot.caches });
+    slot.clock?.advance(1);
+    return lastRow(logits);
+  }, { inputs: slot, outputs: slot });
+  const made: Program = { slot, run, weights };
+  known.set(kind, made);
+  return made;
+}
+/** Logits [1, L, vocabulary] of the last token, [1, vocabulary]. */
+function lastRow(logits: NDArray): NDArray {
+  return logits.index(mx.slice(null), -1);
+}
+
+/** Calls, traces and programs of the model's compiled decoding steps so far. */
+export function decodeStatistics(model: LanguageModel): mx.CompileStatistics {
+  const total = { calls: 0, traces: 0, programs: 0 };
+  for (const { run } of programs.get(model)?.values() ?? []) {
+    const { calls, traces, programs } = mx.compileStatistics(run);
+    total.calls += calls;
+    total.traces += traces;
+    total.programs += programs;
+  }
+  return total;
+}
+
+/** Runs single tokens through a model, compiled where its caches allow it. */
+export class Decoder {
+  #program: Program | null = null;
+  #clock: Clock | null = null;
+  /** Compiled steps that the buffers have room for. */
+  #room = 0;
+  /** How often the caches may refuse: they do so at least while they are empty. */
+  #tries = 2;
+  #stepsLeft: number;
+  /** A decoder for at most `steps` tokens (-1: any number). */
+  constructor(private readonly model: LanguageModel, private readonly caches: readonly Cache[], steps: number) {
+    this.#stepsLeft = steps < 0 ? Infinity : steps;
+  }
+
+  /** Logits [1, vocabulary] after a token [1]; nothing is waited for. */
+  step(token: NDArray): NDArray {
+    if (this.#room === 0) this.#prepare();
+    this.#stepsLeft--;
+    if (!this.#program) return lastRow(this.model.forward(token.reshape([1, 1]), { cache: this.caches }));
+    const { slot, run } = this.#program;
+    [slot.caches, slot.clock] = [this.caches, this.#clock];
+    try {
+      return run(token);
+    } finally {
+      [slot.caches, slot.clock] = [[], null];
+      for (const cache of this.caches) cache.advanced(1);
+      this.#room--;
+    }
+  }
+  /** Makes the caches follow a clock, with room for the steps to come; else steps are not compiled. */
+  #prepare(): void {
+    this.finish();
+    const room = Math.min(this.#stepsLeft, this.#stepsLeft === Infinity ? ENDLESS_ROOM : MAX_ROOM);
+    if (this.#tries === 0 || room < 1) return;
+    const clock = new Clock(this.caches[0]?.offset ?? 0);
+    if (!this.caches.every((cache) => cache.follow(clock, room))) {
+      this.#tries--;
+      return this.finish();
+    }
+    this.#program = programFor(this.model, this.caches);
+    [this.#clock, this.#room] = [clock, room];
+  }
+  /** The caches count by themselves again. */
+  finish(): void {
+    this.#program = null;
+    for (const cache of this.caches) cache.unfollow();
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Generation: token by token with {@linkcode generateStep}, as pieces of text with {@linkcode streamGenerate}, or as a whole
+ * with {@linkcode generate}. The next token is queued before the current one is read, so that the device never waits.
+ * @module
+ */
+import { setImmediate } from "node:timers";
+import * as mx from "../core/mod.ts";
+import { type Cache, makePromptCache } from "./cache.ts";
+import { Decoder } from "./decode.ts";
+import type { LanguageModel } from "./model.ts";
+import { greedySampler, type LogitsProcessor, type Sampler } from "./sample.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+type NDArray = mx.NDArray;
+
+/** Options of {@linkcode generateStep}. */
+export interface GenerateStepOptions {
+  /** How many tokens; -1 for no end. Default 256. */
+  readonly maxTokens?: number;
+  /** Chooses a token by the log-probabilities. Default: the most likely one. */
+  readonly sampler?: Sampler | null;
+  /** Change the logits by the tokens so far, in this order. */
+  readonly logitsProcessors?: readonly LogitsProcessor[] | null;
+  /** Tokens that the cache keeps; older ones but the first 4 are overwritten. Models with caches of their own ignore it. */
+  readonly maxKvSize?: number | null;
+  /** The cache of a text that the prompt goes on with; it is changed. Default: an empty one. */
+  readonly promptCache?: readonly Cache[] | null;
+  /** How many tokens of the prompt are read at a time. Default 2048. */
+  readonly prefillStepSize?: number;
+  /** Is told how many tokens of the prompt were read, and how many there are. */
+  readonly promptProgressCallback?: (processed: number, total: number) => void;
+  /** Bits of a quantized cache. There is none yet: giving a number is an error. */
+  readonly kvBits?: number | null;
+}
+/** Options of {@linkcode streamGenerate} and {@linkcode generate}. */
+export interface GenerateOptions extends GenerateStepOptions {
+  /** A smaller model that proposes tokens. That is not there yet: giving one is an error. */
+  readonly draftModel?: LanguageModel | null;
+}
+/** A piece of generated text (`GenerationResponse` of mlx-lm). */
+export interface GenerationResponse {
+  /** The next piece of text, which may be empty. */
+  readonly text: string;
+  /** The token that was generated last. */
+  readonly token: number;
+  /** The log-probabilities that it was chosen by, [vocabulary]. */
+  readonly logprobs: NDArray;
+  /** Tokens of the prompt. */
+  readonly promptTokens: number;
+  /** Tokens of the prompt that were read in a second. */
+  readonly promptTps: number;
+  /** Tokens that were generated. */
+  readonly generationTokens: number;
+  /** Tokens that were generated in a second. */
+  readonly generationTps: number;
+  /** The most memory that was in use so far, in GB. Mapped files do not count. */
+  readonly peakMemory: number;
+  /** Why the text ends: `stop` at an end token, `length` at the limit; null before the end. */
+  readonly finishReason: "stop" | "length" | null;
+}
+
+function refuse(cannot: string, expected: string, got: string, fix: string): never {
+  return mx.fail(mx.ValueError, "generate", { cannot, expected, got, fix });
+}
+/** The prompt as int32 [n]. */
+function promptArray(prompt: NDArray | readonly number[]): NDArray {
+  const tokens = prompt instanceof mx.NDArray ? prompt : mx.array(Int32Array.from(prompt));
+  if (tokens.ndim !== 1 || tokens.size === 0) {
+    refuse("read the prompt", "a list of at least one token", `${tokens.dtype}[${tokens.shape}]`, "encode a text");
+  }
+  return tokens;
+}
+
+/**
+ * Generates tokens (`generate_step` of mlx-lm): reads all tokens of the prompt but the last in pieces, then yields token after
+ * token with the log-probabilities [vocabulary] that it was chosen by. End tokens do not end it. A prompt cache that was given
+ * holds the prompt and all tokens that were yielded afterwards.
+ *
+ * ```ts ignore
+ * for (const [token] of generateStep(tokenizer.encode("Hello"), model, { maxTokens: 20 })) console.log(token);
+ * ```
+ * @throws ValueError for an empty prompt.
+ */
+export function* generateStep(
+  prompt: NDArray | readonly number[],
+  model: LanguageModel,
+  options: GenerateStepOptions = {},
+): Generator<[token: number, logprobs: NDArray], void, void> {
+  const { maxTokens = 256, maxKvSize = null, prefillStepSize = 2048, kvBits = null } = options;
+  if (kvBits !== null) {
+    refuse(
+      "quantize the cache",
+      "kvBits left out",
+      `${kvBits}`,
+      "bound the cache with maxKvSize: quantized caches are not there yet",
+    );
+  }
+  const tokens = promptArray(prompt), total = tokens.size, progress = options.promptProgressCallback ?? (() => {});
+  const caches = options.promptCache ?? makePromptCache(model, { maxKvSize });
+  readPrompt(tokens, model, caches, prefillStepSize, progress);
+  const decoder = new Decoder(model, caches, maxTokens < 0 ? -1 : maxTokens + 1);
+  const sampler = options.sampler ?? greedySampler, processors = options.logitsProcessors ?? [];
+  let seen = tokens;
+  const next = (input: NDArray, isFirst: boolean): [NDArray, NDArray] => {
+    let logits = decoder.step(input);
+    if (processors.length && !isFirst) seen = mx.concatenate([seen, input]);
+    for (const processor of processors) logits = processor(seen, logits);
+    const logprobs = logits.subtract(mx.logsumexp(logits, { keepdims: true })), token = sampler(logprobs);
+    const row = logprobs.squeeze(0);
+    mx.asyncEval(token, row);
+    return [token, row];
+  };
+  try {
+    let current = next(tokens.index(mx.slice(-1, null)), true);
+    for (let n = 0; n !== maxTokens; n++) {
+      const following = next(current[0], false), token = Number(current[0].item());
+      if (n === 0) progress(total, total);
+      yield [token, current[1]];
+      current = following;
+    }
+  } finally {
+    decoder.finish();
+  }
+}
+/** Puts all tokens but the last into the caches. */
+function readPrompt(
+  tokens: NDArray,
+  model: LanguageModel,
+  caches: readonly Cache[],
+  stepSize: number,
+  progress: (processed: number, total: number) => void,
+): void {
+  const total = tokens.size;
+  progress(0, total);
+  for (let done = 0; total - done > 1;) {
+    const end = Math.min(done + stepSize, total - 1);
+    model.forward(tokens.index(null, mx.slice(done, end)), { cache: caches });
+    mx.eval(caches.map((c) => c.state));
+    done = end;
+    progress(done, total);
+  }
+}
+
+/** The ids of a prompt; a text that begins with the begin token gets no second one. */
+function encodePrompt(tokenizer: Tokenizer, prompt: string | readonly number[] | NDArray): NDArray | readonly number[] {
+  if (typeof prompt !== "string") return prompt;
+  const bos = tokenizer.specialTokens.bos_token;
+  return tokenizer.encode(prompt, { addSpecialTokens: bos === undefined || !prompt.startsWith(bos) });
+}
+/** Lets signals, timers and other work have their turn. */
+const breathe = (): Promise<void> => new Promise((done) => void setImmediate(done));
+
+/**
+ * Generates text piece by piece (`stream_generate` of mlx-lm), until an end token of the tokenizer or `maxTokens`.
+ *
+ * ```ts ignore
+ * for await (const { text } of streamGenerate(model, tokenizer, "Once upon a time")) console.log(text);
+ * ```
+ * @throws ValueError for an empty prompt, or `maxTokens` of 0.
+ */
+export async function* streamGenerate(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  prompt: string | readonly number[] | NDArray,
+  options: GenerateOptions = {},
+): AsyncGenerator<GenerationResponse, void, void> {
+  const { maxTokens = 256, draftModel = null, ...more } = options;
+  if (maxTokens === 0) refuse("generate no tokens", "maxTokens other than 0", "0", "use -1 for no limit");
+  if (draftModel) {
+    refuse("use a draft model", "draftModel left out", "one", "leave it out: speculative decoding is not there yet");
+  }
+  const tokens = promptArray(encodePrompt(tokenizer, prompt)), detokenizer = tokenizer.detokenizer();
+  let start = performance.now(), promptTps = 0, n = 0;
+  const response = (token: number, logprobs: NDArray, finishReason: "stop" | "length" | null): GenerationResponse => ({
+    text: detokenizer.lastSegment,
+    token,
+    logprobs,
+    promptTokens: tokens.size,
+    promptTps,
+    generationTokens: n,
+    generationTps: n / ((performance.now() - start) / 1000),
+    peakMemory: mx.getPeakMemory() / 1e9,
+    finishReason,
+  });
+  for (const [token, logprobs] of generateStep(tokens, model, { ...more, maxTokens })) {
+    if (n++ === 0) {
+      promptTps = tokens.size / ((performance.now() - start) / 1000);
+      start = performance.now();
+    }
+    const ends = tokenizer.eosTokenIds.has(token);
+    if (!ends) detokenizer.addToken(token);
+    if (ends || n === maxTokens) {
+      detokenizer.finalize();
+      yield response(token, logprobs, ends ? "stop" : "length");
+      return;
+    }
+    yield response(token, logprobs, null);
+    await breathe();
+  }
+}
+
+/**
+ * Generates a whole text (`generate` of mlx-lm).
+ *
+ * ```ts ignore
+ * const { model, tokenizer } = await load();
+ * const prompt = tokenizer.applyChatTemplate([{ role: "user", content: "Hi!" }], { addGenerationPrompt: true });
+ * console.log(await generate(model, tokenizer, prompt, { maxTokens: 50 }));
+ * ```
+ */
+export async function generate(
+  model: LanguageModel,
+  tokenizer: Tokenizer,
+  prompt: string | readonly number[] | NDArray,
+  options: GenerateOptions = {},
+): Promise<string> {
+  let text = "";
+  for await (const piece of streamGenerate(model, tokenizer, prompt, options)) text += piece.text;
+  return text;
+}

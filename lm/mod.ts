@@ -1,0 +1,26 @@
+/**
+ * Language models (`mlx_lm`): loading checkpoints, generating text, tokenizers.
+ *
+ * ```ts ignore
+ * import { generate, load } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("HuggingFaceTB/SmolLM2-135M-Instruct");
+ * console.log(await generate(model, tokenizer, "Once upon a time", { maxTokens: 50 }));
+ * ```
+ * @module
+ */
+export * from "./attention.ts";
+export * from "./cache.ts";
+export type { ChatMessage, ChatOptions } from "./chat_template.ts";
+export { Config } from "./config.ts";
+export { decodeStatistics } from "./decode.ts";
+export type { StreamingDetokenizer } from "./detokenizer.ts";
+export * from "./generate.ts";
+export { defaultModel, fetchModel, type FetchOptions } from "./hub.ts";
+export { load, type LoadedModel, type LoadOptions } from "./load.ts";
+export { attentionMask, causalMask, type Mask } from "./mask.ts";
+export * from "./model.ts";
+export { makeModel, modelTypes } from "./models/mod.ts";
+export { type OnProgress, type Progress, progressBar } from "./progress.ts";
+export { initializeRope, type OffsetOptions, type Rope, type RopeSettings } from "./rope.ts";
+export * from "./sample.ts";
+export { Tokenizer, type TokenizerOptions } from "./tokenizer.ts";
