@@ -172,7 +172,7 @@ export async function* streamGenerate(
   const tokens = promptArray(encodePrompt(tokenizer, prompt)), detokenizer = tokenizer.detokenizer();
   let start = performance.now(), promptTps = 0, n = 0;
   const response = (token: number, logprobs: NDArray, finishReason: "stop" | "length" | null): GenerationResponse => ({
-    text: detokenizer.lastSegment,
+    text: detokenizer.lastSegment(),
     token,
     logprobs,
     promptTokens: tokens.size,
