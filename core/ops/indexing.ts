@@ -69,7 +69,9 @@ export type IndexItem = number | null | string | Slice | NDArray | IndexList | M
  * ```
  */
 export function slice(stop: number | null): Slice;
+/** The slice `start:stop:step`. */
 export function slice(start: number | null, stop: number | null, step?: number | null): Slice;
+/** The sub-array of the given sizes that begins at `start`, one index for each of `axes` (`mlx.core.slice`). */
 export function slice(x: NDArray, start: Indices, axes: readonly number[], sliceSize: Shape): NDArray;
 export function slice(
   first: number | null | NDArray,

@@ -261,20 +261,23 @@ function atLeast(op: string, xs: readonly Operand[], shaped: (shape: Shape) => S
   const arrays = xs.map((x) => toArray(op, x)).map((a) => reshape(a, shaped(a.shape)));
   return arrays.length === 1 ? arrays[0]! : arrays;
 }
-/** Each array with at least one axis (`mlx.core.atleast_1d`): one array for one, else a list. */
+/** The array with at least one axis (`mlx.core.atleast_1d`). */
 export function atleast1d(x: Operand): NDArray;
+/** Several arrays, each with at least one axis. */
 export function atleast1d(...xs: readonly Operand[]): NDArray[];
 export function atleast1d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast("atleast1d", xs, (shape) => shape.length === 0 ? [1] : shape);
 }
-/** Each array with at least two axes (`mlx.core.atleast_2d`): `[n]` becomes `[1, n]`. */
+/** The array with at least two axes (`mlx.core.atleast_2d`): `[n]` becomes `[1, n]`. */
 export function atleast2d(x: Operand): NDArray;
+/** Several arrays, each with at least two axes. */
 export function atleast2d(...xs: readonly Operand[]): NDArray[];
 export function atleast2d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast("atleast2d", xs, (shape) => shape.length < 2 ? [1, shape[0] ?? 1] : shape);
 }
-/** Each array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`. */
+/** The array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`. */
 export function atleast3d(x: Operand): NDArray;
+/** Several arrays, each with at least three axes. */
 export function atleast3d(...xs: readonly Operand[]): NDArray[];
 export function atleast3d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast(
