@@ -69,12 +69,14 @@ DENIM_INLINE void add_scaled_rows(const FewRows<Acc<E>>& p, int64_t k, const E* 
   }
 }
 
-constexpr int kRowSums = 512;  // columns whose sums rest in L1 while the rows of the matrix pass by
+/// Columns whose sums (of R rows) rest in L1 while the rows of the matrix pass by: many, or reading jumps between
+/// pages.
+constexpr int row_sums(int r) { return r == 1 ? 4096 : r == 2 ? 2048 : 1024; }
 
 template <class E, int R>
 void scaled_rows_tile(const FewRows<Acc<E>>& p, int64_t j0, int64_t j1) {
   using T = Acc<E>;
-  constexpr int stride = kRowSums, steps = 4;
+  constexpr int stride = row_sums(R), steps = 4;
   alignas(64) T sums[R * stride] = {};
   const int cols = static_cast<int>(j1 - j0);
   const E* row = reinterpret_cast<const E*>(p.matrix.data) + j0;
@@ -127,7 +129,7 @@ void few_rows(const FewRows<Acc<E>>& p) {
                            scaled_rows_tile<E, 4>};
   const bool dot = p.matrix.k_stride == 1;
   const int64_t bytes = static_cast<int64_t>(sizeof(E)) * p.n * p.k;
-  run_few<T>(p, (dot ? dots : rows)[p.rows - 1], dot ? kTileCols<T> : kRowSums, bytes);
+  run_few<T>(p, (dot ? dots : rows)[p.rows - 1], dot ? kTileCols<T> : row_sums(p.rows), bytes);
 }
 
 }  // namespace denim::DENIM_ISA
