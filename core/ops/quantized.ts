@@ -29,7 +29,7 @@ import {
   rightShift,
   subtract,
 } from "./binary.ts";
-import { array, zeros } from "./create.ts";
+import { array, ones, zeros } from "./create.ts";
 import { stack } from "./index.ts";
 import { type Indices, matrixIndices, pairedIndices } from "./moves.ts";
 import { cast, type Operand, scalar, toArray } from "./operand.ts";
@@ -326,6 +326,12 @@ function packedMatrix(
   const [wide, known] = kernelWords(words, q);
   return { words: wide, scales: factors, biases: biases ?? null, q: known };
 }
+/** `scale q + bias` in a half dtype, where MLX rounds the product and then the sum; the kernel would round once. */
+function unpackHalf({ words, scales, q }: Packed, biases: NDArray, dtype: DType): NDArray {
+  const integers = unpack(words, ones(scales.shape), zeros(scales.shape), q, dtype);
+  const groups = reshape(integers, [...scales.shape, q.groupSize]);
+  return reshape(add(multiply(groups, expandDims(scales, -1)), expandDims(biases, -1)), integers.shape);
+}
 /** Options of {@linkcode dequantize}. */
 export interface DequantizeOptions extends QuantizeOptions {
   /** Of mode affine. */
@@ -340,6 +346,7 @@ export function dequantize(w: Operand, scales: Operand, options: DequantizeOptio
   const dtype = options.dtype ?? own;
   if (dtype.kind !== "float") failValue("dequantize", `make ${dtype}`, "a float dtype", dtype.name);
   const globalScale = checkedGlobalScale("dequantize", m.q, options.globalScale);
+  if (m.biases && own.size === 2) return cast(unpackHalf(m, m.biases, own), dtype);
   if (!globalScale) return unpack(m.words, m.scales, m.biases, m.q, dtype);
   return cast(multiply(unpack(m.words, m.scales, null, m.q, float32), divide(globalScale, 448 * 6)), dtype);
 }
