@@ -146,17 +146,26 @@ class Lowering {
     v.leaf = n;
     this.#refs.set(n, { value: v, layout, shape: n.shape, dtype: n.dtype });
   }
-  /** Where a node's elements are; makes copies and uploads as needed. */
+  /** Where a node's elements are; makes copies and uploads as needed. A loop walks chains of views, which may be deep. */
   #ref(n: NDArray): Ref {
     const known = this.#refs.get(n);
     if (known) return known;
-    const made = n.prim.kind === "view" ? this.#view(n) : n.prim.kind === "constant" ? this.#constant(n) : null;
-    if (!made) throw new Error(`the planner lost ${n.prim.name}`);
-    this.#refs.set(n, made);
+    const views: NDArray[] = [];
+    let base = n;
+    while (base.prim.kind === "view" && !this.#refs.has(base)) {
+      views.push(base);
+      base = base.inputs[0]!;
+    }
+    let made = this.#refs.get(base);
+    if (!made) {
+      if (base.prim.kind !== "constant") throw new Error(`the planner lost ${base.prim.name}`);
+      this.#refs.set(base, made = this.#constant(base));
+    }
+    for (let i = views.length - 1; i >= 0; i--) this.#refs.set(views[i]!, made = this.#view(views[i]!, made));
     return made;
   }
-  #view(n: NDArray): Ref {
-    const x = n.inputs[0]!, from = this.#ref(x);
+  #view(n: NDArray, from: Ref): Ref {
+    const x = n.inputs[0]!;
     const layout = n.prim.layout!(from.layout, x, n, n.params);
     if (layout) return { value: from.value, layout, shape: n.shape, dtype: n.dtype };
     const copy = this.#copy(x, from), again = n.prim.layout!(copy.layout, x, n, n.params);
