@@ -128,8 +128,8 @@ uint64_t to_uint64(F x) {
   if (!(x >= F(0x1p63))) return static_cast<uint64_t>(to_int64(x));
   return x >= F(0x1p64) ? UINT64_MAX : static_cast<uint64_t>(x - F(0x1p63)) + (uint64_t{1} << 63);
 }
-/// Narrow integers are the low bits of int32 (uint32: of int64), so that small negative numbers wrap as in C on
-/// integers.
+/// Half types are reached through float32. Narrow integers are the low bits of int32 (uint32: of int64), so that small
+/// negative numbers wrap as in C on integers.
 template <class To>
 struct Cast {
   template <class From>
