@@ -86,10 +86,12 @@ export class Decoder {
     if (this.#room === 0) this.#prepare();
     this.#stepsLeft--;
     if (!this.#program) return lastRow(this.model.forward(token.reshape([1, 1]), { cache: this.caches }));
+    // Samplers give uint32; a prompt of another type would need a program of its own.
+    const input = token.astype(mx.uint32);
     const { slot, run } = this.#program;
     [slot.caches, slot.clock] = [this.caches, this.#clock];
     try {
-      return run(token);
+      return run(input);
     } finally {
       [slot.caches, slot.clock] = [[], null];
       for (const cache of this.caches) cache.advanced(1);
