@@ -161,7 +161,8 @@ static Buffer* new_buffer(uint8_t* data, int64_t nbytes, int64_t capacity) {
 }
 Buffer* allocate(int64_t nbytes, Failure** failure) {
   if (!g_memory.limit) g_memory.limit = total_memory() / 10 * 9;
-  bool told = g_memory.fail_allocation >= 0 && g_memory.fail_allocation-- == 0;
+  bool told = g_memory.fail_allocation == 0;
+  if (g_memory.fail_allocation > 0) g_memory.fail_allocation--;
   if (nbytes >= 0 && nbytes < kLargest && !told) {
     int64_t capacity = round_class(nbytes ? nbytes : 1);
     if (g_memory.active + capacity <= g_memory.limit) {

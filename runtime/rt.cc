@@ -22,13 +22,22 @@ void describe(double* out, double handle, const Buffer* b) {
   out[1] = static_cast<double>(reinterpret_cast<uintptr_t>(b->data));
   out[2] = static_cast<double>(b->nbytes);
 }
-/// Waits for all that writes the buffer; it stays alive meanwhile.
-int32_t settle(Buffer* b) {
+/// Waits for all that writes the buffer, then, without the lock, copies bytes out of it if `to` is given. Buffer and session
+/// stay alive meanwhile.
+int32_t settle(Session* s, Buffer* b, uint8_t* to, int64_t offset, int64_t nbytes) {
   b->busy++;
+  s->waiting++;
   wait_for(b->written);
-  b->busy--;
   int32_t status = b->poison ? b->poison->status : kOk;
+  if (to && !status) {
+    unlock();
+    memcpy(to, b->data + offset, static_cast<size_t>(nbytes));
+    lock();
+  }
+  b->busy--;
   reclaim(b);
+  s->waiting--;
+  signal_done();
   return status;
 }
 }  // namespace
@@ -123,9 +132,7 @@ int32_t rt_read(double session, double handle, double offset, uint8_t* to, doubl
   if (!(offset >= 0) || !(nbytes >= 0) || offset + nbytes > static_cast<double>(b->nbytes)) {
     return fail(s, make_failure(kBadArgument, "read %.0f bytes at %.0f\na range inside the buffer\n%lld bytes\nreport this as a bug\nruntime", nbytes, offset, static_cast<long long>(b->nbytes)));
   }
-  if (int32_t status = settle(b)) return status;
-  memcpy(to, b->data + static_cast<int64_t>(offset), static_cast<size_t>(nbytes));
-  return kOk;
+  return settle(s, b, to, static_cast<int64_t>(offset), static_cast<int64_t>(nbytes));
 }
 int32_t rt_retain(double session, double handle, double* out) {
   Lock hold;
@@ -153,7 +160,7 @@ int32_t rt_wait(double session, double handle) {
   Session* s = find_session(session);
   if (!s) return kBadArgument;
   Buffer* b = find_buffer(s, handle);
-  return b ? settle(b) : fail(s, stale("array"));
+  return b ? settle(s, b, nullptr, 0, 0) : fail(s, stale("array"));
 }
 uint32_t rt_failure(double session, double handle, uint8_t* text, uint32_t capacity) {
   Lock hold;

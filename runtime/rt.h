@@ -80,6 +80,6 @@ enum RtSetting : int32_t {
   kSetCacheLimit = 1,
   kSetPeak = 2,
   kSetClearCache = 3,
-  kSetFailAllocation = 4,  // for tests: the n-th allocation from now fails
+  kSetFailAllocation = 4,  // for tests: the n-th allocation from now fails, and all after it; -1 ends that
   kSetFailKernel = 5,      // for tests: the n-th instruction from now fails
 };

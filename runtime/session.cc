@@ -1,6 +1,7 @@
 // Sessions, handles, streams, and the submission of programs. See session.h.
 #include "session.h"
 
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,12 @@ static void thread_ended(void* session) {
   for (Session* s : g_sessions) if (s == session) { close_session(s); break; }
   unlock();
 }
-static void make_key() { pthread_key_create(&g_thread_end, thread_ended); }
+/// The library stays in memory: threads that end later still run `thread_ended`, and the pool's threads never end.
+static void make_key() {
+  pthread_key_create(&g_thread_end, thread_ended);
+  Dl_info self;
+  if (dladdr(reinterpret_cast<void*>(make_key), &self)) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
 
 // ---- sessions and handles -----------------------------------------------------------------------------------------------------
 Session* open_session() {
@@ -136,6 +142,7 @@ int32_t open_stream(Session* s) {
 }
 void close_session(Session* s) {
   wait_stream(s, -1);
+  while (s->waiting) wait_done();
   for (int i = 0; i < s->n_streams; i++) {
     Stream* stream = s->streams[i];
     stream->closing = true;

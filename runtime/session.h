@@ -43,6 +43,7 @@ struct Session {
   int32_t n_slots, capacity, free_slot;
   Stream* streams[kMaxStreams];
   int32_t n_streams;
+  int32_t waiting;  // calls that wait inside, on this thread or others
   Failure* last;
 };
 
