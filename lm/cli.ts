@@ -7,7 +7,6 @@
 import { parseArgs } from "node:util";
 import * as mx from "../core/mod.ts";
 import { isRecord, type Json, type JsonRecord } from "../core/io/json.ts";
-import manifest from "../deno.json" with { type: "json" };
 import type { ChatMessage } from "./chat_template.ts";
 import { decodeStatistics } from "./decode.ts";
 import { type GenerationResponse, streamGenerate } from "./generate.ts";
@@ -214,11 +213,16 @@ async function generateText(flags: Flags, model: LanguageModel, tokenizer: Token
   return interrupted;
 }
 
+/** The version of the package, from the file that says it, wherever the package is. */
+async function version(): Promise<string> {
+  const { version }: { version: string } = await (await fetch(new URL("../deno.json", import.meta.url))).json();
+  return version;
+}
 /** Runs a command line; returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const flags = new Flags(args[0] === "generate" ? args.slice(1) : args);
   if (flags.has("help") || flags.has("version")) {
-    write(Deno.stdout, flags.has("help") ? usage() : `${manifest.version}\n`);
+    write(Deno.stdout, flags.has("help") ? usage() : `${await version()}\n`);
     return 0;
   }
   const seed = flags.number("seed", null, true);

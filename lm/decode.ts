@@ -4,11 +4,10 @@
  * @module
  */
 import * as mx from "../core/mod.ts";
+import type { CompileStatistics, NDArray } from "../core/mod.ts";
 import { flattenParameters } from "../nn/mod.ts";
 import { type Cache, Clock, RotatingKVCache } from "./cache.ts";
 import type { LanguageModel } from "./model.ts";
-
-type NDArray = mx.NDArray;
 
 /** Buffers get room for at most so many tokens at a time, and for so many if the number of tokens is not limited. */
 const MAX_ROOM = 4096, ENDLESS_ROOM = 1024;
@@ -56,7 +55,7 @@ function lastRow(logits: NDArray): NDArray {
 }
 
 /** Calls, traces and programs of the model's compiled decoding steps so far. */
-export function decodeStatistics(model: LanguageModel): mx.CompileStatistics {
+export function decodeStatistics(model: LanguageModel): CompileStatistics {
   const total = { calls: 0, traces: 0, programs: 0 };
   for (const { run } of programs.get(model)?.values() ?? []) {
     const { calls, traces, programs } = mx.compileStatistics(run);

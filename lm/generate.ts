@@ -5,13 +5,12 @@
  */
 import { setImmediate } from "node:timers";
 import * as mx from "../core/mod.ts";
+import type { NDArray } from "../core/mod.ts";
 import { type Cache, makePromptCache } from "./cache.ts";
 import { Decoder } from "./decode.ts";
 import type { LanguageModel } from "./model.ts";
 import { greedySampler, type LogitsProcessor, type Sampler } from "./sample.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-
-type NDArray = mx.NDArray;
 
 /** Options of {@linkcode generateStep}. */
 export interface GenerateStepOptions {

@@ -8,6 +8,7 @@
  * ```
  * @module
  */
+export type { Json, JsonRecord } from "../core/io/json.ts";
 export * from "./attention.ts";
 export * from "./cache.ts";
 export type { ChatMessage, ChatOptions } from "./chat_template.ts";

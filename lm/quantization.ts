@@ -4,12 +4,11 @@
  * @module
  */
 import * as mx from "../core/mod.ts";
+import type { NDArray } from "../core/mod.ts";
 import { isRecord, type JsonRecord } from "../core/io/json.ts";
 import { type Module, quantize } from "../nn/mod.ts";
 import type { Config } from "./config.ts";
 import type { LanguageModel, Weights } from "./model.ts";
-
-type NDArray = mx.NDArray;
 
 /** How one layer is quantized. */
 interface LayerQuantization {

@@ -4,10 +4,9 @@
  * @module
  */
 import * as mx from "../core/mod.ts";
+import type { NDArray } from "../core/mod.ts";
 import { Module, RoPE } from "../nn/mod.ts";
 import type { Config } from "./config.ts";
-
-type NDArray = mx.NDArray;
 
 /** Where the first row stands. */
 export interface OffsetOptions {

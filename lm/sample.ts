@@ -4,8 +4,7 @@
  * @module
  */
 import * as mx from "../core/mod.ts";
-
-type NDArray = mx.NDArray;
+import type { NDArray } from "../core/mod.ts";
 
 /** Log-probabilities [B, vocabulary] to tokens [B]. */
 export type Sampler = (logprobs: NDArray) => NDArray;

@@ -4,9 +4,8 @@
  * @module
  */
 import * as mx from "../core/mod.ts";
+import type { NDArray } from "../core/mod.ts";
 import { Module } from "./module.ts";
-
-type NDArray = mx.NDArray;
 
 /** Options of activations along an axis. */
 export interface ActivationAxisOptions {
