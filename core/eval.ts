@@ -9,7 +9,7 @@ import { describe, elements, failDonated, failTraced, held, settleConsumer, want
 import { DonatedError, fail, MemoryLimitError, SpentError } from "./errors.ts";
 import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.ts";
 import { hostBytes, lower, type Lowered } from "./lower.ts";
-import { adopt, collectGarbage, disown, relieve } from "./memory.ts";
+import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts";
 import { collect, schedule, usesOf } from "./plan.ts";
 import type { HostData } from "./primitive.ts";
 import { failure } from "./status.ts";
@@ -62,10 +62,10 @@ export function withMemory(run: (optional: boolean) => void): void {
     }
   }
 }
-/** Spent nodes that survive a collection are referenced: learn them, and compute them so that they let go of their inputs. */
-export function settle(): void {
-  collectGarbage();
-  for (const n of survivors()) {
+/** Spent nodes that survived a collection are referenced: learn them, and compute them so that they let go of their inputs. */
+function settle(): void {
+  const heads = survivors();
+  for (const n of heads) {
     asked(n, true);
     try {
       attempt([n], false, "wait");
@@ -74,7 +74,7 @@ export function settle(): void {
       if (!(e instanceof MemoryLimitError || e instanceof SpentError || e instanceof DonatedError)) throw e;
     }
   }
-  collectGarbage();
+  if (heads.length) collectGarbage();
 }
 
 function attempt(roots: readonly NDArray[], optional: boolean, mode: Mode): void {
@@ -102,6 +102,7 @@ function upload(n: NDArray): void {
   if (done.failed) throw failure("eval", done.failed);
   n.computed++;
   adopt(n, done, null, elements(n.shape) * n.dtype.size);
+  n.params = {}; // the host's copy is not needed any more
 }
 
 function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boolean, mode: Mode): void {
@@ -172,6 +173,7 @@ function commit(p: Lowered, outputs: readonly Submitted[], nodes: readonly NDArr
     o.node.params = {};
   });
   for (const [k, taker] of p.takers) donated(k, describe(taker));
+  countSpent(nodes.length - outputs.length);
 }
 /** The runtime has taken its buffer. */
 export function donated(k: NDArray, to: string): void {

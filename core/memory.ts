@@ -19,6 +19,8 @@ const MB = 2 ** 20;
 const PRESSURE_BYTES = 48 * MB;
 /** Collections take at most this share of the time, unless pressure is HARD times what makes one due. */
 const TIME_SHARE = 0.03, HARD = 3;
+/** What an array costs beside its bytes, here and in V8's heap: many small ones are pressure, too. */
+const ARRAY_BYTES = 1024;
 /** Smaller buffers are not shown to V8: an ArrayBuffer costs more than they do. */
 const SHOWN_BYTES = 4096;
 
@@ -54,10 +56,15 @@ export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes
   n.bytes = counted && nbytes >= SHOWN_BYTES ? runtime().bufferAt(made.pointer, nbytes) : null;
   owners.set(made.handle, n.ref);
   registry.register(n, made.handle, n);
+  newBytes += ARRAY_BYTES;
   if (!counted) return;
   bytesOf.set(made.handle, nbytes);
   liveBytes += nbytes;
   newBytes += nbytes;
+}
+/** Nodes that were computed and not kept: V8's heap holds them, and they hold their inputs. */
+export function countSpent(nodes: number): void {
+  newBytes += nodes * ARRAY_BYTES;
 }
 /** The runtime has taken the handle. */
 export function disown(n: NDArray): void {
