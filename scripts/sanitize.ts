@@ -5,7 +5,7 @@
  *     deno run -A scripts/sanitize.ts fuzz [ROUNDS]    the program fuzzer under ASan and UBSan (default 20000)
  *     deno run -A scripts/sanitize.ts threads [SECONDS] programs on several streams under TSan (default 20)
  *
- * All three use the instruction set DENIM_ISA (default baseline), because a sanitized build of each would take long.
+ * All three use the baseline kernels only: a sanitized build of every instruction set takes minutes.
  * @module
  */
 const runtimeDir = new URL("../runtime/", import.meta.url).pathname;
@@ -13,9 +13,7 @@ const FLAGS = [
   "-std=c++20", "-g", "-O1", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-ffp-contract=off", "-fno-strict-aliasing",
   "-fno-omit-frame-pointer", `-I${runtimeDir}`,
 ];
-const MACHINE: Readonly<Record<string, readonly string[]>> = {
-  baseline: ["-march=x86-64-v2"], avx2: ["-march=x86-64-v3"], avx512: ["-march=x86-64-v4", "-mavx512vnni"],
-};
+const BASELINE = ["-march=x86-64-v2", "-DDENIM_ISA=baseline"];
 const SANITIZERS: Readonly<Record<string, string>> = { address: "-fsanitize=address,undefined", thread: "-fsanitize=thread" };
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}): void {
@@ -37,18 +35,18 @@ function compiler(): string {
 function sources(folder: string, wanted: (name: string) => boolean): string[] {
   return [...Deno.readDirSync(folder)].map((e) => e.name).filter((n) => n.endsWith(".cc") && wanted(n)).sort().map((n) => `${folder}${n}`);
 }
-/** Every instruction set's table is named in dispatch.cc, so all are compiled, but only one of them with care for time. */
+/** Compiles everything, two files at a time, and links. */
 async function build(sanitizer: string, mains: readonly string[], out: string): Promise<void> {
   const clang = compiler(), flag = SANITIZERS[sanitizer]!, objects = `${out}.objects`;
   Deno.mkdirSync(objects, { recursive: true });
   const jobs: { args: string[]; object: string }[] = [];
-  const add = (file: string, isa: string | null) => {
-    const object = `${objects}/${file.split("/").pop()}.${isa ?? "common"}.o`;
-    jobs.push({ object, args: [...FLAGS, flag, ...(isa ? [...MACHINE[isa]!, `-DDENIM_ISA=${isa}`] : []), "-c", file, "-o", object] });
+  const add = (file: string, more: readonly string[]) => {
+    const object = `${objects}/${jobs.length}.o`;
+    jobs.push({ object, args: [...FLAGS, flag, ...more, "-c", file, "-o", object] });
   };
-  for (const f of [...sources(runtimeDir, () => true), ...mains]) add(f, null);
-  add(`${runtimeDir}cpu/dispatch.cc`, null);
-  for (const isa of Object.keys(MACHINE)) for (const f of sources(`${runtimeDir}cpu/`, (n) => n !== "dispatch.cc")) add(f, isa);
+  for (const f of [...sources(runtimeDir, () => true), ...mains]) add(f, []);
+  add(`${runtimeDir}cpu/dispatch.cc`, ["-DDENIM_ONLY_BASELINE"]);
+  for (const f of sources(`${runtimeDir}cpu/`, (n) => n !== "dispatch.cc")) add(f, BASELINE);
   let next = 0, done = 0;
   const worker = async () => {
     for (let j = jobs[next++]; j; j = jobs[next++]) {
@@ -65,9 +63,9 @@ async function build(sanitizer: string, mains: readonly string[], out: string): 
   run(clang, [flag, ...jobs.map((j) => j.object), "-lpthread", "-lm", "-o", out]);
 }
 
-const [what = "tests", amount] = Deno.args, folder = Deno.makeTempDirSync(), isa = Deno.env.get("DENIM_ISA") ?? "baseline";
+const [what = "tests", amount] = Deno.args, folder = Deno.makeTempDirSync();
 const STRICT = {
-  DENIM_ISA: isa, UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1", ASAN_OPTIONS: "detect_leaks=1", TSAN_OPTIONS: "halt_on_error=1",
+  DENIM_ISA: "baseline", UBSAN_OPTIONS: "halt_on_error=1:print_stacktrace=1", ASAN_OPTIONS: "detect_leaks=1", TSAN_OPTIONS: "halt_on_error=1",
 };
 try {
   if (what === "tests") {
@@ -75,7 +73,7 @@ try {
     run(`${folder}/tests`, [], STRICT);
   } else {
     run(Deno.execPath(), ["run", "-A", new URL("record_programs.ts", import.meta.url).pathname, `${folder}/corpus`]);
-    const main = what === "fuzz" ? "program.cc" : "streams.cc";
+    const main = what === "fuzz" ? "programs.cc" : "streams.cc";
     await build(what === "fuzz" ? "address" : "thread", [`${runtimeDir}fuzz/${main}`], `${folder}/${what}`);
     run(`${folder}/${what}`, [`${folder}/corpus`, amount ?? "20000"], STRICT);
   }

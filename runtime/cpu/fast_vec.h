@@ -92,11 +92,13 @@ template <class T>
 DENIM_INLINE Vec<Acc<T>> load(const T* p) {
   constexpr int n = kLanes<Acc<T>>;
   if constexpr (__is_same(T, Bf16)) {
-    uint16_t __attribute__((ext_vector_type(n))) h;
+    typedef uint16_t Half __attribute__((ext_vector_type(n)));
+    Half h;
     memcpy(&h, p, sizeof h);
     return bits_as<Vec<float>>(__builtin_convertvector(h, Vec<uint32_t>) << 16);
   } else if constexpr (__is_same(T, F16)) {
-    F16 __attribute__((ext_vector_type(n))) h;
+    typedef F16 Half __attribute__((ext_vector_type(n)));
+    Half h;
     memcpy(&h, p, sizeof h);
     return __builtin_convertvector(h, Vec<float>);
   } else {
@@ -113,10 +115,12 @@ DENIM_INLINE void store(T* p, Vec<Acc<T>> v) {
     auto rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16;
     auto nan = bits_as<Vec<uint32_t>>(v != v);
     rounded = (rounded & ~nan) | (nan & 0x7fc0);
-    auto h = __builtin_convertvector(rounded, uint16_t __attribute__((ext_vector_type(n))));
+    typedef uint16_t Half __attribute__((ext_vector_type(n)));
+    Half h = __builtin_convertvector(rounded, Half);
     memcpy(p, &h, sizeof h);
   } else if constexpr (__is_same(T, F16)) {
-    auto h = __builtin_convertvector(v, F16 __attribute__((ext_vector_type(n))));
+    typedef F16 Half __attribute__((ext_vector_type(n)));
+    Half h = __builtin_convertvector(v, Half);
     memcpy(p, &h, sizeof h);
   } else {
     memcpy(p, &v, sizeof v);

@@ -354,7 +354,7 @@ struct Planner {
   int64_t tile_elements() const {
     int64_t bytes = units_of_slots;
     for (int k = 0; k < n_operands; k++) bytes += operands[k].item;
-    const int64_t n = kTileBytes / bytes;
+    const int64_t n = kTileBytes / at_least_one(bytes);
     return n < kSmallTile ? kSmallTile : n > kLargeTile ? kLargeTile : n & ~int64_t{63};
   }
   static int64_t at_least_one(int64_t n) { return n > 0 ? n : 1; }
