@@ -17,36 +17,41 @@ interface Slot {
   caches: readonly Cache[];
   clock: Clock | null;
 }
+/** What a step makes of the logits [1, vocabulary]; it is compiled with the step. */
+export type Head = (logits: NDArray) => NDArray[];
 /** A compiled step. */
 interface Program {
   readonly slot: Slot;
-  /** A token [1] to logits [1, vocabulary]. */
-  readonly run: (token: NDArray) => NDArray;
+  readonly head: Head;
+  /** {@linkcode kindOf} its caches. */
+  readonly kind: string;
+  /** A token [1] to what the head makes of its logits. */
+  readonly run: (token: NDArray) => NDArray[];
   /** The weights it was made with, which are constants in it. */
   readonly weights: readonly NDArray[];
 }
-const programs = new WeakMap<LanguageModel, Map<string, Program>>();
+const programs = new WeakMap<LanguageModel, Program[]>();
 
 /** What a trace depends on besides the shapes of the arrays. */
 function kindOf(caches: readonly Cache[]): string {
   return caches.map((c) => c instanceof RotatingKVCache ? `ring ${c.maxSize} ${c.keep}` : c.constructor.name).join();
 }
 /** The program of the model for these caches; a new one where weights were replaced since. */
-function programFor(model: LanguageModel, caches: readonly Cache[]): Program {
-  let known = programs.get(model);
-  if (!known) programs.set(model, known = new Map());
-  const kind = kindOf(caches),
-    found = known.get(kind),
-    weights = flattenParameters(model.parameters()).map(([, x]) => x);
-  if (found && found.weights.length === weights.length && weights.every((x, i) => x === found.weights[i])) return found;
+function programFor(model: LanguageModel, caches: readonly Cache[], head: Head): Program {
+  const kind = kindOf(caches), weights = flattenParameters(model.parameters()).map(([, x]) => x);
+  const isCurrent = (p: Program) => p.weights.length === weights.length && weights.every((x, i) => x === p.weights[i]);
+  const known = (programs.get(model) ?? []).filter(isCurrent);
+  programs.set(model, known);
+  const found = known.find((p) => p.kind === kind && p.head === head);
+  if (found) return found;
   const slot: Slot = { caches: [], clock: null };
-  const run = mx.compile((token: NDArray): NDArray => {
+  const run = mx.compile((token: NDArray): NDArray[] => {
     const logits = model.forward(token.reshape([1, 1]), { cache: slot.caches });
     slot.clock?.advance(1);
-    return lastRow(logits);
+    return head(lastRow(logits));
   }, { inputs: slot, outputs: slot });
-  const made: Program = { slot, run, weights };
-  known.set(kind, made);
+  const made: Program = { slot, head, kind, run, weights };
+  known.push(made);
   return made;
 }
 /** Logits [1, L, vocabulary] of the last token, [1, vocabulary]. */
@@ -57,7 +62,7 @@ function lastRow(logits: NDArray): NDArray {
 /** Calls, traces and programs of the model's compiled decoding steps so far. */
 export function decodeStatistics(model: LanguageModel): CompileStatistics {
   const total = { calls: 0, traces: 0, programs: 0 };
-  for (const { run } of programs.get(model)?.values() ?? []) {
+  for (const { run } of programs.get(model) ?? []) {
     const { calls, traces, programs } = mx.compileStatistics(run);
     total.calls += calls;
     total.traces += traces;
@@ -76,15 +81,20 @@ export class Decoder {
   #tries = 2;
   #stepsLeft: number;
   /** A decoder for at most `steps` tokens (-1: any number). */
-  constructor(private readonly model: LanguageModel, private readonly caches: readonly Cache[], steps: number) {
+  constructor(
+    private readonly model: LanguageModel,
+    private readonly caches: readonly Cache[],
+    private readonly head: Head,
+    steps: number,
+  ) {
     this.#stepsLeft = steps < 0 ? Infinity : steps;
   }
 
-  /** Logits [1, vocabulary] after a token [1]; nothing is waited for. */
-  step(token: NDArray): NDArray {
+  /** What the head makes of the logits after a token [1]; nothing is waited for. */
+  step(token: NDArray): NDArray[] {
     if (this.#room === 0) this.#prepare();
     this.#stepsLeft--;
-    if (!this.#program) return lastRow(this.model.forward(token.reshape([1, 1]), { cache: this.caches }));
+    if (!this.#program) return this.head(lastRow(this.model.forward(token.reshape([1, 1]), { cache: this.caches })));
     // Samplers give uint32; a prompt of another type would need a program of its own.
     const input = token.astype(mx.uint32);
     const { slot, run } = this.#program;
@@ -107,7 +117,7 @@ export class Decoder {
       this.#tries--;
       return this.finish();
     }
-    this.#program = programFor(this.model, this.caches);
+    this.#program = programFor(this.model, this.caches, this.head);
     [this.#clock, this.#room] = [clock, room];
   }
   /** The caches count by themselves again. */

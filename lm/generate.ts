@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers";
 import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
 import { type Cache, makePromptCache } from "./cache.ts";
-import { Decoder } from "./decode.ts";
+import { Decoder, type Head } from "./decode.ts";
 import type { LanguageModel } from "./model.ts";
 import { greedySampler, type LogitsProcessor, type Sampler } from "./sample.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -70,6 +70,16 @@ function promptArray(prompt: NDArray | readonly number[]): NDArray {
   return tokens;
 }
 
+/** Log-probabilities [1, vocabulary] of logits. */
+const normalized = (logits: NDArray): NDArray => logits.subtract(mx.logsumexp(logits, { keepdims: true }));
+/** How much of choosing a token is the same in every step, so that it is compiled with it. */
+const logitsOnly: Head = (logits) => [logits];
+const logprobsOnly: Head = (logits) => [normalized(logits)];
+const greedyToken: Head = (logits) => {
+  const logprobs = normalized(logits);
+  return [logprobs, greedySampler(logprobs)];
+};
+
 /**
  * Generates tokens (`generate_step` of mlx-lm): reads all tokens of the prompt but the last in pieces, then yields token after
  * token with the log-probabilities [vocabulary] that it was chosen by. End tokens do not end it. A prompt cache that was given
@@ -97,15 +107,18 @@ export function* generateStep(
   const tokens = promptArray(prompt), total = tokens.size, progress = options.promptProgressCallback ?? (() => {});
   const caches = options.promptCache ?? makePromptCache(model, { maxKvSize });
   readPrompt(tokens, model, caches, prefillStepSize, progress);
-  const decoder = new Decoder(model, caches, maxTokens < 0 ? -1 : maxTokens + 1);
   const sampler = options.sampler ?? greedySampler, processors = options.logitsProcessors ?? [];
+  const head = processors.length ? logitsOnly : sampler === greedySampler ? greedyToken : logprobsOnly;
+  const decoder = new Decoder(model, caches, head, maxTokens < 0 ? -1 : maxTokens + 1);
   let seen = tokens;
-  const next = (input: NDArray, isFirst: boolean): [NDArray, NDArray] => {
-    let logits = decoder.step(input);
-    if (processors.length && !isFirst) seen = mx.concatenate([seen, input]);
-    for (const processor of processors) logits = processor(seen, logits);
-    const logprobs = logits.subtract(mx.logsumexp(logits, { keepdims: true })), token = sampler(logprobs);
-    const row = logprobs.squeeze(0);
+  const next = (input: NDArray, isFirst: boolean): [token: NDArray, logprobs: NDArray] => {
+    let [x = input, token] = decoder.step(input);
+    if (processors.length) {
+      if (!isFirst) seen = mx.concatenate([seen, input]);
+      x = normalized(processors.reduce((logits, processor) => processor(seen, logits), x));
+    }
+    token ??= sampler(x);
+    const row = x.squeeze(0);
     mx.asyncEval(token, row);
     return [token, row];
   };
