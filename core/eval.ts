@@ -90,7 +90,7 @@ function attempt(roots: readonly NDArray[], optional: boolean, mode: Mode): void
 }
 /** Nodes whose consumer runs on another stream, and roots of several streams: each stream gets a program of its own. */
 function crossing(nodes: readonly NDArray[], roots: readonly NDArray[]): NDArray[] {
-  const stream = nodes[0]!.stream;
+  const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream;
   if (nodes.every((n) => n.stream === stream || n.prim.kind === "constant")) return [];
   const cut = new Set<NDArray>();
   for (const n of nodes) for (const i of n.inputs) if (i.state !== "evaluated" && i.stream !== n.stream && i.prim.kind !== "constant") cut.add(i);

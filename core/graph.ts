@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "./array.ts";
 import type { DType } from "./dtype.ts";
-import { DonatedError, fail, TraceError } from "./errors.ts";
+import { DonatedError, fail, TraceError, ValueError } from "./errors.ts";
 import type { Entry } from "./learn.ts";
 import type { Aval, Layout, Params, ParamSchema, Primitive, Shape } from "./primitive.ts";
 import type { ParamsOf, PrimitiveName } from "./primitives/mod.ts";
@@ -110,7 +110,17 @@ export function installArray(c: Constructor): void {
 const registry = new Map<string, Primitive>();
 /** Called once, by `primitives/mod.ts`, with every primitive in the order of its code. */
 export function installPrimitives(all: Iterable<Primitive>): void {
-  for (const p of all) registry.set(p.name, p);
+  for (const p of all) {
+    registry.set(p.name, p);
+    // postMessage and structuredClone read a record's numbered properties first: so they meet an error that helps.
+    Object.defineProperty(p, 0, { enumerable: true, get: failPosted });
+  }
+}
+function failPosted(): never {
+  fail(ValueError, "postMessage", {
+    cannot: "post an array", expected: "numbers or bytes", got: "a handle of this isolate's runtime",
+    fix: "post await x.data() with x.shape, and make the array there with mx.array(data).reshape(shape)",
+  });
 }
 /** The record of that name. */
 export function primitive(name: PrimitiveName): Primitive {

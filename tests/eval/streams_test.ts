@@ -1,0 +1,89 @@
+/**
+ * Streams beside one another, isolates beside one another, and what crosses between them.
+ * @module
+ */
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import type { NDArray } from "../../core/array.ts";
+import { collectGarbage } from "../../core/memory.ts";
+import { runtime } from "../../ffi/runtime.ts";
+import * as mx from "../../mod.ts";
+import type { Work } from "./isolate.ts";
+import { cell, dot, first, full, N, test, values } from "./util.ts";
+
+test("streams: data that crosses is waited for, in both directions", () => {
+  const a = mx.newStream(), b = mx.newStream();
+  let x = full(N, 1);
+  for (let i = 0; i < 50; i++) x = mx.stream(i % 2 ? a : b, () => cell(x, x).add(x).mul(0.5));
+  const expected: number[] = [1];
+  for (let i = 0; i < 50; i++) expected.push((expected[i]! ** 2 / Math.sqrt(expected[i]! ** 2 + 3) + expected[i]!) / 2);
+  assert(Math.abs(first(x) - expected[50]!) < 1e-5, `${first(x)} instead of ${expected[50]}`);
+});
+test("streams: one array read by many streams and written by one", () => {
+  const all = Array.from({ length: 6 }, () => mx.newStream());
+  const k = full(N, 1);
+  mx.eval(k);
+  const sums = all.map((s) => mx.stream(s, () => dot(k, k)));
+  sums.forEach((s) => mx.asyncEval(s));
+  const k2 = mx.stream(all[0]!, () => mx.writeAt(k, mx.array([9]), [0], [0], { donate: true }));
+  mx.asyncEval(k2);
+  assertEquals([...sums.map((s) => s.item()), values(k2)[0], k.state], [...sums.map(() => N), 9, "donated"]);
+});
+test("streams: roots of several streams in one eval", () => {
+  const s = mx.newStream(), x = full(N, 2), y = mx.stream(s, () => x.add(1)), z = x.mul(y), w = mx.stream(s, () => z.sum());
+  mx.eval(y, z, w);
+  assertEquals([first(y), first(z), w.item()], [3, 6, 6 * N]);
+});
+test("streams: synchronize waits for one stream, and setDefaultStream moves new work", () => {
+  const s = mx.newStream(), before = mx.defaultStream(), x = full(N, 1);
+  mx.setDefaultStream(s);
+  const y = cell(x, x);
+  mx.setDefaultStream(before);
+  assertEquals([y.stream, x.stream], [s.index, before.index]);
+  mx.asyncEval(y);
+  mx.synchronize(s);
+  assertEquals(first(y), 0.5);
+});
+
+const url = import.meta.resolve("./isolate.ts");
+function start(message: Work): { worker: Worker; result: Promise<number> } {
+  const worker = new Worker(url, { type: "module" });
+  const result = new Promise<number>((resolve, reject) => {
+    worker.onmessage = (e: MessageEvent<number>) => resolve(e.data);
+    worker.onerror = (e) => {
+      e.preventDefault();
+      reject(new Error(e.message));
+    };
+  });
+  worker.postMessage(message);
+  return { worker, result };
+}
+/** Waits until the memory in use is at most `bytes`: a terminated worker's thread ends on its own time. */
+async function until(bytes: number): Promise<number> {
+  for (let i = 0; i < 200 && runtime().stats().active > bytes; i++) await new Promise((r) => setTimeout(r, 25));
+  return runtime().stats().active;
+}
+test("workers: several isolates use the library at once, and a terminated one frees its memory", async () => {
+  collectGarbage();
+  const before = runtime().stats().active, workers = Array.from({ length: 3 }, () => start({ steps: 20, queue: false }));
+  const results = await Promise.all(workers.map((w) => w.result));
+  assert(results.every((r) => r === results[0] && Math.abs(r) <= 1));
+  assert(runtime().stats().active >= before + 3 * 20 * 256 * 256 * 4);
+  workers.forEach((w) => w.worker.terminate());
+  assertEquals(await until(before), before);
+  assertEquals(mx.ones([3]).sum().item(), 3);
+});
+test("workers: one that is terminated with work in flight frees its memory, too", async () => {
+  const before = runtime().stats().active, { worker, result } = start({ steps: 2, queue: true });
+  await result;
+  worker.terminate();
+  assertEquals(await until(before), before);
+});
+test("workers: an array cannot be posted, and the error says what can", () => {
+  const x = full(N, 1, "x"), lazy = x.add(1);
+  mx.eval(x);
+  for (const y of [x, lazy]) {
+    const e = assertThrows(() => structuredClone(y), mx.ValueError);
+    assertMatch(e.message, /cannot post an array: .*Fix: post await x\.data\(\)/);
+  }
+  assertEquals(structuredClone({ data: (x as NDArray).dataSync() }).data.length, N);
+});
