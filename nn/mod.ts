@@ -12,9 +12,19 @@
  */
 export * from "./activations.ts";
 export * from "./containers.ts";
+export * from "./convolution.ts";
+export * from "./convolution_transpose.ts";
+export * from "./dropout.ts";
 export * from "./embedding.ts";
+export * as init from "./init.ts";
 export * from "./linear.ts";
+export * as losses from "./losses.ts";
 export * from "./module.ts";
 export * from "./normalization.ts";
+export * from "./pooling.ts";
 export * from "./positional_encoding.ts";
 export * from "./quantized.ts";
+export * from "./recurrent.ts";
+export * from "./transformer.ts";
+export * from "./upsample.ts";
+export * from "./value_and_grad.ts";

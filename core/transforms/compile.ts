@@ -12,7 +12,7 @@ import { isContiguous, lower, type Lowered } from "../lower.ts";
 import { adopt } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
 import { failure } from "../status.ts";
-import { type Flat, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
+import { type Flat, flatten, outputArrays, rebuild, type Trace, trace, withoutCalls } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -204,7 +204,8 @@ function isInlined(x: NDArray): boolean {
   while (n.prim.kind === "view" && n.state === "lazy") n = n.inputs[0]!;
   return isScalarConstant(n);
 }
-function prepare(t: Trace, result: Flat, nArgs: number): Compiled {
+function prepare(traced: Trace, result: Flat, nArgs: number): Compiled {
+  const t = withoutCalls(traced);
   const isLeaf = (n: NDArray) => n.traced ? n.inputs.length === 0 : !isInlined(n);
   const nodes = collect(t.outputs, isLeaf), inProgram = new Set(nodes), holder = new Holder();
   const known = new Set<NDArray>(t.inputs), captured = new Set<NDArray>();
@@ -227,7 +228,7 @@ function prepare(t: Trace, result: Flat, nArgs: number): Compiled {
     const input = t.inputs.indexOf(o);
     return input >= 0 ? { input } : { captured: o };
   });
-  const c: Compiled = { trace: t, plan, program: made.program, captured: [...captured], holder, result, nResults: result.arrays.length, sources };
+  const c: Compiled = { trace: traced, plan, program: made.program, captured: [...captured], holder, result, nResults: result.arrays.length, sources };
   programs.register(c, made.program);
   return c;
 }

@@ -9,6 +9,7 @@ import { aval, Node } from "../graph.ts";
 import { add } from "../ops/binary.ts";
 import { onesLike, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
+import { type Call, callOf, firstResults } from "./call.ts";
 import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 
 /** A rule that is there. */
@@ -28,22 +29,36 @@ export function pullback(t: Trace, primals: readonly NDArray[], cotangents: read
   const values = t.outputs.map((o) => made.get(o) ?? o), cts = new Map<NDArray, NDArray>();
   const own = new Set<NDArray>([...t.inputs, ...order]);
   const accumulate = (x: NDArray, ct: NDArray) => {
+    if (!own.has(x)) return;
     const sum = cts.get(x);
     cts.set(x, sum ? add(sum, ct) : ct);
   };
   t.outputs.forEach((o, i) => {
     const ct = cotangents[i];
-    if (ct && own.has(o)) accumulate(o, ct);
+    if (ct) accumulate(o, ct);
   });
+  const first = firstResults(order), now = (x: NDArray): NDArray => made.get(x) ?? x;
+  const backThrough = ({ rules, args, computed, results }: Call) => {
+    const given = results.map((y) => cts.get(y) ?? null);
+    for (const y of results) cts.delete(y);
+    if (given.every((c) => c === null)) return;
+    const grads = rules.vjp ? rules.vjp(args.map(now), results.map(now), given) : given;
+    (rules.vjp ? args : computed).forEach((x, i) => grads[i] && accumulate(x, grads[i]));
+  };
   for (let k = order.length - 1; k >= 0; k--) {
-    const n = order[k]!, ct = cts.get(n);
+    const n = order[k]!, call = callOf(n);
+    if (call) {
+      if (first.get(call) === n) backThrough(call);
+      continue;
+    }
+    const ct = cts.get(n);
     if (!ct) continue;
     cts.delete(n);
     const xs = n.inputs.map((i) => made.get(i) ?? i);
     const grads = rule("vjp", n, n.prim.vjp)(xs, made.get(n)!, ct, n.params);
     n.inputs.forEach((i, at) => {
       const g = grads[at];
-      if (g && own.has(i)) accumulate(i, g);
+      if (g) accumulate(i, g);
     });
   }
   return { values, grads: t.inputs.map((x) => cts.get(x) ?? null) };
@@ -56,8 +71,19 @@ export function pushforward(t: Trace, primals: readonly NDArray[], tangents: rea
     const tangent = tangents[i];
     if (tangent) moved.set(x, tangent);
   });
-  for (const n of dependents(t)) {
+  const order = dependents(t), first = firstResults(order), now = (x: NDArray): NDArray => made.get(x) ?? x;
+  const forwardThrough = ({ rules, args, computed, results }: Call) => {
+    const ts = (rules.jvp ? args : computed).map((x) => moved.get(x) ?? null);
+    const out = rules.jvp && ts.some((x) => x !== null) ? rules.jvp(args.map(now), results.map(now), ts) : rules.jvp ? [] : ts;
+    results.forEach((y, i) => out[i] && moved.set(y, out[i]));
+  };
+  for (const n of order) {
     rebuildInto([n], made);
+    const call = callOf(n);
+    if (call) {
+      if (first.get(call) === n) forwardThrough(call);
+      continue;
+    }
     const ts = n.inputs.map((i) => moved.get(i) ?? null);
     if (ts.every((x) => x === null)) continue;
     const out = rule("jvp", n, n.prim.jvp)(n.inputs.map((i) => made.get(i) ?? i), made.get(n)!, ts, n.params);

@@ -8,6 +8,7 @@ import { fail, TransformError } from "../errors.ts";
 import { bindRecord, isTracer, Node, tracer } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
+import { callOf, rebuildCall } from "./call.ts";
 
 /** A function's graph: abstract inputs, and what it made of them. */
 export interface Trace {
@@ -23,7 +24,7 @@ export function trace(f: (xs: readonly NDArray[]) => readonly NDArray[], like: r
 export function dependents({ inputs, outputs }: Trace): NDArray[] {
   const own = new Set<NDArray>(inputs), list: NDArray[] = [];
   for (const n of collect(outputs, (n) => !n.traced || isTracer(n))) {
-    if (!n.inputs.some((i) => own.has(i))) continue;
+    if (own.has(n) || !n.inputs.some((i) => own.has(i))) continue;
     own.add(n);
     list.push(n);
   }
@@ -38,13 +39,35 @@ export function rebuild(t: Trace, inputs: readonly NDArray[]): NDArray[] {
 }
 /** Adds to `made` each of the nodes, built again on what `made` has for its inputs. */
 export function rebuildInto(nodes: readonly NDArray[], made: Map<NDArray, NDArray>): void {
-  for (const n of nodes) made.set(n, bindRecord(n.prim, n.inputs.map((i) => made.get(i) ?? i), n.params, n.donate, n.stream));
+  for (const n of nodes) {
+    const call = callOf(n);
+    if (!call) made.set(n, bindRecord(n.prim, n.inputs.map((i) => made.get(i) ?? i), n.params, n.donate, n.stream));
+    else if (!made.has(n)) rebuildCall(call, made);
+  }
+}
+/** Arrays of transforms outside that the trace reads: they are inputs too, but nobody passed them. */
+export function capturedBy(t: Trace): NDArray[] {
+  const nodes = dependents(t), own = new Set<NDArray>([...t.inputs, ...nodes]);
+  const read = [...nodes.flatMap((n) => n.inputs), ...t.outputs];
+  return [...new Set(read.filter((x) => x.traced && !own.has(x)))];
+}
+/** The trace without calls that have rules: nothing will transform it any more. */
+export function withoutCalls(t: Trace): Trace {
+  const nodes = dependents(t);
+  if (!nodes.some(callOf)) return t;
+  const made = new Map<NDArray, NDArray>();
+  for (const n of nodes) {
+    const call = callOf(n), computed = call?.computed[call.results.indexOf(n)];
+    if (computed) made.set(n, made.get(computed) ?? computed);
+    else rebuildInto([n], made);
+  }
+  return { inputs: t.inputs, outputs: t.outputs.map((o) => made.get(o) ?? o) };
 }
 
 /** The arrays in a tree, in order, and the way back: the same tree with others in their place. */
-export interface Flat {
+export interface Flat<T = unknown> {
   readonly arrays: readonly NDArray[];
-  readonly restore: (arrays: readonly NDArray[]) => unknown;
+  readonly restore: (arrays: readonly NDArray[]) => T;
 }
 /** Is the value a list or an object whose fields are part of a tree? */
 function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
@@ -52,6 +75,7 @@ function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
     (Array.isArray(x) || Object.getPrototypeOf(x) === Object.prototype || Object.getPrototypeOf(x) === null);
 }
 /** Flattens lists and plain objects; whatever else they hold stays as it is. */
+export function flatten<T>(tree: T): Flat<T>;
 export function flatten(tree: unknown): Flat {
   const arrays: NDArray[] = [];
   const build = visit(tree, arrays);
@@ -71,7 +95,7 @@ function visit(x: unknown, arrays: NDArray[]): (xs: readonly NDArray[]) => unkno
   return (xs) => Object.fromEntries(parts.map(([k, p]) => [k, p(xs)]));
 }
 /** The arrays of a function's result; what is no array is an error of the transform. */
-export function outputArrays(op: string, result: unknown): Flat {
+export function outputArrays<T>(op: string, result: T): Flat<T> {
   const flat = flatten(result);
   if (flat.arrays.length === 0) {
     fail(TransformError, op, {

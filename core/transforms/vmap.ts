@@ -7,6 +7,7 @@ import type { NDArray } from "../array.ts";
 import { fail, ShapeError } from "../errors.ts";
 import { aval, bindRecord } from "../graph.ts";
 import { broadcastTo, moveaxis, reshape } from "../ops/view.ts";
+import { type Batched, type Call, callOf, withRules } from "./call.ts";
 import { rule } from "./grad.ts";
 import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 
@@ -21,7 +22,7 @@ export interface VmapOptions {
 }
 
 /** The batch axis of each array in a tree, where `axes` may stop above the leaves. */
-function axesOf(tree: unknown, axes: BatchAxes): (number | null)[] {
+export function axesOf(tree: unknown, axes: BatchAxes): (number | null)[] {
   const n = flatten(tree).arrays.length;
   if (axes === null || typeof axes === "number") return new Array<number | null>(n).fill(axes);
   if (n === 0) return [];
@@ -65,7 +66,19 @@ export function batched(t: Trace, inputs: readonly NDArray[], mappedInputs: read
     made.set(x, inputs[i]!);
     if (mappedInputs[i]) mapped.add(x);
   });
+  const through = (call: Call) => {
+    const { outputs, mapped: flags } = batchedCall(call, (x) => made.get(x) ?? x, mapped, size);
+    call.results.forEach((y, i) => {
+      made.set(y, outputs[i]!);
+      if (flags[i]) mapped.add(y);
+    });
+  };
   for (const n of dependents(t)) {
+    const call = callOf(n);
+    if (call) {
+      if (!made.has(n)) through(call);
+      continue;
+    }
     const flags = n.inputs.map((i) => mapped.has(i));
     if (!flags.includes(true)) {
       rebuildInto([n], made);
@@ -76,6 +89,16 @@ export function batched(t: Trace, inputs: readonly NDArray[], mappedInputs: read
     mapped.add(n);
   }
   return { outputs: t.outputs.map((o) => made.get(o) ?? o), mapped: t.outputs.map((o) => mapped.has(o)) };
+}
+/** A call by its batching rule; without one, its results with a batch each, and the other rules batched. */
+function batchedCall({ rules, args, computed }: Call, now: (x: NDArray) => NDArray, mapped: ReadonlySet<NDArray>, size: number): Batched {
+  const flags = args.map((x) => mapped.has(x)), inputs = args.map(now);
+  if (rules.vmap && flags.includes(true)) return rules.vmap(inputs, flags, size);
+  if (!flags.includes(true) && !computed.some((y) => mapped.has(y))) {
+    return { outputs: withRules(rules, inputs, computed.map(now)), mapped: computed.map(() => false) };
+  }
+  const outputs = computed.map((y) => mapped.has(y) ? now(y) : broadcastTo(now(y), [size, ...y.shape]));
+  return { outputs: withRules(rules.batched(flags, size), inputs, outputs), mapped: computed.map(() => true) };
 }
 /** Inputs of an elementwise node with a batch: all of one shape, or 0-d. */
 function aligned(xs: readonly NDArray[], flags: readonly boolean[], n: NDArray, size: number): NDArray[] {

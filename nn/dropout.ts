@@ -1,0 +1,92 @@
+/**
+ * Dropout: while training, parts of the input become zero and the rest grows so that the mean stays.
+ * @module
+ */
+import { fail, float, type NDArray, random, ShapeError, ValueError } from "../core/mod.ts";
+import { Module } from "./module.ts";
+
+/** Options of the dropouts. */
+export interface DropoutOptions {
+  /** Probability of becoming zero, in [0, 1). Default 0.5. */
+  readonly p?: number;
+}
+
+/** What the three dropouts share. */
+abstract class MaskedModule extends Module {
+  /** Probability of becoming zero. */
+  readonly p: number;
+  /** Takes the probability. */
+  constructor(op: string, options: number | DropoutOptions) {
+    super();
+    this.p = (typeof options === "number" ? options : options.p) ?? 0.5;
+    if (!(this.p >= 0 && this.p < 1)) {
+      fail(ValueError, op, {
+        cannot: `drop with probability ${this.p}`,
+        expected: "0 <= p < 1",
+        got: String(this.p),
+        fix: "change p",
+      });
+    }
+  }
+  /** `mask x / (1 - p)`; the last `spatial` axes before the channels share one draw. */
+  protected drop(x: NDArray, spatial: number): NDArray {
+    if (this.p === 0 || !this.training) return x;
+    const ndim = x.shape.length, shape = x.shape.map((n, i) => i < ndim - 1 && i >= ndim - 1 - spatial ? 1 : n);
+    const mask = random.bernoulli(1 - this.p, { shape: spatial ? shape : x.shape });
+    return mask.mul(x).mul(float(1 / (1 - this.p)));
+  }
+}
+/** Wants an input with `least` axes, or one more for a batch. */
+function checkNdim(op: string, x: NDArray, least: number): void {
+  if (x.ndim === least || x.ndim === least + 1) return;
+  fail(ShapeError, op, {
+    cannot: `drop channels of ${x.dtype}[${x.shape.join(",")}]`,
+    expected: `${least} axes, or ${least + 1} with a batch`,
+    got: `${x.ndim} axes`,
+    fix: "reshape the input",
+  });
+}
+/**
+ * Each element is zero with probability `p` while training; the others are multiplied by 1 / (1 - p) (`mlx.nn.Dropout`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.Dropout(0.1).eval().forward(mx.ones([2])).tolist(); // [1, 1]
+ * ```
+ */
+export class Dropout extends MaskedModule {
+  /** Takes the probability. */
+  constructor(options: number | DropoutOptions = {}) {
+    super("nn.Dropout", options);
+  }
+  /** x of any shape. */
+  forward(x: NDArray): NDArray {
+    return this.drop(x, 0);
+  }
+}
+/** Whole channels of images are zero with probability `p` while training (`mlx.nn.Dropout2d`). */
+export class Dropout2d extends MaskedModule {
+  /** Takes the probability. */
+  constructor(options: number | DropoutOptions = {}) {
+    super("nn.Dropout2d", options);
+  }
+  /** x [H, W, C] or [N, H, W, C]. */
+  forward(x: NDArray): NDArray {
+    checkNdim("nn.Dropout2d", x, 3);
+    return this.drop(x, 2);
+  }
+}
+/** Whole channels of volumes are zero with probability `p` while training (`mlx.nn.Dropout3d`). */
+export class Dropout3d extends MaskedModule {
+  /** Takes the probability. */
+  constructor(options: number | DropoutOptions = {}) {
+    super("nn.Dropout3d", options);
+  }
+  /** x [D, H, W, C] or [N, D, H, W, C]. */
+  forward(x: NDArray): NDArray {
+    checkNdim("nn.Dropout3d", x, 4);
+    return this.drop(x, 3);
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Maximum and mean over sliding windows of 1, 2 or 3 spatial axes. Channels are last; ties of a maximum share the gradient.
+ * @module
+ */
+import { asStrided, fail, max, mean, type NDArray, pad, ShapeError, ValueError } from "../core/mod.ts";
+import { type Extent, extents } from "./convolution.ts";
+import { Module } from "./module.ts";
+
+/** Options of the pooling layers. */
+export interface PoolOptions {
+  /** Step between windows. Default: the size of the window. */
+  readonly stride?: Extent | null;
+  /** Entries added before and after each spatial axis: -∞ for a maximum, 0 for a mean. Default 0. */
+  readonly padding?: Extent;
+}
+
+/** Windows beside each other, without gaps or overlaps: [N, count..., window..., C] by a reshape. */
+function tiles(x: NDArray, window: readonly number[]): NDArray {
+  const [batch, ...rest] = x.shape, last = 2 * window.length + 1;
+  const shape = [batch!, ...window.flatMap((w, i) => [rest[i]! / w, w]), x.shape.at(-1)!];
+  const counts = window.map((_, i) => 1 + 2 * i), inside = window.map((_, i) => 2 + 2 * i);
+  return x.reshape(shape).transpose({ axes: [0, ...counts, ...inside, last] });
+}
+/** All windows as [N, count..., window..., C]. */
+function windows(x: NDArray, window: readonly number[], stride: readonly number[]): NDArray {
+  const spatial = x.shape.slice(1, -1);
+  if (spatial.every((n, i) => window[i] === stride[i] && n % window[i]! === 0)) return tiles(x, window);
+  const strides = x.shape.map((_, i) => x.shape.slice(i + 1).reduce((a, b) => a * b, 1)), inner = strides.slice(1, -1);
+  const counts = spatial.map((n, i) => Math.floor((n - window[i]!) / stride[i]!) + 1);
+  return asStrided(x, {
+    shape: [x.shape[0]!, ...counts, ...window, x.shape.at(-1)!],
+    strides: [strides[0]!, ...inner.map((s, i) => s * stride[i]!), ...inner, 1],
+  });
+}
+
+/** What the pooling layers share. The fields are no parameters. */
+abstract class Pool extends Module {
+  /** Size of the window. */
+  readonly kernelSize: number[];
+  /** Step between windows. */
+  readonly stride: number[];
+  /** Entries added before and after each spatial axis. */
+  readonly padding: number[];
+  readonly #spatial: number;
+  /** Checks the sizes. */
+  constructor(spatial: number, kernelSize: Extent, options: Extent | PoolOptions) {
+    super();
+    const o = typeof options === "number" || "length" in options ? { stride: options } : options;
+    this.#spatial = spatial;
+    this.kernelSize = extents(this.#name, "kernelSize", kernelSize, spatial);
+    this.stride = extents(this.#name, "stride", o.stride ?? kernelSize, spatial);
+    this.padding = extents(this.#name, "padding", o.padding ?? 0, spatial);
+    this.#require("kernelSize", this.kernelSize, 1);
+    this.#require("stride", this.stride, 1);
+    this.#require("padding", this.padding, 0);
+  }
+  get #name(): string {
+    return `nn.${this.constructor.name}`;
+  }
+  #require(name: string, values: readonly number[], least: number): void {
+    if (values.every((v) => v >= least)) return;
+    fail(ValueError, this.#name, {
+      cannot: `use ${name} [${values.join(",")}]`,
+      expected: `integers of at least ${least}`,
+      got: `[${values.join(",")}]`,
+      fix: `correct ${name}`,
+    });
+  }
+  /** The windows of the input, and their axes. */
+  protected windows(x: NDArray, outside: number): { windows: NDArray; axes: number[] } {
+    if (x.ndim !== this.#spatial + 2) {
+      fail(ShapeError, this.#name, {
+        cannot: `slide over ${x.dtype}[${x.shape.join(",")}]`,
+        expected: `[N, ${this.#spatial} spatial axes, C]`,
+        got: `${x.ndim} axes`,
+        fix: "reshape the input",
+      });
+    }
+    const widths = [[0, 0], ...this.padding.map((p) => [p, p]), [0, 0]];
+    const padded = this.padding.some((p) => p > 0) ? pad(x, widths, { constantValues: outside }) : x;
+    if (padded.shape.slice(1, -1).some((n, i) => n < this.kernelSize[i]!)) {
+      fail(ShapeError, this.#name, {
+        cannot: `slide a window [${this.kernelSize.join(",")}] over ${x.dtype}[${x.shape.join(",")}]`,
+        expected: "spatial axes that are, with padding, at least as long as the window",
+        got: `[${padded.shape.slice(1, -1).join(",")}]`,
+        fix: "use a smaller window or more padding",
+      });
+    }
+    const axes = this.kernelSize.map((_, i) => 1 + this.#spatial + i);
+    return { windows: windows(padded, this.kernelSize, this.stride), axes };
+  }
+}
+/** The maximum over windows. */
+abstract class MaxPool extends Pool {
+  /** x [N, spatial..., C] -> the same with shorter spatial axes. */
+  forward(x: NDArray): NDArray {
+    const w = this.windows(x, -Infinity);
+    return max(w.windows, w.axes);
+  }
+}
+/** The mean over windows, padding included. */
+abstract class AvgPool extends Pool {
+  /** x [N, spatial..., C] -> the same with shorter spatial axes. */
+  forward(x: NDArray): NDArray {
+    const w = this.windows(x, 0);
+    return mean(w.windows, w.axes);
+  }
+}
+/** The maximum over sliding windows of sequences [N, L, C] (`mlx.nn.MaxPool1d`). */
+export class MaxPool1d extends MaxPool {
+  /** Takes the size of the window; a bare second argument is the stride. */
+  constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
+    super(1, kernelSize, options);
+  }
+}
+/** The mean over sliding windows of sequences [N, L, C] (`mlx.nn.AvgPool1d`). */
+export class AvgPool1d extends AvgPool {
+  /** Takes the size of the window; a bare second argument is the stride. */
+  constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
+    super(1, kernelSize, options);
+  }
+}
+/**
+ * The maximum over sliding windows of images [N, H, W, C] (`mlx.nn.MaxPool2d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.MaxPool2d(2).forward(mx.ones([1, 4, 4, 3])).shape; // [1, 2, 2, 3]
+ * ```
+ */
+export class MaxPool2d extends MaxPool {
+  /** Takes the size of the window; a bare second argument is the stride. */
+  constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
+    super(2, kernelSize, options);
+  }
+}
+/** The mean over sliding windows of images [N, H, W, C] (`mlx.nn.AvgPool2d`). */
+export class AvgPool2d extends AvgPool {
+  /** Takes the size of the window; a bare second argument is the stride. */
+  constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
+    super(2, kernelSize, options);
+  }
+}
+/** The maximum over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.MaxPool3d`). */
+export class MaxPool3d extends MaxPool {
+  /** Takes the size of the window; a bare second argument is the stride. */
+  constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
+    super(3, kernelSize, options);
+  }
+}
+/** The mean over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.AvgPool3d`). */
+export class AvgPool3d extends AvgPool {
+  /** Takes the size of the window; a bare second argument is the stride. */
+  constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
+    super(3, kernelSize, options);
+  }
+}
