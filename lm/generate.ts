@@ -117,10 +117,8 @@ export function* generateStep(
       if (!isFirst) seen = mx.concatenate([seen, input]);
       x = normalized(processors.reduce((logits, processor) => processor(seen, logits), x));
     }
-    token ??= sampler(x);
-    const row = x.squeeze(0);
-    mx.asyncEval(token, row);
-    return [token, row];
+    if (!token) mx.asyncEval(token = sampler(x), x);
+    return [token, x.squeeze(0)];
   };
   try {
     let current = next(tokens.index(mx.slice(-1, null)), true);

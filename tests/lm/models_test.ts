@@ -1,0 +1,174 @@
+/**
+ * Architectures against a plain float64 computation, and against themselves: in pieces, with caches, in batches.
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import * as mx from "../../core/mod.ts";
+import type { JsonRecord } from "../../core/io/json.ts";
+import { Config, initializeRope, makeModel, makePromptCache, modelTypes } from "../../lm/mod.ts";
+import { PlainModel, row, someIds, tinyConfig, tinyModel } from "./tiny.ts";
+
+const numbers = (x: mx.NDArray): number[] => Array.from(x.astype(mx.float32).dataSync(), Number);
+function assertClose(x: mx.NDArray, expected: readonly number[], tolerance: number): void {
+  const got = numbers(x);
+  assertEquals(got.length, expected.length);
+  const worst = got.reduce((most, v, i) => Math.max(most, Math.abs(v - (expected[i] ?? NaN))), 0);
+  assert(worst <= tolerance, `off by ${worst}`);
+}
+
+const CONFIGS: Readonly<Record<string, JsonRecord>> = {
+  llama: tinyConfig(),
+  "llama with biases and a tied head": tinyConfig("llama", {
+    attention_bias: true,
+    mlp_bias: true,
+    tie_word_embeddings: true,
+  }),
+  mistral: tinyConfig("mistral", { num_key_value_heads: 4 }),
+  qwen2: tinyConfig("qwen2"),
+  qwen3: tinyConfig("qwen3", { tie_word_embeddings: true }),
+};
+for (const [name, config] of Object.entries(CONFIGS)) {
+  Deno.test(`${name}: logits are those of a plain computation`, () => {
+    const model = tinyModel(config), ids = someIds(9);
+    assertClose(model.forward(row(ids)), new PlainModel(model, config).logits(ids).flat(), 2e-4);
+  });
+  Deno.test(`${name}: pieces with a cache give what the whole gives`, () => {
+    const model = tinyModel(config),
+      ids = someIds(23),
+      cache = makePromptCache(model),
+      whole = numbers(model.forward(row(ids)));
+    const pieces = [ids.slice(0, 11), ids.slice(11, 12), ids.slice(12)].map((p) => model.forward(row(p), { cache }));
+    assertClose(mx.concatenate(pieces, 1), whole, 1e-4);
+    assertEquals(cache.map((c) => c.offset), [23, 23]);
+  });
+}
+Deno.test("a batch of two gives what both give alone", () => {
+  const model = tinyModel(), a = someIds(6), b = someIds(6, 11), both = model.forward(mx.array([a, b], mx.int32));
+  assertClose(both, [...numbers(model.forward(row(a))), ...numbers(model.forward(row(b)))], 1e-4);
+});
+Deno.test("layers with a window see its tokens only, with and without a cache", () => {
+  const types = { layer_types: ["sliding_attention", "full_attention"], sliding_window: 4 };
+  const model = tinyModel(tinyConfig("llama", types)), ids = someIds(19), whole = numbers(model.forward(row(ids)));
+  const cache = makePromptCache(model);
+  assertEquals(cache.map((c) => c.constructor.name), ["RotatingKVCache", "KVCache"]);
+  const parts = [
+    model.forward(row(ids.slice(0, 9)), { cache }),
+    ...ids.slice(9).map((id) => model.forward(row([id]), { cache })),
+  ];
+  assertClose(mx.concatenate(parts, 1), whole, 1e-4);
+  const unlimited = tinyModel(tinyConfig());
+  assert(
+    numbers(unlimited.forward(row(ids))).some((x, i) => Math.abs(x - (whole[i] ?? 0)) > 0.01),
+    "the window matters",
+  );
+});
+Deno.test("given embeddings take the place of the tokens' own", () => {
+  const model = tinyModel(tinyConfig("llama", { tie_word_embeddings: true })), ids = someIds(5);
+  const table = model.parameters().model;
+  assert(table && !(table instanceof mx.NDArray) && !Array.isArray(table));
+  const embed = table.embed_tokens;
+  assert(embed && !(embed instanceof mx.NDArray) && !Array.isArray(embed) && embed.weight instanceof mx.NDArray);
+  const inputEmbeddings = embed.weight.index(row(ids));
+  assertClose(model.forward(row([0]), { inputEmbeddings }), numbers(model.forward(row(ids))), 1e-5);
+});
+Deno.test("sanitize drops what the model does not use", () => {
+  const model = tinyModel(tinyConfig("llama", { tie_word_embeddings: true })), x = mx.zeros([1]);
+  const given = new Map([["a", x], ["lm_head.weight", x], ["model.layers.0.self_attn.rotary_emb.inv_freq", x]]);
+  assertEquals([...model.sanitize(given).keys()], ["a"]);
+  assertEquals([...tinyModel().sanitize(given).keys()], ["a", "lm_head.weight"]);
+});
+
+Deno.test("an unknown type is an error that names those we have", () => {
+  assert(modelTypes.includes("llama") && modelTypes.includes("mistral"));
+  const error = assertThrows(() => makeModel(new Config(tinyConfig("bert"))), mx.CheckpointError);
+  assertEquals(
+    error.message,
+    `[load] cannot build a model of the type bert: expected one of ${modelTypes.join(", ")}, got bert. ` +
+      "Fix: take a model of one of these types",
+  );
+});
+Deno.test("wrong fields of the config are errors that name them", () => {
+  const refuses = (more: JsonRecord, text: string, type = "llama") => {
+    const error = assertThrows(() => makeModel(new Config(tinyConfig(type, more))), mx.CheckpointError);
+    assertEquals(error.message, `[load] cannot use ${text}. Fix: correct the field, or fetch the model again`);
+  };
+  refuses({ hidden_size: "64" }, 'hidden_size of config.json: expected a positive integer, got "64"');
+  refuses({ hidden_size: null }, "hidden_size of config.json: expected a positive integer, got nothing");
+  refuses({ num_hidden_layers: 1.5 }, "num_hidden_layers of config.json: expected a positive integer, got 1.5");
+  refuses({ layer_types: ["full_attention"] }, "layer_types of config.json: expected 2 entries, got 1");
+  refuses({ rope_theta: null }, "rope_theta of config.json: expected a number, got nothing", "qwen3");
+  refuses(
+    { rope_scaling: { rope_type: "linear" } },
+    "factor of rope_scaling of config.json: expected a number, got nothing",
+  );
+  const types = "default, linear, dynamic, llama3, yarn, longrope, proportional or mrope";
+  refuses(
+    { rope_scaling: { type: "spiral" } },
+    `rope_type of rope_scaling of config.json: expected ${types}, got spiral`,
+  );
+});
+
+/** What a rotation makes of ones: its angles show in it. */
+function rotated(scaling: JsonRecord | null, offset: number | mx.NDArray, maxPositions = 64): number[] {
+  const rope = initializeRope({ dims: 8, base: 100, scaling: scaling && new Config(scaling), maxPositions });
+  return numbers(rope.forward(mx.ones([1, 1, 3, 8]), { offset }));
+}
+/** The same by the definition, with given periods. */
+function turned(periods: readonly number[], offset: number, scale = 1): number[] {
+  return [0, 1, 2].flatMap((t) =>
+    Array.from({ length: 8 }, (_, i) => {
+      const angle = (offset + t) / (periods[i % 4] ?? 1);
+      return scale * (Math.cos(angle) + (i < 4 ? -1 : 1) * Math.sin(angle));
+    })
+  );
+}
+const PLAIN = [0, 1, 2, 3].map((i) => 100 ** (i / 4));
+const SCALINGS: readonly (readonly [string, JsonRecord | null, readonly number[], number])[] = [
+  ["default", null, PLAIN, 1],
+  ["linear", { type: "linear", factor: 4 }, PLAIN.map((p) => 4 * p), 1],
+  ["mrope", { rope_type: "mrope", mrope_section: [1, 1, 2] }, PLAIN, 1],
+  [
+    "llama3",
+    { rope_type: "llama3", factor: 2, original_max_position_embeddings: 40 },
+    (() => {
+      const smooth = (40 / (2 * Math.PI * (PLAIN[1] ?? 0)) - 1) / 3;
+      return [PLAIN[0] ?? 0, (PLAIN[1] ?? 0) / ((1 - smooth) / 2 + smooth), 2 * (PLAIN[2] ?? 0), 2 * (PLAIN[3] ?? 0)];
+    })(),
+    1,
+  ],
+  [
+    "longrope",
+    {
+      type: "longrope",
+      original_max_position_embeddings: 16,
+      short_factor: 1,
+      long_factor: [1, 2, 3, 4],
+    },
+    PLAIN.map((p, i) => p * (i + 1)),
+    Math.sqrt(1.5),
+  ],
+  ["proportional", { type: "proportional", partial_rotary_factor: 0.5, factor: 3 }, [
+    3,
+    3 * 100 ** 0.25,
+    Infinity,
+    Infinity,
+  ], 1],
+];
+for (const [name, scaling, periods, scale] of SCALINGS) {
+  Deno.test(`rope ${name}: angles by the definition, from numbers and arrays`, () => {
+    for (const offset of [0, 21]) {
+      const expected = turned(periods, offset, scale);
+      for (const given of [offset, mx.array(offset, mx.int32)]) {
+        rotated(scaling, given).forEach((x, i) => assert(Math.abs(x - (expected[i] ?? NaN)) < 2e-5, `${i}: ${x}`));
+      }
+    }
+  });
+}
+Deno.test("rope dynamic: the base grows with the text, the same from numbers and arrays", () => {
+  const scaling = { type: "dynamic", factor: 2 };
+  const base = 100 * (2 * 73 / 64 - 1) ** (8 / 6), expected = turned([0, 1, 2, 3].map((i) => base ** (i / 4)), 70);
+  for (const offset of [70, mx.array(70, mx.int32)]) {
+    rotated(scaling, offset).forEach((x, i) => assert(Math.abs(x - (expected[i] ?? NaN)) < 2e-5, `${i}: ${x}`));
+  }
+  assertEquals(rotated(scaling, 3), rotated(null, 3));
+});
