@@ -21,7 +21,7 @@ import {
   updateSlice,
 } from "../ops/moves.ts";
 import { where } from "../ops/ternary.ts";
-import { astype } from "../ops/unary.ts";
+import { astype, conjugate } from "../ops/unary.ts";
 import { broadcastTo, reshape, sliceOf } from "../ops/view.ts";
 
 const modeOf = (mode: number): UpdateMode => UPDATE_MODES[mode]!;
@@ -70,8 +70,11 @@ function scatterVjp(
   if (mode === "set") return [scatter(ct, zerosLike(updates), indices, axes, "set"), at(ct)];
   if (mode === "add") return [ct, at(ct)];
   if (mode === "multiply") {
-    const others = productOfOthers(x, updates, indices, axes);
-    return [scatter(ct, updates, indices, axes, "multiply"), multiply(at(multiply(ct, x)), others)];
+    const others = conjugate(productOfOthers(x, updates, indices, axes));
+    return [
+      scatter(ct, conjugate(updates), indices, axes, "multiply"),
+      multiply(at(multiply(ct, conjugate(x))), others),
+    ];
   }
   return [where(equal(x, y), ct, zeroOf(ct)), where(equal(updates, at(y)), at(ct), zeroOf(ct))];
 }
@@ -143,6 +146,7 @@ function dynamicSliceVmap(
   sizes: Shape,
   size: number,
 ): NDArray {
+  if (axes.length === 0) return batched(x, mapped[0], size);
   if (!mapped[1]) return dynamicSlice(x, start, plus(axes), [size, ...sizes]);
   const columns = startColumns(start);
   if (!mapped[0]) return gather(x, columns, axes, sizes);
@@ -156,6 +160,7 @@ function dynamicSliceUpdateVmap(
   size: number,
 ): NDArray {
   const [all, slices] = [batched(x, mapped[0], size), batched(updates, mapped[1], size)];
+  if (axes.length === 0) return slices;
   if (!mapped[2]) return dynamicSliceUpdate(all, slices, start, plus(axes));
   const indices = [batchIndex(size, [size], start), ...startColumns(start)];
   return scatter(all, reshape(slices, [size, 1, ...slices.shape.slice(1)]), indices, [0, ...plus(axes)], "set");
@@ -176,7 +181,7 @@ function sliceUpdateVjp(
   const at = (a: NDArray) => regionOf(a, updates, starts, steps);
   if (mode === "set") return [updateSlice(ct, zerosLike(updates), starts, steps, "set"), at(ct)];
   if (mode === "add") return [ct, at(ct)];
-  if (mode === "multiply") return [updateSlice(ct, updates, starts, steps, mode), multiply(at(ct), at(x))];
+  if (mode === "multiply") return [updateSlice(ct, conjugate(updates), starts, steps, mode), multiply(at(ct), conjugate(at(x)))];
   return [where(equal(x, y), ct, zeroOf(ct)), where(equal(updates, at(y)), at(ct), zeroOf(ct))];
 }
 function sliceUpdateJvp(

@@ -2,10 +2,13 @@
  * Elementwise primitives of one input: shapes, dtypes and derivatives. What users call is in `core/ops/unary.ts`.
  * @module
  */
+import type { NDArray } from "../array.ts";
 import { bool_, complex, complex64, type DType, float32, issubdtype } from "../dtype.ts";
 import { cast } from "../ops/operand.ts";
 import { add, divide, multiply, subtract } from "../ops/binary.ts";
+import { where } from "../ops/ternary.ts";
 import {
+  abs,
   conjugate,
   cos,
   cosh,
@@ -29,6 +32,13 @@ const toBool = (): DType => bool_;
 const cost = 8;
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
 
+/** s = z/|z| moves by (t - s Re(conj(s) t)) / |z|, symmetric; real signs do not move. */
+function turned(z: NDArray, s: NDArray, t: NDArray): NDArray | null {
+  if (z.dtype !== complex64) return null;
+  const size = abs(z);
+  return where(size, divide(subtract(t, multiply(s, real(multiply(conjugate(s), t)))), size), 0);
+}
+
 /** The primitives of the unary family, in the order of their codes. */
 export const unaryPrimitives = primitives({
   negative: linear(negative, negative),
@@ -38,7 +48,11 @@ export const unaryPrimitives = primitives({
     vjp: ([x], _y, ct) => [multiply(ct, sign(x))],
     jvp: ([x], _y, [t]) => t && real(multiply(t, conjugate(sign(x)))),
   }),
-  sign: flat("unary", 1),
+  sign: spec({
+    ...flat("unary", 1),
+    vjp: ([x], y, ct) => [turned(x, y, ct)],
+    jvp: ([x], y, [t]) => t && turned(x, y, t),
+  }),
   sqrt: unary((_x, y) => divide(0.5, y), { cost: 4 }),
   rsqrt: unary((x, y) => multiply(divide(y, x), -0.5), { cost: 4 }),
   square: unary((x) => multiply(x, 2)),

@@ -134,7 +134,9 @@ template <class To>
 struct Cast {
   template <class From>
   To operator()(From x) const {
-    if constexpr (is_complex<From>) {
+    if constexpr (is_complex<From> && is_complex<To>) {
+      return x;
+    } else if constexpr (is_complex<From>) {
       return Cast<To>{}(x.re);
     } else if constexpr (is_complex<To>) {
       return {static_cast<float>(x), 0.0f};

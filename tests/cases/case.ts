@@ -3,7 +3,23 @@
  * is written from the mathematics in double precision. The generic suites in `tests/ops` name no primitive; they read this.
  * @module
  */
-import { bfloat16, bool_, complex64, type DType, float16, float32, float64, int16, int32, int64, int8, uint16, uint32, uint64, uint8 } from "../../core/dtype.ts";
+import {
+  bfloat16,
+  bool_,
+  complex64,
+  type DType,
+  float16,
+  float32,
+  float64,
+  int16,
+  int32,
+  int64,
+  int8,
+  uint16,
+  uint32,
+  uint64,
+  uint8,
+} from "../../core/dtype.ts";
 import type { AnyParams } from "../../core/graph.ts";
 import type { Aval, Shape } from "../../core/primitive.ts";
 import type { ParamsOf, PrimitiveName } from "../../core/primitives/mod.ts";
@@ -16,6 +32,8 @@ export interface Input {
   readonly shape: Shape;
   readonly domain: Domain;
   readonly dtype?: DType;
+  /** A float input without derivative. */
+  readonly fixed?: boolean;
 }
 /** Parameters and inputs that go together. */
 export interface Variant<P = AnyParams> {
@@ -25,6 +43,8 @@ export interface Variant<P = AnyParams> {
   readonly dtypes?: readonly DType[];
   /** What is special here: the forward test prints it. Variants with a label take no part in the tests of derivatives. */
   readonly label?: string;
+  /** Why second derivatives are not tested here. */
+  readonly firstOrder?: string;
 }
 /** How far a result may be from the reference. */
 export interface Tolerance {

@@ -46,7 +46,7 @@ function rotated(x: Tensor, offset: Tensor, freqs: Tensor | undefined, p: Rope):
 }
 function ropeVariant(shape: Shape, offset: Shape, p: Partial<Rope> & { readonly dims: number }): Variant<Rope> {
   const params = { traditional: false, base: 100, scale: 1, hasFreqs: false, ...p };
-  const freqs = params.hasFreqs ? [numbers([p.dims / 2], between(1, 20), float32)] : [];
+  const freqs = params.hasFreqs ? [{ ...numbers([p.dims / 2], between(1, 20), float32), fixed: true }] : []; // as in MLX
   return { params, inputs: [numbers(shape), { shape: offset, domain: integers(0, 9), dtype: int32 }, ...freqs] };
 }
 

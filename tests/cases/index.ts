@@ -184,6 +184,7 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       { params: { axes: [0] }, inputs: [numbersOf([5, 4]), numbersOf([2, 4]), indices([1], 0, 3)] },
       { params: { axes: [1, 0] }, inputs: [numbersOf([5, 4]), numbersOf([2, 2]), indices([2], 0, 2, int64)] },
       { params: { axes: [2] }, inputs: [numbersOf([2, 1, 3, 2, 2]), numbersOf([2, 1, 2, 2, 2]), indices([1], 0, 1)] },
+      { params: { axes: [] }, inputs: [numbersOf([2, 3]), numbersOf([2, 3]), indices([0], 0, 0)] },
     ],
     reference: ([x, updates, start], { axes }) => {
       const first = dynamicStart(x!, start!, axes);

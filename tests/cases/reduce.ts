@@ -38,11 +38,14 @@ interface Reduction {
   /** Whether nothing can be reduced: then empty axes are tried too. */
   readonly ofNothing: boolean;
   readonly special?: Domain;
+  /** Whether derivatives have branches at zeros. */
+  readonly zeros?: boolean;
 }
 function reduction(f: Reduction): Case<Axes> {
   const empty: readonly (readonly [Shape, readonly number[]])[] = f.ofNothing ? [[[0, 3], [0]], [[3, 0], [0]]] : [[[3, 0], [0]]];
   const variants: Variant<Axes>[] = [...SHAPES, ...empty].map(([shape, axes]) => ({ params: { axes }, inputs: [{ shape, domain: f.domain }] }));
   const dtypes = f.dtypes.filter((d) => d.kind === "float");
+  if (f.zeros) variants.push({ params: { axes: [0, 2] }, inputs: [{ shape: [3, 4, 2], domain: withZeros(f.domain) }] });
   if (f.special) variants.push({ params: { axes: [1] }, inputs: [{ shape: [5, 40], domain: f.special }], dtypes, label: "zeros, NaN, infinities" });
   const inputs = [{ shape: LARGE, domain: f.domain }];
   return {
@@ -106,7 +109,7 @@ function position(above: (x: number, y: number) => boolean): Case<Axis> {
 /** The cases of the family `reduce`. */
 export const reduceCases: Cases<keyof typeof reducePrimitives> = {
   sum: reduction({ fold: total, domain: between(-4, 4), dtypes: numbers, ofNothing: true, tolerance: { ulps: 64, half: 2 }, special: spoiled }),
-  prod: reduction({ fold: product, domain: awayFromZero(0.9, 1.1), dtypes: numbers, ofNothing: true, tolerance: { ulps: 64, half: 2 }, special: withZeros(between(-2, 2)) }),
+  prod: reduction({ fold: product, domain: awayFromZero(0.9, 1.1), dtypes: numbers, ofNothing: true, tolerance: { ulps: 64, half: 2 }, special: withZeros(between(-2, 2)), zeros: true }),
   max: reduction({ fold: extreme((x, y) => x > y), domain: distinct(-4, 4), dtypes: real, ofNothing: false, special: spoiled }),
   min: reduction({ fold: extreme((x, y) => x < y), domain: distinct(-4, 4), dtypes: real, ofNothing: false, special: spoiled }),
   all: reduction({ fold: (x, places) => c.real(Number(places.every((at) => truth(x, at)))), domain: integers(0, 9), dtypes: all, ofNothing: true, special: spoiled }),
