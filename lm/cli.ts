@@ -9,11 +9,11 @@ import * as mx from "../core/mod.ts";
 import { isRecord, type Json, type JsonRecord } from "../core/io/json.ts";
 import type { ChatMessage } from "./chat_template.ts";
 import { decodeStatistics } from "./decode.ts";
-import { type GenerationResponse, streamGenerate } from "./generate.ts";
-import { load } from "./load.ts";
+import { type GenerateOptions, type GenerationResponse, streamGenerate } from "./generate.ts";
+import { load, type LoadedModel } from "./load.ts";
 import type { LanguageModel } from "./model.ts";
 import { progressBar } from "./progress.ts";
-import { makeSampler } from "./sample.ts";
+import { makeSampler, type SamplerOptions } from "./sample.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** What a flag takes and says in the help. */
@@ -173,26 +173,43 @@ function report(last: GenerationResponse, model: LanguageModel, isDetailed: bool
   note(`Compiled steps: ${calls} calls, ${traces} traces, ${programs} programs\n`);
 }
 
+/** Numbers of the flags; wrong ones are met before a model is loaded. */
+interface Settings {
+  readonly sampling: SamplerOptions;
+  readonly steps: GenerateOptions;
+  readonly seed: number | null;
+}
+function settings(flags: Flags): Settings {
+  return {
+    sampling: {
+      temp: flags.number("temp", 0),
+      topP: flags.number("top-p", 1),
+      minP: flags.number("min-p", 0),
+      minTokensToKeep: flags.number("min-tokens-to-keep", 1, true),
+      topK: flags.number("top-k", 0, true),
+      xtcProbability: flags.number("xtc-probability", 0),
+      xtcThreshold: flags.number("xtc-threshold", 0.1),
+    },
+    steps: {
+      maxTokens: flags.number("max-tokens", 100, true),
+      maxKvSize: flags.number("max-kv-size", null, true),
+      prefillStepSize: flags.number("prefill-step-size", 2048, true),
+      promptProgressCallback: readingProgress(),
+    },
+    seed: flags.number("seed", null, true),
+  };
+}
+
 /** Generates to standard output; true if Ctrl-C ended it. */
-async function generateText(flags: Flags, model: LanguageModel, tokenizer: Tokenizer): Promise<boolean> {
+async function generateText(
+  flags: Flags,
+  { sampling, steps }: Settings,
+  { model, tokenizer }: LoadedModel,
+): Promise<boolean> {
   const ids = await promptIds(flags, tokenizer), verbose = flags.text("verbose");
-  const sampler = makeSampler({
-    temp: flags.number("temp", 0),
-    topP: flags.number("top-p", 1),
-    minP: flags.number("min-p", 0),
-    minTokensToKeep: flags.number("min-tokens-to-keep", 1, true),
-    topK: flags.number("top-k", 0, true),
-    xtcProbability: flags.number("xtc-probability", 0),
-    xtcThreshold: flags.number("xtc-threshold", 0.1),
-    xtcSpecialTokens: [...tokenizer.encode("\n"), ...tokenizer.eosTokenIds],
-  });
-  const stream = streamGenerate(model, tokenizer, ids, {
-    maxTokens: flags.number("max-tokens", 100, true),
-    maxKvSize: flags.number("max-kv-size", null, true),
-    prefillStepSize: flags.number("prefill-step-size", 2048, true),
-    sampler,
-    promptProgressCallback: readingProgress(),
-  });
+  const xtcSpecialTokens = [...tokenizer.encode("\n"), ...tokenizer.eosTokenIds];
+  const sampler = makeSampler({ ...sampling, xtcSpecialTokens });
+  const stream = streamGenerate(model, tokenizer, ids, { ...steps, sampler });
   let last: GenerationResponse | null = null, interrupted = false;
   const interrupt = (): void => void (interrupted = true);
   try {
@@ -225,14 +242,14 @@ async function main(args: readonly string[]): Promise<number> {
     write(Deno.stdout, flags.has("help") ? usage() : `${await version()}\n`);
     return 0;
   }
-  const seed = flags.number("seed", null, true);
-  if (seed !== null) mx.random.seed(seed);
-  const { model, tokenizer } = await load(flags.text("model"), {
+  const given = settings(flags);
+  if (given.seed !== null) mx.random.seed(given.seed);
+  const loaded = await load(flags.text("model"), {
     adapterPath: flags.text("adapter-path"),
     onProgress: progressBar(),
   });
-  addEndTokens(flags, tokenizer);
-  return await generateText(flags, model, tokenizer) ? 130 : 0;
+  addEndTokens(flags, loaded.tokenizer);
+  return await generateText(flags, given, loaded) ? 130 : 0;
 }
 /** One line for what the user can mend; a fault of the program keeps its trace. */
 function explain(error: unknown): number {
