@@ -101,11 +101,8 @@ function signedSum(v: NDArray, p: Scan, before: NDArray, after: NDArray): NDArra
   return subtract(part(v), part(negative(v)));
 }
 const logsum: Rules = {
-  // ∂y_i/∂x_j = e^(x_j - y_i), conjugated on the way back; results of nothing (-∞) take no part
-  vjp: ([x], y, ct, p) => {
-    const after = negative(where(isneginf(y), 0, conjugate(y)));
-    return [signedSum(where(isneginf(y), 0, ct), turned(p), after, conjugate(x))];
-  },
+  // ∂y_i/∂x_j = e^(x_j - y_i); results of nothing (-∞) take no part
+  vjp: ([x], y, ct, p) => [signedSum(where(isneginf(y), 0, ct), turned(p), negative(where(isneginf(y), 0, y)), x)],
   jvp: ([x], y, [t], p) => t && where(isneginf(y), 0, signedSum(t, p, x, negative(where(isneginf(y), 0, y)))),
 };
 

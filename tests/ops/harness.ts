@@ -118,7 +118,7 @@ export function difference(actual: Tensor, wanted: Tensor, t: Tolerance, element
     if (Object.is(a, b) && Object.is(ai, bi)) continue;
     const size = Math.hypot(b, bi), error = Math.hypot(a - b, ai - bi);
     if (a === b && ai === bi) continue;
-    if (error <= Math.max(units * eps * Math.max(size, floor), eps ? SMALLEST[name]! : 0)) continue;
+    if (Number.isFinite(error) && error <= Math.max(units * eps * Math.max(size, floor), eps ? SMALLEST[name]! : 0)) continue;
     return `element ${i} is ${show(a, ai, actual)}, expected ${show(b, bi, wanted)} (${(error / (eps * Math.max(size, floor))).toFixed(1)} units, ${units} allowed)`;
   }
   return null;
