@@ -1,0 +1,109 @@
+/**
+ * Optimizers that divide by a root of squared gradients: RMSprop, Adagrad, AdaDelta.
+ * @module
+ */
+import { float, type NDArray, sqrt, square, zerosLike } from "../core/mod.ts";
+import { Optimizer, type ParameterState, type Rate, require } from "./optimizer.ts";
+
+/** Options of {@linkcode RMSprop}. */
+export interface RMSpropOptions {
+  /** Smoothing of the squares, α. Default 0.99. */
+  readonly alpha?: number;
+  /** Added to the denominator, ε. Default 1e-8. */
+  readonly eps?: number;
+}
+/** `v ← α v + (1 - α) g²`, `w ← w - λ g / (√v + ε)` (`mlx.optimizers.RMSprop`). */
+export class RMSprop extends Optimizer {
+  /** α. */
+  readonly alpha: number;
+  /** ε. */
+  readonly eps: number;
+  /** Takes the learning rate λ. */
+  constructor(learningRate: Rate, options: number | RMSpropOptions = {}) {
+    super();
+    const { alpha = 0.99, eps = 1e-8 } = typeof options === "number" ? { alpha: options } : options;
+    require("RMSprop", "alpha", alpha, alpha >= 0, "a number of at least 0");
+    require("RMSprop", "eps", eps, eps > 0, "a positive number");
+    this.schedule("learning_rate", learningRate);
+    this.alpha = alpha;
+    this.eps = eps;
+  }
+  /** `v`. */
+  initSingle(parameter: NDArray): ParameterState {
+    return { v: zerosLike(parameter) };
+  }
+  /** One update. */
+  applySingle(gradient: NDArray, parameter: NDArray, state: ParameterState): NDArray {
+    const v = state.v!.mul(float(this.alpha)).add(square(gradient).mul(float(1 - this.alpha)));
+    state.v = v;
+    return parameter.subtract(this.rateFor(gradient.dtype).mul(gradient).div(sqrt(v).add(float(this.eps))));
+  }
+}
+
+/** Options of {@linkcode Adagrad}. */
+export interface AdagradOptions {
+  /** Added to the denominator, ε. Default 1e-8. */
+  readonly eps?: number;
+}
+/** `v ← v + g²`, `w ← w - λ g / (√v + ε)` (`mlx.optimizers.Adagrad`). */
+export class Adagrad extends Optimizer {
+  /** ε. */
+  readonly eps: number;
+  /** Takes the learning rate λ. */
+  constructor(learningRate: Rate, options: number | AdagradOptions = {}) {
+    super();
+    const { eps = 1e-8 } = typeof options === "number" ? { eps: options } : options;
+    require("Adagrad", "eps", eps, eps > 0, "a positive number");
+    this.schedule("learning_rate", learningRate);
+    this.eps = eps;
+  }
+  /** `v`. */
+  initSingle(parameter: NDArray): ParameterState {
+    return { v: zerosLike(parameter) };
+  }
+  /** One update. */
+  applySingle(gradient: NDArray, parameter: NDArray, state: ParameterState): NDArray {
+    const v = state.v!.add(square(gradient));
+    state.v = v;
+    return parameter.subtract(this.rateFor(gradient.dtype).mul(gradient).div(sqrt(v).add(float(this.eps))));
+  }
+}
+
+/** Options of {@linkcode AdaDelta}. */
+export interface AdaDeltaOptions {
+  /** Smoothing of the squares, ρ. Default 0.9. */
+  readonly rho?: number;
+  /** Added under the roots, ε. Default 1e-6. */
+  readonly eps?: number;
+}
+/** `v ← ρ v + (1 - ρ) g²`, `d = g √(u + ε) / √(v + ε)`, `u ← ρ u + (1 - ρ) d²`, `w ← w - λ d` (`mlx.optimizers.AdaDelta`). */
+export class AdaDelta extends Optimizer {
+  /** ρ. */
+  readonly rho: number;
+  /** ε. */
+  readonly eps: number;
+  /** Takes the learning rate λ. */
+  constructor(learningRate: Rate, options: number | AdaDeltaOptions = {}) {
+    super();
+    const { rho = 0.9, eps = 1e-6 } = typeof options === "number" ? { rho: options } : options;
+    require("AdaDelta", "rho", rho, rho >= 0, "a number of at least 0");
+    require("AdaDelta", "eps", eps, eps > 0, "a positive number");
+    this.schedule("learning_rate", learningRate);
+    this.rho = rho;
+    this.eps = eps;
+  }
+  /** `v` and `u`. */
+  initSingle(parameter: NDArray): ParameterState {
+    return { v: zerosLike(parameter), u: zerosLike(parameter) };
+  }
+  /** One update. */
+  applySingle(gradient: NDArray, parameter: NDArray, state: ParameterState): NDArray {
+    const eps = float(this.eps);
+    const smoothed = (old: NDArray, x: NDArray) => old.mul(float(this.rho)).add(square(x).mul(float(1 - this.rho)));
+    const v = smoothed(state.v!, gradient), u = state.u!;
+    const d = sqrt(u.add(eps)).div(sqrt(v.add(eps))).mul(gradient);
+    state.v = v;
+    state.u = smoothed(u, d);
+    return parameter.subtract(this.rateFor(gradient.dtype).mul(d));
+  }
+}
