@@ -5,7 +5,7 @@
  */
 import { runtime, type Submitted } from "../ffi/runtime.ts";
 import type { NDArray } from "./array.ts";
-import { describe, elements, failDonated, failTraced, held, settleConsumer, wantedOutside } from "./graph.ts";
+import { describe, elements, failDonated, failTraced, held, settleConsumer, settleReaders, wantedOutside } from "./graph.ts";
 import { DonatedError, fail, MemoryLimitError, SpentError } from "./errors.ts";
 import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.ts";
 import { hostBytes, lower, type Lowered } from "./lower.ts";
@@ -108,6 +108,7 @@ function upload(n: NDArray): void {
 function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boolean, mode: Mode): void {
   if (!nodes.length) return;
   const uses = usesOf(nodes), program = new Set(nodes), rootSet = new Set(roots);
+  settleReaders(program);
   const frontier = nodes.filter((n) => n.state === "spent" && (rootSet.has(n) || uses.get(n)?.some((c) => c.state === "lazy")));
   for (const n of frontier) asked(n); // before the look-up: this very program may have the structure that just learned something
   const { entry, position } = entryFor(nodes, roots), learned: NDArray[] = [];
@@ -167,6 +168,7 @@ function commit(p: Lowered, outputs: readonly Submitted[], nodes: readonly NDArr
     if (n.state === "lazy") settleConsumer(n);
     n.state = "spent";
   }
+  settleReaders(null);
   p.outputs.forEach((o, i) => {
     adopt(o.node, outputs[i]!, o.layout, o.nbytes);
     o.node.inputs = [];

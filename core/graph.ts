@@ -43,6 +43,8 @@ export class Node implements Aval {
   early = 0;
   /** Never computed consumers bound since this left "lazy", held weakly: garbage among them is discounted after a collection. */
   readers: Set<WeakRef<NDArray>> | null = null;
+  /** Bit k: input k was not lazy when this was bound, so this is (or will be) among its readers; else it is counted there as early. */
+  late = 0;
   /** Modules, optimizers and caches that registered it. */
   holders: Set<WeakRef<Holder>> | null = null;
   /** How often a kernel computed it. */
@@ -195,13 +197,32 @@ export function failTraced(op: string, x: Node): never {
   });
 }
 
+/** A bit per input; consumers with more inputs are counted as early wherever they read beyond. */
+const LATE_BITS = 31;
+/**
+ * Nodes that will be readers of an input. Most are computed by the next evaluation and need no WeakRef, which is dear; so they
+ * wait here, held strongly, until an evaluation without them, a collection, or too many of them.
+ */
+let newReaders: NDArray[] = [];
+const MOST_NEW_READERS = 512;
 function registerReads(y: NDArray): void {
   const inputs = y.inputs;
   for (let k = 0; k < inputs.length; k++) {
     const i = inputs[k]!;
     if (k > 0 && inputs.indexOf(i) < k) continue;
-    if (i.state === "lazy") i.early++;
-    else addReader(i, y);
+    if (i.state === "lazy" || k >= LATE_BITS) i.early++;
+    else y.late |= 1 << k;
+  }
+  if (y.late !== 0 && newReaders.push(y) >= MOST_NEW_READERS) settleReaders(null);
+}
+/** From now on the inputs know their new readers, but for those that `program` computes: they stay new until it has. */
+export function settleReaders(program: ReadonlySet<NDArray> | null): void {
+  const waiting = newReaders;
+  newReaders = [];
+  for (const y of waiting) {
+    if (y.state !== "lazy") continue;
+    if (program?.has(y)) newReaders.push(y);
+    else for (let k = 0; k < y.inputs.length && k < LATE_BITS; k++) if (y.late >> k & 1) addReader(y.inputs[k]!, y);
   }
 }
 /** `y` reads `x`. Where x is spent, x reads its own inputs again, down to what is evaluated: a donation walks this way up. */
@@ -220,8 +241,12 @@ export function settleConsumer(y: NDArray): void {
   for (let k = 0; k < inputs.length; k++) {
     const i = inputs[k]!;
     if (k > 0 && inputs.indexOf(i) < k) continue;
-    if (!i.readers?.delete(y.ref)) i.early--;
+    if (!isLate(y, k)) i.early--;
+    else if (i.readers) i.readers.delete(y.ref);
   }
+}
+function isLate(y: NDArray, k: number): boolean {
+  return k < LATE_BITS && (y.late >> k & 1) === 1;
 }
 /** Does anything alive, never computed and outside `program` still need `x`, directly or through spent nodes? */
 export function wantedOutside(x: NDArray, program: ReadonlySet<NDArray>, uses: ReadonlyMap<NDArray, readonly NDArray[]>): boolean {
@@ -247,7 +272,7 @@ function earlyInside(n: NDArray, uses: readonly NDArray[] | undefined): number {
   let inside = 0;
   for (let k = 0; k < uses.length; k++) {
     const c = uses[k]!;
-    if (c.state === "lazy" && uses.indexOf(c) === k && !n.readers?.has(c.ref)) inside++;
+    if (c.state === "lazy" && uses.indexOf(c) === k && !isLate(c, c.inputs.indexOf(n))) inside++;
   }
   return inside;
 }

@@ -11,6 +11,7 @@ import { setFlagsFromString } from "node:v8";
 import { createContext, runInContext, runInNewContext } from "node:vm";
 import { runtime, type Submitted } from "../ffi/runtime.ts";
 import type { NDArray } from "./array.ts";
+import { settleReaders } from "./graph.ts";
 import { confirm } from "./learn.ts";
 import type { Layout } from "./primitive.ts";
 
@@ -24,10 +25,15 @@ const ARRAY_BYTES = 1024;
 /** Smaller buffers are not shown to V8: an ArrayBuffer costs more than they do. */
 const SHOWN_BYTES = 4096;
 
-const owners = new Map<number, WeakRef<NDArray>>();
-const registry = new FinalizationRegistry<number>(releaseIfDead);
+/** A buffer's handle, its array, and the bytes that count. */
+interface Owned {
+  readonly handle: number;
+  readonly ref: WeakRef<NDArray>;
+  readonly nbytes: number;
+}
+const owners = new Map<number, Owned>();
+const registry = new FinalizationRegistry<Owned>(releaseIfDead);
 let liveBytes = 0, newBytes = 0, liveAfter = 0, lastEnd = 0, lastCost = 0;
-const bytesOf = new Map<number, number>();
 
 let collector: { gc: () => void; checkpoint: ReturnType<typeof createContext> } | null | undefined;
 /** V8's `gc()`, asked for at run time; null where that is not possible. */
@@ -54,13 +60,11 @@ export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes
   n.layout = layout;
   n.bufferBytes = nbytes;
   n.bytes = counted && nbytes >= SHOWN_BYTES ? runtime().bufferAt(made.pointer, nbytes) : null;
-  owners.set(made.handle, n.ref);
-  registry.register(n, made.handle, n);
-  newBytes += ARRAY_BYTES;
-  if (!counted) return;
-  bytesOf.set(made.handle, nbytes);
-  liveBytes += nbytes;
-  newBytes += nbytes;
+  const owned: Owned = { handle: made.handle, ref: n.ref, nbytes: counted ? nbytes : 0 };
+  owners.set(made.handle, owned);
+  registry.register(n, owned, n);
+  liveBytes += owned.nbytes;
+  newBytes += owned.nbytes + ARRAY_BYTES;
 }
 /** Nodes that were computed and not kept: V8's heap holds them, and they hold their inputs. */
 export function countSpent(nodes: number): void {
@@ -74,9 +78,8 @@ export function disown(n: NDArray): void {
   n.bytes = null;
 }
 function forget(h: number): void {
+  liveBytes -= owners.get(h)?.nbytes ?? 0;
   owners.delete(h);
-  liveBytes -= bytesOf.get(h) ?? 0;
-  bytesOf.delete(h);
 }
 /** Gives the buffer back at once; the array becomes unusable. */
 export function dispose(n: NDArray): void {
@@ -87,12 +90,13 @@ export function dispose(n: NDArray): void {
 /** Collects, and releases the buffers of arrays that nobody can reach any more. */
 export function collectGarbage(): void {
   const start = performance.now(), c = collectorOf();
+  settleReaders(null);
   if (c) {
     runInContext("0", c.checkpoint); // clears the kept-alive list of WeakRefs
     c.gc();
   }
   const dead: number[] = [], alive: NDArray[] = [];
-  for (const [h, ref] of owners) {
+  for (const [h, { ref }] of owners) {
     const n = ref.deref();
     if (n) alive.push(n);
     else dead.push(h);
@@ -112,9 +116,8 @@ export function relieve(): void {
   if (newBytes < HARD * due && performance.now() - lastEnd < lastCost / TIME_SHARE) return;
   collectGarbage();
 }
-function releaseIfDead(h: number): void {
-  const ref = owners.get(h);
-  if (!ref || ref.deref()) return;
-  forget(h);
-  runtime().release([h]);
+function releaseIfDead({ handle }: Owned): void {
+  if (!owners.has(handle)) return; // a collection of ours was quicker
+  forget(handle);
+  runtime().release([handle]);
 }

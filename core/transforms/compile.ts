@@ -7,7 +7,7 @@ import { runtime } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
 import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
-import { activeStream, aval, bind, elements, evaluatedNode, failDonated, failTraced, Holder, Node, stateKeys } from "../graph.ts";
+import { activeStream, aval, bind, elements, evaluatedNode, failDonated, failTraced, Holder, Node, settleReaders, stateKeys } from "../graph.ts";
 import { isContiguous, lower, type Lowered } from "../lower.ts";
 import { adopt } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
@@ -239,6 +239,7 @@ function call(c: Compiled, xs: readonly NDArray[], nArgs: number): NDArray[] {
   const state = new Set(xs.slice(nArgs)), times = new Map<NDArray, number>();
   for (const x of xs) times.set(x, (times.get(x) ?? 0) + 1);
   const leaves = c.plan.inputs.map((l) => made.get(l) ?? l);
+  settleReaders(null);
   const give = leaves.map((x, i) => c.plan.written[i]! && state.has(x) && times.get(x) === 1 && mayTake(x));
   const stream = activeStream(), outs: NDArray[] = [];
   withMemory(() => {
