@@ -145,7 +145,7 @@ export const fastCases: Cases<keyof typeof fastPrimitives> = {
         inputs: [numbers(shape), ...hasWeight ? [numbers([shape.at(-1)!])] : [], ...hasBias ? [numbers([shape.at(-1)!])] : []],
       }))
     ),
-    tolerance,
+    tolerance: { ...tolerance, floor: 1 },
     reference: ([x, ...rest], { eps, hasWeight, hasBias }) => {
       const weight = hasWeight ? rest[0] : undefined, bias = hasBias ? rest.at(-1) : undefined;
       return joined(rowsOf(x!).map((row) => {
