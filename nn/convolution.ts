@@ -3,11 +3,10 @@
  * [outChannels, kernel..., inChannels / groups]. The transposed ones are in `convolution_transpose.ts`.
  * @module
  */
-import { conv1d, conv2d, conv3d, fail, type NDArray, random, ValueError, zeros } from "../core/mod.ts";
+import { conv1d, conv2d, conv3d, fail, type NDArray, ValueError, zeros } from "../core/mod.ts";
+import { drawKernel, type Extent, extents } from "./extents.ts";
 import { Module } from "./module.ts";
 
-/** One integer for all spatial axes, or one for each. */
-export type Extent = number | readonly number[];
 /** Options of {@linkcode Conv3d}. */
 export interface Conv3dOptions {
   /** Step between outputs. Default 1. */
@@ -25,22 +24,6 @@ export interface ConvOptions extends Conv3dOptions {
   readonly groups?: number;
 }
 
-/** One integer for each of `count` spatial axes. */
-export function extents(op: string, name: string, value: Extent, count: number): number[] {
-  const list = typeof value === "number" ? new Array<number>(count).fill(value) : [...value];
-  if (list.length === count && list.every(Number.isInteger)) return list;
-  return fail(ValueError, op, {
-    cannot: `use ${name} ${JSON.stringify(value)}`,
-    expected: count === 1 ? "one integer" : `one integer, or ${count} of them`,
-    got: JSON.stringify(value),
-    fix: `correct ${name}`,
-  });
-}
-/** A weight [out, kernel..., own channels], drawn uniformly from ±1/√(entries that make one output). */
-export function drawKernel(out: number, kernel: readonly number[], channels: number): NDArray {
-  const scale = Math.sqrt(1 / kernel.reduce((n, k) => n * k, channels));
-  return random.uniform([out, ...kernel, channels], { low: -scale, high: scale });
-}
 /** Channels that each group sees. */
 function ownChannels(op: string, channels: number, groups: number): number {
   if (Number.isInteger(groups) && groups > 0 && channels % groups === 0) return channels / groups;
@@ -53,7 +36,7 @@ function ownChannels(op: string, channels: number, groups: number): number {
 }
 
 /** What the three convolutions share. */
-abstract class Conv extends Module {
+export abstract class ConvBase extends Module {
   /** The kernels, [outChannels, kernel..., inChannels / groups]. */
   weight: NDArray;
   /** Added to each output channel, [outChannels]. */
@@ -97,7 +80,7 @@ abstract class Conv extends Module {
  * new nn.Conv1d(2, 4, 3, { padding: 1 }).forward(mx.ones([1, 5, 2])).shape; // [1, 5, 4]
  * ```
  */
-export class Conv1d extends Conv {
+export class Conv1d extends ConvBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options);
@@ -108,7 +91,7 @@ export class Conv1d extends Conv {
   }
 }
 /** Convolution over images (`mlx.nn.Conv2d`): as {@linkcode Conv1d}, with two spatial axes. */
-export class Conv2d extends Conv {
+export class Conv2d extends ConvBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options);
@@ -119,7 +102,7 @@ export class Conv2d extends Conv {
   }
 }
 /** Convolution over volumes (`mlx.nn.Conv3d`): as {@linkcode Conv1d}, with three spatial axes and without groups. */
-export class Conv3d extends Conv {
+export class Conv3d extends ConvBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: Conv3dOptions = {}) {
     super(3, inChannels, outChannels, kernelSize, options);

@@ -3,7 +3,8 @@
  * @module
  */
 import { convTranspose1d, convTranspose2d, convTranspose3d, type NDArray, zeros } from "../core/mod.ts";
-import { type Conv3dOptions, drawKernel, type Extent, extents } from "./convolution.ts";
+import type { Conv3dOptions } from "./convolution.ts";
+import { drawKernel, type Extent, extents } from "./extents.ts";
 import { Module } from "./module.ts";
 
 /** Options of the transposed convolutions. */
@@ -13,7 +14,7 @@ export interface ConvTransposeOptions extends Conv3dOptions {
 }
 
 /** What the three transposed convolutions share. */
-abstract class ConvTranspose extends Module {
+export abstract class ConvTransposeBase extends Module {
   /** The kernels, [outChannels, kernel..., inChannels]. */
   weight: NDArray;
   /** Added to each output channel, [outChannels]. */
@@ -60,7 +61,7 @@ abstract class ConvTranspose extends Module {
  * new nn.ConvTranspose1d(2, 4, 3, { stride: 2 }).forward(mx.ones([1, 5, 2])).shape; // [1, 11, 4]
  * ```
  */
-export class ConvTranspose1d extends ConvTranspose {
+export class ConvTranspose1d extends ConvTransposeBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvTransposeOptions = {}) {
     super(1, inChannels, outChannels, kernelSize, options);
@@ -71,7 +72,7 @@ export class ConvTranspose1d extends ConvTranspose {
   }
 }
 /** Transposed convolution over images (`mlx.nn.ConvTranspose2d`): as {@linkcode ConvTranspose1d}, with two spatial axes. */
-export class ConvTranspose2d extends ConvTranspose {
+export class ConvTranspose2d extends ConvTransposeBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvTransposeOptions = {}) {
     super(2, inChannels, outChannels, kernelSize, options);
@@ -82,7 +83,7 @@ export class ConvTranspose2d extends ConvTranspose {
   }
 }
 /** Transposed convolution over volumes (`mlx.nn.ConvTranspose3d`): as {@linkcode ConvTranspose1d}, with three spatial axes. */
-export class ConvTranspose3d extends ConvTranspose {
+export class ConvTranspose3d extends ConvTransposeBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvTransposeOptions = {}) {
     super(3, inChannels, outChannels, kernelSize, options);

@@ -12,7 +12,7 @@ export interface DropoutOptions {
 }
 
 /** What the three dropouts share. */
-abstract class MaskedModule extends Module {
+export abstract class DropoutBase extends Module {
   /** Probability of becoming zero. */
   readonly p: number;
   /** Takes the probability. */
@@ -56,7 +56,7 @@ function checkNdim(op: string, x: NDArray, least: number): void {
  * new nn.Dropout(0.1).eval().forward(mx.ones([2])).tolist(); // [1, 1]
  * ```
  */
-export class Dropout extends MaskedModule {
+export class Dropout extends DropoutBase {
   /** Takes the probability. */
   constructor(options: number | DropoutOptions = {}) {
     super("nn.Dropout", options);
@@ -67,7 +67,7 @@ export class Dropout extends MaskedModule {
   }
 }
 /** Whole channels of images are zero with probability `p` while training (`mlx.nn.Dropout2d`). */
-export class Dropout2d extends MaskedModule {
+export class Dropout2d extends DropoutBase {
   /** Takes the probability. */
   constructor(options: number | DropoutOptions = {}) {
     super("nn.Dropout2d", options);
@@ -79,7 +79,7 @@ export class Dropout2d extends MaskedModule {
   }
 }
 /** Whole channels of volumes are zero with probability `p` while training (`mlx.nn.Dropout3d`). */
-export class Dropout3d extends MaskedModule {
+export class Dropout3d extends DropoutBase {
   /** Takes the probability. */
   constructor(options: number | DropoutOptions = {}) {
     super("nn.Dropout3d", options);

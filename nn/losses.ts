@@ -269,7 +269,10 @@ export function cosineSimilarityLoss(
   x2: NDArray,
   options: number | CosineSimilarityOptions = {},
 ): NDArray {
-  const { axis = 1, eps = 1e-8, reduction = "none" } = optionsOf<CosineSimilarityOptions>(options, (axis) => ({ axis }));
+  const { axis = 1, eps = 1e-8, reduction = "none" } = optionsOf<CosineSimilarityOptions>(
+    options,
+    (axis) => ({ axis }),
+  );
   const length = (x: NDArray): NDArray => sqrt(sum(square(x), axis));
   return reduce(sum(multiply(x1, x2), axis).div(maximum(length(x1).mul(length(x2)), float(eps))), reduction);
 }

@@ -16,6 +16,7 @@ export * from "./convolution.ts";
 export * from "./convolution_transpose.ts";
 export * from "./dropout.ts";
 export * from "./embedding.ts";
+export type { Extent } from "./extents.ts";
 export * as init from "./init.ts";
 export * from "./linear.ts";
 export * as losses from "./losses.ts";

@@ -3,13 +3,29 @@
  * (BatchNorm, which keeps running statistics). Channels are last.
  * @module
  */
-import { fail, fast, mean, type NDArray, ones, rsqrt, ShapeError, ValueError, var as variance, zeros } from "../core/mod.ts";
+import {
+  fail,
+  fast,
+  mean,
+  type NDArray,
+  ones,
+  rsqrt,
+  ShapeError,
+  ValueError,
+  var as variance,
+  zeros,
+} from "../core/mod.ts";
 import { type FreezeOptions, Module } from "./module.ts";
 
 /** The term added to a variance, which has to be positive. */
 function checkedEps(op: string, eps = 1e-5): number {
   if (eps > 0) return eps;
-  return fail(ValueError, op, { cannot: `use eps ${eps}`, expected: "a positive number", got: String(eps), fix: "use 1e-5" });
+  return fail(ValueError, op, {
+    cannot: `use eps ${eps}`,
+    expected: "a positive number",
+    got: String(eps),
+    fix: "use 1e-5",
+  });
 }
 /** Refuses an input with too few or too many axes. */
 function checkNdim(op: string, x: NDArray, least: number, most: number): void {
@@ -85,7 +101,7 @@ export interface InstanceNormOptions {
   readonly affine?: boolean;
 }
 /** What the layers with a factor and an offset per feature share. */
-abstract class AffineModule extends Module {
+export abstract class AffineBase extends Module {
   /** A factor for each feature, [dims]. */
   weight?: NDArray;
   /** An offset for each feature, [dims]. */
@@ -118,7 +134,7 @@ abstract class AffineModule extends Module {
  * new nn.InstanceNorm(3).forward(mx.ones([2, 4, 4, 3])).shape; // [2, 4, 4, 3]
  * ```
  */
-export class InstanceNorm extends AffineModule {
+export class InstanceNorm extends AffineBase {
   /** Features of the input. */
   readonly dims: number;
   /** Takes `dims` features. */
@@ -148,7 +164,7 @@ export interface GroupNormOptions {
  * `(x - mean) / √(var + eps) · weight + bias`, each example over its spatial axes and each of `numGroups` groups of features
  * (`mlx.nn.GroupNorm`; https://arxiv.org/abs/1803.08494).
  */
-export class GroupNorm extends AffineModule {
+export class GroupNorm extends AffineBase {
   /** Into how many groups the features fall. */
   readonly numGroups: number;
   /** Features of the input. */
@@ -207,7 +223,7 @@ export interface BatchNormOptions {
  * new nn.BatchNorm(3).eval().forward(mx.ones([2, 3])).shape; // [2, 3]
  * ```
  */
-export class BatchNorm extends AffineModule {
+export class BatchNorm extends AffineBase {
   /** Mean of each feature so far, [numFeatures]. */
   running_mean?: NDArray;
   /** Unbiased variance of each feature so far, [numFeatures]. */
@@ -242,7 +258,9 @@ export class BatchNorm extends AffineModule {
   forward(x: NDArray): NDArray {
     checkNdim("nn.BatchNorm", x, 2, 4);
     const axes = x.shape.slice(0, -1).map((_, i) => i), { running_mean, running_var } = this;
-    if (!this.training && running_mean && running_var) return this.affine(this.standardized(x, running_mean, running_var));
+    if (!this.training && running_mean && running_var) {
+      return this.affine(this.standardized(x, running_mean, running_var));
+    }
     const mu = mean(x, axes), count = x.size / x.shape.at(-1)!;
     if (this.training && count === 1) {
       fail(ShapeError, "nn.BatchNorm", {

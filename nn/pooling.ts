@@ -3,7 +3,7 @@
  * @module
  */
 import { asStrided, fail, max, mean, type NDArray, pad, ShapeError, ValueError } from "../core/mod.ts";
-import { type Extent, extents } from "./convolution.ts";
+import { type Extent, extents } from "./extents.ts";
 import { Module } from "./module.ts";
 
 /** Options of the pooling layers. */
@@ -14,27 +14,31 @@ export interface PoolOptions {
   readonly padding?: Extent;
 }
 
-/** Windows beside each other, without gaps or overlaps: [N, count..., window..., C] by a reshape. */
-function tiles(x: NDArray, window: readonly number[]): NDArray {
-  const [batch, ...rest] = x.shape, last = 2 * window.length + 1;
-  const shape = [batch!, ...window.flatMap((w, i) => [rest[i]! / w, w]), x.shape.at(-1)!];
-  const counts = window.map((_, i) => 1 + 2 * i), inside = window.map((_, i) => 2 + 2 * i);
-  return x.reshape(shape).transpose({ axes: [0, ...counts, ...inside, last] });
+/** An array that shows each window, and the axes inside of windows. */
+export interface Windows {
+  /** The view. */
+  readonly array: NDArray;
+  /** Its axes inside of windows. */
+  readonly axes: readonly number[];
 }
-/** All windows as [N, count..., window..., C]. */
-function windows(x: NDArray, window: readonly number[], stride: readonly number[]): NDArray {
-  const spatial = x.shape.slice(1, -1);
-  if (spatial.every((n, i) => window[i] === stride[i] && n % window[i]! === 0)) return tiles(x, window);
+/** All windows: [N, count, window, ..., C] where they lie beside each other, which is a reshape, else [N, count..., window..., C]. */
+function windowsOf(x: NDArray, window: readonly number[], stride: readonly number[]): Windows {
+  const spatial = x.shape.slice(1, -1), [batch, channels] = [x.shape[0]!, x.shape.at(-1)!];
+  if (spatial.every((n, i) => window[i] === stride[i] && n % window[i]! === 0)) {
+    const shape = [batch, ...window.flatMap((w, i) => [spatial[i]! / w, w]), channels];
+    return { array: x.reshape(shape), axes: window.map((_, i) => 2 + 2 * i) };
+  }
   const strides = x.shape.map((_, i) => x.shape.slice(i + 1).reduce((a, b) => a * b, 1)), inner = strides.slice(1, -1);
   const counts = spatial.map((n, i) => Math.floor((n - window[i]!) / stride[i]!) + 1);
-  return asStrided(x, {
-    shape: [x.shape[0]!, ...counts, ...window, x.shape.at(-1)!],
+  const array = asStrided(x, {
+    shape: [batch, ...counts, ...window, channels],
     strides: [strides[0]!, ...inner.map((s, i) => s * stride[i]!), ...inner, 1],
   });
+  return { array, axes: window.map((_, i) => 1 + counts.length + i) };
 }
 
 /** What the pooling layers share. The fields are no parameters. */
-abstract class Pool extends Module {
+export abstract class PoolBase extends Module {
   /** Size of the window. */
   readonly kernelSize: number[];
   /** Step between windows. */
@@ -66,8 +70,8 @@ abstract class Pool extends Module {
       fix: `correct ${name}`,
     });
   }
-  /** The windows of the input, and their axes. */
-  protected windows(x: NDArray, outside: number): { windows: NDArray; axes: number[] } {
+  /** The windows of the padded input. */
+  protected windows(x: NDArray, outside: number): Windows {
     if (x.ndim !== this.#spatial + 2) {
       fail(ShapeError, this.#name, {
         cannot: `slide over ${x.dtype}[${x.shape.join(",")}]`,
@@ -86,35 +90,34 @@ abstract class Pool extends Module {
         fix: "use a smaller window or more padding",
       });
     }
-    const axes = this.kernelSize.map((_, i) => 1 + this.#spatial + i);
-    return { windows: windows(padded, this.kernelSize, this.stride), axes };
+    return windowsOf(padded, this.kernelSize, this.stride);
   }
 }
 /** The maximum over windows. */
-abstract class MaxPool extends Pool {
+export abstract class MaxPoolBase extends PoolBase {
   /** x [N, spatial..., C] -> the same with shorter spatial axes. */
   forward(x: NDArray): NDArray {
     const w = this.windows(x, -Infinity);
-    return max(w.windows, w.axes);
+    return max(w.array, w.axes);
   }
 }
 /** The mean over windows, padding included. */
-abstract class AvgPool extends Pool {
+export abstract class AvgPoolBase extends PoolBase {
   /** x [N, spatial..., C] -> the same with shorter spatial axes. */
   forward(x: NDArray): NDArray {
     const w = this.windows(x, 0);
-    return mean(w.windows, w.axes);
+    return mean(w.array, w.axes);
   }
 }
 /** The maximum over sliding windows of sequences [N, L, C] (`mlx.nn.MaxPool1d`). */
-export class MaxPool1d extends MaxPool {
+export class MaxPool1d extends MaxPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(1, kernelSize, options);
   }
 }
 /** The mean over sliding windows of sequences [N, L, C] (`mlx.nn.AvgPool1d`). */
-export class AvgPool1d extends AvgPool {
+export class AvgPool1d extends AvgPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(1, kernelSize, options);
@@ -130,28 +133,28 @@ export class AvgPool1d extends AvgPool {
  * new nn.MaxPool2d(2).forward(mx.ones([1, 4, 4, 3])).shape; // [1, 2, 2, 3]
  * ```
  */
-export class MaxPool2d extends MaxPool {
+export class MaxPool2d extends MaxPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(2, kernelSize, options);
   }
 }
 /** The mean over sliding windows of images [N, H, W, C] (`mlx.nn.AvgPool2d`). */
-export class AvgPool2d extends AvgPool {
+export class AvgPool2d extends AvgPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(2, kernelSize, options);
   }
 }
 /** The maximum over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.MaxPool3d`). */
-export class MaxPool3d extends MaxPool {
+export class MaxPool3d extends MaxPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(3, kernelSize, options);
   }
 }
 /** The mean over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.AvgPool3d`). */
-export class AvgPool3d extends AvgPool {
+export class AvgPool3d extends AvgPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(3, kernelSize, options);

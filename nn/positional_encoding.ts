@@ -138,7 +138,12 @@ function slopes(n: number): number[] {
 /** Adds `-slope · |i - j|` to attention scores, one slope per head (`mlx.nn.ALiBi`; https://arxiv.org/abs/2108.12409). */
 export class ALiBi extends Module {
   /** `-slope_h · |i - j|` as [1, numHeads, qLength - offset, kLength]; queries are i = offset, ..., qLength - 1. */
-  static createAlibiMatrix(qLength: number, kLength: number, numHeads: number, options: AlibiMatrixOptions = {}): NDArray {
+  static createAlibiMatrix(
+    qLength: number,
+    kLength: number,
+    numHeads: number,
+    options: AlibiMatrixOptions = {},
+  ): NDArray {
     const { offset = 0, dtype = float32 } = options;
     const distance = abs(arange(offset, qLength).expandDims(1).subtract(arange(0, kLength).expandDims(0)));
     return distance.neg().expandDims([0, 1]).mul(ALiBi.createAlibiSlope(numHeads, dtype)).astype(dtype);

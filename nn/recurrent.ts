@@ -72,7 +72,10 @@ export class RNN extends Module {
   }
 }
 /** A state that stands bare or in an options object. */
-function stateOf<K extends string>(x: NDArray | null | { readonly [key in K]?: NDArray | null }, key: K): NDArray | null {
+function stateOf<K extends string>(
+  x: NDArray | null | { readonly [key in K]?: NDArray | null },
+  key: K,
+): NDArray | null {
   return x === null || "dtype" in x ? x : x[key] ?? null;
 }
 

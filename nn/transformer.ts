@@ -110,7 +110,7 @@ export interface TransformerStackOptions extends TransformerLayerOptions {
 }
 
 /** What the layers of encoders and decoders share. */
-abstract class TransformerLayer extends Module {
+export abstract class TransformerLayerBase extends Module {
   /** The first normalization. */
   ln1: LayerNorm;
   /** The second normalization. */
@@ -156,7 +156,7 @@ abstract class TransformerLayer extends Module {
   }
 }
 /** Self-attention and two linear layers, each with a normalization and a residual (`mlx.nn.TransformerEncoderLayer`). */
-export class TransformerEncoderLayer extends TransformerLayer {
+export class TransformerEncoderLayer extends TransformerLayerBase {
   /** Of the sequence to itself. */
   attention: MultiHeadAttention;
   /** Draws the weights. */
@@ -171,7 +171,7 @@ export class TransformerEncoderLayer extends TransformerLayer {
   }
 }
 /** As {@linkcode TransformerEncoderLayer}, with attention to the encoder's result between (`mlx.nn.TransformerDecoderLayer`). */
-export class TransformerDecoderLayer extends TransformerLayer {
+export class TransformerDecoderLayer extends TransformerLayerBase {
   /** Of the sequence to itself. */
   self_attention: MultiHeadAttention;
   /** To the encoder's result. */
@@ -240,9 +240,7 @@ export class TransformerDecoder extends Module {
   /** x [B, L, dims], memory [B, S, dims] -> the shape of x. */
   forward(x: NDArray, memory: NDArray, xMask: AttentionMask, memoryMask: AttentionMask): NDArray {
     const applied = (y: NDArray, layer: TransformerDecoderLayer): NDArray =>
-      this.checkpoint
-        ? checkpointed(layer)(y, memory, xMask, memoryMask)
-        : layer.forward(y, memory, xMask, memoryMask);
+      this.checkpoint ? checkpointed(layer)(y, memory, xMask, memoryMask) : layer.forward(y, memory, xMask, memoryMask);
     return this.ln.forward(this.layers.reduce(applied, x));
   }
 }

@@ -76,7 +76,12 @@ function cubicTaps(n: number, scale: number, alignCorners: boolean): Tap[] {
     at: clamp(at, n),
     weight: kernel(abs(p.subtract(at)), a),
   });
-  return [tap(left, cubicInner), tap(right, cubicInner), tap(left.subtract(1), cubicOuter), tap(right.add(1), cubicOuter)];
+  return [
+    tap(left, cubicInner),
+    tap(right, cubicInner),
+    tap(left.subtract(1), cubicOuter),
+    tap(right.add(1), cubicOuter),
+  ];
 }
 /** Filters of the antialiased modes: a kernel of a distance, and its radius. */
 interface Filter {

@@ -68,7 +68,7 @@ export function valueAndGrad<A extends readonly unknown[], R>(
 }
 
 /** A module that can be called. */
-interface Callable<A extends readonly unknown[], R> extends Module {
+export interface Callable<A extends readonly unknown[], R> extends Module {
   /** The call. */
   forward(...args: A): R;
 }

@@ -2,7 +2,19 @@
  * Adafactor: second moments of matrices as an outer product of a row and a column.
  * @module
  */
-import { float, maximum, mean, minimum, type NDArray, power, rsqrt, sqrt, square, zeros, zerosLike } from "../core/mod.ts";
+import {
+  float,
+  maximum,
+  mean,
+  minimum,
+  type NDArray,
+  power,
+  rsqrt,
+  sqrt,
+  square,
+  zeros,
+  zerosLike,
+} from "../core/mod.ts";
 import { Optimizer, type ParameterState, type Rate } from "./optimizer.ts";
 
 /** Options of {@linkcode Adafactor}. */
@@ -101,9 +113,7 @@ export class Adafactor extends Optimizer {
       update = state.exp_avg!.mul(float(this.beta1)).add(update.mul(float(1 - this.beta1)));
       state.exp_avg = update;
     }
-    const kept = this.weightDecay === 0
-      ? parameter
-      : parameter.add(parameter.mul(size.mul(float(-this.weightDecay))));
+    const kept = this.weightDecay === 0 ? parameter : parameter.add(parameter.mul(size.mul(float(-this.weightDecay))));
     return kept.subtract(update);
   }
 }

@@ -117,11 +117,7 @@ export abstract class Optimizer {
   /** Sets a value in the state; a schedule will set it at each update. */
   protected schedule(name: string, value: Rate): void {
     if (typeof value === "function") this.#schedulers.set(name, value);
-    this.state[name] = typeof value === "function"
-      ? value(this.step)
-      : value instanceof NDArray
-      ? value
-      : array(value);
+    this.state[name] = typeof value === "function" ? value(this.step) : value instanceof NDArray ? value : array(value);
   }
   /** The learning rate in the dtype of the gradient. */
   protected rateFor(dtype: DType): NDArray {

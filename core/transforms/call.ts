@@ -66,7 +66,11 @@ export function afterAll(x: NDArray, others: readonly NDArray[]): NDArray {
 }
 
 /** The results of a call as its trace shall see them; outside of traces nothing asks for rules, and they stay as they are. */
-export function withRules(rules: CallRules, args: readonly NDArray[], computed: readonly NDArray[]): readonly NDArray[] {
+export function withRules(
+  rules: CallRules,
+  args: readonly NDArray[],
+  computed: readonly NDArray[],
+): readonly NDArray[] {
   if (!args.some((x) => x.traced)) return computed;
   const results = computed.map((y) => bindRecord(after, [y, ...args, ...computed], {}));
   const call: Call = { rules, args, computed, results };

@@ -2,8 +2,7 @@
  * Gradient checkpointing: the backward pass computes a function again instead of keeping what it computed inside.
  * @module
  */
-import type { NDArray } from "../array.ts";
-import { type CallRules, afterAll, withRules } from "./call.ts";
+import { afterAll, type CallRules, withRules } from "./call.ts";
 import { batchedRules } from "./custom.ts";
 import { pullback } from "./grad.ts";
 import { capturedBy, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";

@@ -65,11 +65,16 @@ function filled(slots: Slots, like: readonly NDArray[]): NDArray[] {
   return slots.map((x, i) => x ?? zerosLike(like[i]!));
 }
 /** The user's rules as transforms call them: lists instead of trees. */
-function callRules<A extends readonly unknown[], R>({ vjp, jvp, vmap }: CustomRules<A, R>, flat: Flat<A>, result: Flat<R>): CallRules {
+function callRules<A extends readonly unknown[], R>(
+  { vjp, jvp, vmap }: CustomRules<A, R>,
+  flat: Flat<A>,
+  result: Flat<R>,
+): CallRules {
   const primals = (xs: readonly NDArray[]): Primals<A> => primalsOf(flat.restore(xs));
   const rules: Omit<CallRules, "batched"> = {
     ...vjp && {
-      vjp: (args, ys, cts) => checkedSlots("vjp", vjp(primals(args), result.restore(filled(cts, ys)), result.restore(ys)), args),
+      vjp: (args, ys, cts) =>
+        checkedSlots("vjp", vjp(primals(args), result.restore(filled(cts, ys)), result.restore(ys)), args),
     },
     ...jvp && { jvp: (args, ys, ts) => checkedSlots("jvp", jvp(primals(args), primals(filled(ts, args))), ys) },
     ...vmap && { vmap: (args, mapped, size) => userBatch(vmap, primals(args), axesTree(flat, mapped), size) },
@@ -88,7 +93,10 @@ function axesTree(flat: Flat<readonly unknown[]>, mapped: readonly boolean[]): B
   return walk(primalsOf(flat.restore(flat.arrays)));
 }
 function userBatch<A extends readonly unknown[], R>(
-  rule: NonNullable<CustomRules<A, R>["vmap"]>, inputs: Primals<A>, axes: AxesOf<Primals<A>>, size: number,
+  rule: NonNullable<CustomRules<A, R>["vmap"]>,
+  inputs: Primals<A>,
+  axes: AxesOf<Primals<A>>,
+  size: number,
 ): Batched {
   const [made, out] = rule(inputs, axes), { arrays } = flatten(made), where = axesOf(made, out);
   const front = arrays.map((y, i) => {
@@ -96,7 +104,10 @@ function userBatch<A extends readonly unknown[], R>(
     if (axis === null) return y;
     if (y.shape.at(axis) === size) return y.moveaxis(axis, 0);
     return fail(TransformError, "customFunction", {
-      cannot: "use what the vmap rule returned", expected: `a batch of ${size} on axis ${axis}`, got: aval(y), fix: "return the batched results and their axes",
+      cannot: "use what the vmap rule returned",
+      expected: `a batch of ${size} on axis ${axis}`,
+      got: aval(y),
+      fix: "return the batched results and their axes",
     });
   });
   return { outputs: front, mapped: arrays.map((_, i) => (where[i] ?? null) !== null) };
@@ -108,11 +119,13 @@ export function batchedRules(one: Omit<CallRules, "batched">, mapped: readonly b
   const rules: Omit<CallRules, "batched"> = {
     ...vjp && {
       vjp: (args, results, cts) =>
-        overBatch((xs, ys, slots) => vjp(xs, ys, slots), args, results, cts, { mapped, slots: null, size }).map((g, i) => {
-          if (!g) return null;
-          if (g.mapped) return mapped[i] ? g.array : sum(g.array, 0);
-          return mapped[i] ? broadcastTo(g.array, [size, ...g.array.shape]) : g.array.mul(size);
-        }),
+        overBatch((xs, ys, slots) => vjp(xs, ys, slots), args, results, cts, { mapped, slots: null, size }).map(
+          (g, i) => {
+            if (!g) return null;
+            if (g.mapped) return mapped[i] ? g.array : sum(g.array, 0);
+            return mapped[i] ? broadcastTo(g.array, [size, ...g.array.shape]) : g.array.mul(size);
+          },
+        ),
     },
     ...jvp && {
       jvp: (args, results, tangents) =>
@@ -130,7 +143,11 @@ interface Batch {
 }
 type Rule = (args: readonly NDArray[], results: readonly NDArray[], slots: Slots) => Slots;
 function overBatch(
-  rule: Rule, args: readonly NDArray[], results: readonly NDArray[], slots: Slots, { mapped, slots: mappedSlots, size }: Batch,
+  rule: Rule,
+  args: readonly NDArray[],
+  results: readonly NDArray[],
+  slots: Slots,
+  { mapped, slots: mappedSlots, size }: Batch,
 ): readonly ({ readonly array: NDArray; readonly mapped: boolean } | null)[] {
   const given = slots.flatMap((s, i) => s ? [{ s, batch: mappedSlots?.[i] ?? true }] : []);
   const inputs = [...args, ...results, ...given.map((g) => g.s)];
@@ -139,7 +156,11 @@ function overBatch(
   const t = trace((xs) => {
     const rest = xs.slice(args.length + results.length);
     let next = 0;
-    made = rule(xs.slice(0, args.length), xs.slice(args.length, args.length + results.length), slots.map((s) => s && rest[next++]!));
+    made = rule(
+      xs.slice(0, args.length),
+      xs.slice(args.length, args.length + results.length),
+      slots.map((s) => s && rest[next++]!),
+    );
     return made.filter((m) => m !== null);
   }, inputs.map((x, i) => flags[i] ? { shape: x.shape.slice(1), dtype: x.dtype } : x));
   const out = batched(t, inputs, flags, size);
@@ -159,7 +180,10 @@ function overBatch(
  * mx.grad((x: mx.NDArray) => clipped(x).mul(10).sum())(mx.array(3)).item(); // 1
  * ```
  */
-export function customFunction<A extends readonly unknown[], R>(f: (...args: A) => R, rules: CustomRules<A, R> = {}): CustomFunction<A, R> {
+export function customFunction<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  rules: CustomRules<A, R> = {},
+): CustomFunction<A, R> {
   let current = rules;
   const call = (...args: A): R => {
     const flat = flatten(args);
@@ -192,7 +216,10 @@ export function customFunction<A extends readonly unknown[], R>(f: (...args: A) 
 export function depends(inputs: NDArray, dependencies: NDArray | readonly NDArray[]): NDArray;
 /** As above, for a list. */
 export function depends(inputs: readonly NDArray[], dependencies: NDArray | readonly NDArray[]): NDArray[];
-export function depends(inputs: NDArray | readonly NDArray[], dependencies: NDArray | readonly NDArray[]): NDArray | NDArray[] {
+export function depends(
+  inputs: NDArray | readonly NDArray[],
+  dependencies: NDArray | readonly NDArray[],
+): NDArray | NDArray[] {
   const first = dependencies instanceof Node ? [dependencies] : dependencies;
   return inputs instanceof Node ? afterAll(inputs, first) : inputs.map((x) => afterAll(x, first));
 }
