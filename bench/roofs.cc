@@ -1,6 +1,6 @@
-// Measures what this machine can do at most, and prints it as JSON: reading and copying memory at several footprints, and
-// multiply-adds, with one thread and with as many as the first argument says. Compiled for the very processor that it
-// runs on (-mcpu=native) by bench/roofs.ts. A roof is the best of many rounds: whatever disturbs makes it lower.
+// Measures what this machine can do at most, and prints it as JSON: reading and copying memory at several footprints,
+// and multiply-adds, with one thread and with as many as the first argument says. Compiled for the very processor that
+// it runs on (-mcpu=native) by bench/roofs.ts. A roof is the best of many rounds: whatever disturbs makes it lower.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -197,7 +197,8 @@ void print_roofs(uint8_t* memory, int threads) {
   for (size_t footprint = size_t{1} << 20; footprint <= kLargest; footprint *= 4) {
     const double read = bytes_per_second(memory, footprint, false, threads);
     const double copy = bytes_per_second(memory, footprint, true, threads);
-    printf("%s{\"footprint\":%zu,\"read\":%.4g,\"copy\":%.4g}", footprint > size_t{1} << 20 ? "," : "", footprint, read, copy);
+    const char* comma = footprint < kLargest ? "," : "";
+    printf("{\"footprint\":%zu,\"read\":%.4g,\"copy\":%.4g}%s", footprint, read, copy, comma);
   }
   printf("]}");
 }

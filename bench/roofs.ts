@@ -67,8 +67,8 @@ export function memoryRoof(roofs: Roofs, bytes: number): MemoryRoof {
   return roofs.memory.findLast((m) => m.footprint <= bytes) ?? smallest;
 }
 /** The least seconds that a work of this cost can take here: the longer one of its arithmetic and its memory traffic. */
-export function leastSeconds(roofs: Roofs, { flops, read, written, dtype }: Cost): number {
-  const bytes = read + written, { read: reading, copy } = memoryRoof(roofs, bytes);
+export function leastSeconds(roofs: Roofs, { flops, read, written, footprint, dtype }: Cost): number {
+  const bytes = read + written, { read: reading, copy } = memoryRoof(roofs, footprint ?? bytes);
 
   // What hardly writes is held against reading.
   const traffic = bytes / (written * 8 > read ? copy : reading);

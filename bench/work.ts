@@ -12,6 +12,8 @@ export interface Cost {
   readonly read: number;
   /** Bytes that have to be written. */
   readonly written: number;
+  /** Bytes that successive calls go through before they come back to the first, if not those of one call. */
+  readonly footprint?: number;
   /** Of the factors. Roofs differ: some processors multiply bfloat16 faster. */
   readonly dtype?: "float32" | "bfloat16" | "float16";
 }

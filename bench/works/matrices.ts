@@ -46,25 +46,37 @@ const FORMATS: readonly Format[] = [
   { name: "mxfp8", bits: 8, groupSize: 32, mode: "mxfp8" },
   { name: "nvfp4", bits: 4, groupSize: 16, mode: "nvfp4" },
 ];
-/** x [rows, K] times a random quantized matrix [N, K]. Scales are 1 or about it: any other would cost the same. */
-function quantizedTask(rows: number, k: number, n: number, format: Format, dtype: mx.DType): Task {
-  const { bits, groupSize, mode } = format, words = mx.random.bits([n, k * bits / 32]);
-  const groups = [n, k / groupSize], x = normal([rows, k], 0, dtype);
+/** Matrices that are read in turn, so that they come from memory as in a model, and not from a cache. */
+const STREAMED_BYTES = 128 * 2 ** 20;
+/** x [rows, K] times random quantized matrices [N, K]. Scales are 1 or about it: any other would cost the same. */
+function quantizedTask(rows: number, k: number, n: number, format: Format, dtype: mx.DType, streamed: number): Task {
+  const { bits, groupSize, mode } = format, x = normal([rows, k], 0, dtype);
+  const groups = [n, k / groupSize], bytes = n * k * bits / 8;
   const exact = mode === "nvfp4" ? 0x38 : 127; // 1 as float8 e4m3, and as a power of two
   const scales = mode === "affine" ? mx.full(groups, 0.01, dtype) : mx.full(groups, exact, mx.uint8);
   const biases = mode === "affine" ? mx.full(groups, -0.02, dtype) : null;
-  mx.eval(words, scales, biases);
-  const options = { biases, groupSize, bits, mode };
-  const read = n * k * bits / 8 + scales.nbytes + (biases?.nbytes ?? 0) + x.nbytes;
-  const cost = { flops: 2 * rows * n * k, read, written: rows * n * dtype.size };
-  return { run: () => mx.eval(mx.quantizedMatmul(x, words, scales, options)), cost };
+  const matrices = Array.from({ length: Math.max(1, Math.ceil(streamed / bytes)) }, (_, i) => {
+    return mx.random.bits([n, k * bits / 32], { key: mx.random.key(i) });
+  });
+  mx.eval(matrices, scales, biases);
+  const options = { biases, groupSize, bits, mode }, read = bytes + scales.nbytes + (biases?.nbytes ?? 0) + x.nbytes;
+  const cost = { flops: 2 * rows * n * k, read, written: rows * n * dtype.size, footprint: matrices.length * bytes };
+  let turn = 0;
+  const run = () => {
+    const words = matrices[turn++ % matrices.length];
+    if (words) mx.eval(mx.quantizedMatmul(x, words, scales, options));
+  };
+  return { run, cost };
 }
 function quantized(rows: number, format: Format, dtype: Half): Work {
   const suffix = dtype === "float32" ? "" : dtype === "bfloat16" ? "_bf16" : "_f16";
   return {
     name: rows === 1 ? `qmv_${format.name}${suffix}_4096` : `qmm_${format.name}${suffix}_${rows}x4096x4096`,
     group: rows === 1 ? "quantized matvec" : "quantized matmul",
-    prepare: (tiny) => quantizedTask(size(rows, tiny), size(4096, tiny), size(4096, tiny), format, mx.dtypeOf(dtype)),
+    prepare(tiny) {
+      const edge = size(4096, tiny), streamed = rows === 1 && !tiny ? STREAMED_BYTES : 0;
+      return quantizedTask(size(rows, tiny), edge, edge, format, mx.dtypeOf(dtype), streamed);
+    },
   };
 }
 const q4 = FORMATS.filter((format) => format.name === "q4");

@@ -5,7 +5,7 @@
 import * as mx from "../../mod.ts";
 import * as nn from "../../nn/mod.ts";
 import type { Work } from "../work.ts";
-import { count, normal } from "./inputs.ts";
+import { normal } from "./inputs.ts";
 
 type Parameters = mx.NDArray[];
 /** Adam's two moments of each parameter, and how many steps were taken. */
