@@ -114,13 +114,13 @@ async function judge({ name, turns, turn }: Loop): Promise<boolean> {
 
 if (import.meta.main) {
   const { values } = parseArgs({ options: { turns: { type: "string", default: "10000" }, only: { type: "string", default: "" }, lm: { type: "boolean", default: false } } });
-  const turns = Number(values.turns), loops: readonly [string, () => Loop][] = [
+  const turns = Number(values.turns), loops: [string, () => Loop][] = [
     ["forward", () => inference("forward", turns, false)],
     ["awaited", () => inference("awaited", turns, true)],
     ["train", () => training("train", turns / 5, false)],
     ["compiled", () => training("compiled", turns / 5, true)],
-    ...values.lm ? [["lm", () => generation("lm")] as const] : [],
-  ].map(([name, make]) => [name, make] as [string, () => Loop]);
+  ];
+  if (values.lm) loops.push(["lm", () => generation("lm")]);
   console.log("MB                          live   active   active   active      RSS      RSS      RSS");
   console.log("loop        turns seconds            2nd     last     peak      2nd     last   growth");
   let passed = true;
