@@ -279,7 +279,7 @@ class Lowering {
       for (const a of g.tail.params.axes as readonly number[]) mask |= 1 << a;
       this.#words.pushAll([g.tail.prim.code, f.number(g.tail.inputs[0]!), mask >>> 0, defined.find((d) => d.m === g.tail)!.value.id, g.tail.dtype.code]);
     }
-    const over = (w: Value) => whole.some((d) => d.value === w) ? f.overwritable(w) : [];
+    const over = (w: Value) => whole.some((d) => d.value === w) ? f.overwritable(w, elements(loop)) : [];
     this.#close({ start, reads: f.reads, writes: defined.map((d) => d.value), over });
   }
   #cancel(start: number): void {
@@ -391,9 +391,9 @@ class FusedOperands {
     const step = this.#steps.get(x);
     return step === undefined ? this.#numbers.get(x)!() : this.reads.length + this.immediates.length + step;
   }
-  /** Reads that the result may overwrite: contiguous, of the same size, and seen through that layout only. */
-  overwritable(w: Value): Ref[] {
-    return this.reads.filter((r) => covers(r, w) && this.reads.every((o) => o.value !== r.value || (covers(o, w) && o.dtype.size === r.dtype.size)) && elements(r.shape) * r.dtype.size === w.nbytes);
+  /** Reads that a result of `n` elements may overwrite: contiguous, as many of the same size (a repeated scalar may have as many bytes), and seen through that layout only. */
+  overwritable(w: Value, n: number): Ref[] {
+    return this.reads.filter((r) => elements(r.shape) === n && n * r.dtype.size === w.nbytes && covers(r, w) && this.reads.every((o) => o.value !== r.value || (covers(o, w) && o.dtype.size === r.dtype.size)));
   }
 }
 /** The constant of one element below views that only repeat or reshape it. */
