@@ -138,12 +138,13 @@ class Cursor {
     return this.#view.getBigUint64(at, true);
   }
   /** A count of things of at least `size` bytes each, which must fit into the rest of the file. */
-  count(size: number, what: string): number {
-    const n = this.u64(what), most = Math.floor((this.fileSize - this.at) / size);
-    return n <= BigInt(most) ? Number(n) : broken(`${what} of at most ${most} in the rest of the file`, `${n}`);
+  count(size: number, what: string, prefix = ""): number {
+    const at = this.take(1, 8, what), n = this.#view.getUint32(at, true) + 2 ** 32 * this.#view.getUint32(at + 4, true);
+    const most = Math.floor((this.fileSize - this.at) / size);
+    return n <= most ? n : broken(`${prefix}${what} of at most ${most} in the rest of the file`, `${n}`);
   }
   string(what: string): string {
-    const length = this.count(1, `length of ${what}`), start = this.take(length, 1, what);
+    const length = this.count(1, what, "length of "), start = this.take(length, 1, what);
     try {
       return this.#text.decode(this.bytes.subarray(start, start + length));
     } catch {

@@ -65,14 +65,6 @@ function packFive(q: Uint8Array, words: Uint32Array, to: number): void {
 }
 const five = new Uint8Array(32);
 
-/** Q4_0 and Q4_1: d, [m], 16 bytes; low nibbles are elements 0-15, high nibbles 16-31. */
-const fourBits = (hasMin: boolean): Unpack => (from, at, to, group) => {
-  const d = from.getFloat16(at, true), data = at + (hasMin ? 4 : 2);
-  to.scales[group] = d;
-  to.biases[group] = hasMin ? from.getFloat16(at + 2, true) : -8 * d;
-  nibbles(from, data, 0, to.words, 4 * group);
-  nibbles(from, data, 4, to.words, 4 * group + 2);
-};
 /** Q5_0 and Q5_1: d, [m], the 32 fifth bits, 16 bytes of nibbles. */
 const fiveBits = (hasMin: boolean): Unpack => (from, at, to, group) => {
   const d = from.getFloat16(at, true), high = at + (hasMin ? 4 : 2), bits = from.getUint32(high, true);
@@ -82,13 +74,6 @@ const fiveBits = (hasMin: boolean): Unpack => (from, at, to, group) => {
     five[i] = from.getUint8(high + 4 + (i & 15)) >>> (i < 16 ? 0 : 4) & 15 | (bits >>> i & 1) << 4;
   }
   packFive(five, to.words, 5 * group);
-};
-/** Q8_0: d, 32 signed bytes; q + 128 is unsigned. */
-const eightBits: Unpack = (from, at, to, group) => {
-  const d = from.getFloat16(at, true);
-  to.scales[group] = d;
-  to.biases[group] = -128 * d;
-  for (let i = 0; i < 8; i++) to.words[8 * group + i] = from.getUint32(at + 2 + 4 * i, true) ^ 0x80808080;
 };
 /** Scales and minima of a K block's 8 groups: 6 bits each in 12 bytes; the upper two of the last four are set apart. */
 function kScales(from: DataView, at: number, to: Groups, group: number): void {
@@ -123,11 +108,8 @@ const fiveBitsK: Unpack = (from, at, to, group) => {
   }
 };
 const FORMATS: ReadonlyMap<string, Format> = new Map([
-  ["Q4_0", { bits: 4, unpack: fourBits(false) }],
-  ["Q4_1", { bits: 4, unpack: fourBits(true) }],
   ["Q5_0", { bits: 5, unpack: fiveBits(false) }],
   ["Q5_1", { bits: 5, unpack: fiveBits(true) }],
-  ["Q8_0", { bits: 8, unpack: eightBits }],
   ["Q4_K", { bits: 4, unpack: fourBitsK }],
   ["Q5_K", { bits: 5, unpack: fiveBitsK }],
 ]);
@@ -161,6 +143,100 @@ const PLAIN: ReadonlyMap<string, readonly [DType, (bytes: ArrayBuffer) => HostDa
   ["I64", [dt.int64, (b) => new BigInt64Array(b)]],
 ]);
 
+/**
+ * The common types, whose scales are halves that can be taken over bit by bit. Words are read whole, because a chat model
+ * has millions of blocks and waits for this at every start.
+ */
+type Fast = (
+  raw: Uint8Array<ArrayBuffer>,
+  blocks: number,
+  words: Uint32Array,
+  scales: Uint16Array,
+  biases: Uint16Array,
+) => void;
+const NIBBLES = 0x0f0f0f0f;
+/** Two words of nibbles, each byte holding two elements 16 apart, as the words of the lower and of the upper ones. */
+function spread(a: number, b: number, words: Uint32Array, low: number): void {
+  words[low] = squeeze(a & NIBBLES) | squeeze(b & NIBBLES) << 16;
+  words[low + 2] = squeeze(a >>> 4 & NIBBLES) | squeeze(b >>> 4 & NIBBLES) << 16;
+}
+/** Q4_1: d, m, 16 bytes; low nibbles are elements 0-15, high nibbles 16-31. */
+const fastQ41: Fast = (raw, blocks, words, scales, biases) => {
+  const from = new Uint32Array(raw.buffer, raw.byteOffset, 5 * blocks);
+  for (let b = 0; b < blocks; b++) {
+    const at = 5 * b, dm = from[at]!;
+    scales[b] = dm;
+    biases[b] = dm >>> 16;
+    spread(from[at + 1]!, from[at + 2]!, words, 4 * b);
+    spread(from[at + 3]!, from[at + 4]!, words, 4 * b + 1);
+  }
+};
+/** Q4_0: d, 16 bytes as Q4_1; the bias is -8 d. */
+const fastQ40: Fast = (raw, blocks, words, scales, biases) => {
+  const from = new Uint16Array(raw.buffer, raw.byteOffset, 9 * blocks);
+  const word = (i: number): number => from[i]! | from[i + 1]! << 16;
+  for (let b = 0; b < blocks; b++) {
+    const at = 9 * b;
+    scales[b] = from[at]!;
+    spread(word(at + 1), word(at + 3), words, 4 * b);
+    spread(word(at + 5), word(at + 7), words, 4 * b + 1);
+  }
+  multiples(scales, -8, biases);
+};
+/** Q8_0: d, 32 signed bytes; q + 128 is unsigned, the bias is -128 d. */
+const fastQ80: Fast = (raw, blocks, words, scales, biases) => {
+  const from = new Uint16Array(raw.buffer, raw.byteOffset, 17 * blocks);
+  for (let b = 0; b < blocks; b++) {
+    const at = 17 * b + 1;
+    scales[b] = from[at - 1]!;
+    for (let i = 0; i < 8; i++) words[8 * b + i] = (from[at + 2 * i]! | from[at + 2 * i + 1]! << 16) ^ 0x80808080;
+  }
+  multiples(scales, -128, biases);
+};
+/** Halves times a power of two: exact unless it overflows. */
+function multiples(of: Uint16Array, factor: number, to: Uint16Array): void {
+  const from = new Float16Array(of.buffer, of.byteOffset, of.length),
+    result = new Float16Array(to.buffer, to.byteOffset, to.length);
+  for (let i = 0; i < from.length; i++) result[i] = factor * from[i]!;
+}
+const FAST: ReadonlyMap<string, { readonly bits: number; readonly repack: Fast; readonly largest: number }> = new Map([
+  ["Q4_1", { bits: 4, repack: fastQ41, largest: Infinity }],
+  ["Q4_0", { bits: 4, repack: fastQ40, largest: 65504 / 8 }],
+  ["Q8_0", { bits: 8, repack: fastQ80, largest: 65504 / 128 }],
+]);
+/** A tensor of one of these types; biases that halves cannot hold make both lists float32. */
+function repackFast(
+  t: GgufTensor,
+  raw: Uint8Array<ArrayBuffer>,
+  { bits, repack, largest }: { bits: number; repack: Fast; largest: number },
+): GgufArrays {
+  const groups = raw.length / t.type.bytes, words = new Uint32Array(groups * bits);
+  const scales = new Float16Array(groups), biases = new Float16Array(groups);
+  repack(raw, groups, words, new Uint16Array(scales.buffer), new Uint16Array(biases.buffer));
+  const lead = t.shape.slice(0, -1), perRow = (t.shape.at(-1) ?? 0) / GGUF_GROUP, shape = [...lead, perRow];
+  const weight: HostTensor = { dtype: dt.uint32, shape: [...lead, perRow * bits], data: words };
+  if (largest === Infinity || scales.every((d) => !(Math.abs(d) > largest))) {
+    return {
+      weight,
+      quantized: {
+        scales: { dtype: dt.float16, shape, data: scales },
+        biases: { dtype: dt.float16, shape, data: biases },
+        bits,
+      },
+    };
+  }
+  const wide = (data: Float32Array): HostTensor => ({ dtype: dt.float32, shape, data }),
+    factor = bits === 8 ? -128 : -8;
+  return {
+    weight,
+    quantized: {
+      scales: wide(Float32Array.from(scales)),
+      biases: wide(Float32Array.from(scales, (d) => factor * d)),
+      bits,
+    },
+  };
+}
+
 /** Whole rows in a new order: row r of the result is row `order[r]`. */
 function reorder(bytes: Uint8Array<ArrayBuffer>, order: Uint32Array): Uint8Array<ArrayBuffer> {
   const to = new Uint8Array(bytes.length), stride = bytes.length / order.length;
@@ -189,6 +265,8 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
       weight: { dtype: plain[0], shape, data: plain[1](raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.length)) },
     };
   }
+  const fast = FAST.get(type.name);
+  if (fast) return repackFast(t, raw, fast);
   const blocks = raw.length / type.bytes, count = blocks * type.block;
   if (type.name === "Q6_K") {
     const data = new Float32Array(count);
@@ -197,7 +275,7 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
   }
   const format = FORMATS.get(type.name) ?? fail(CheckpointError, "load", {
     cannot: `use ${t.name}`,
-    expected: `one of ${[...PLAIN.keys(), ...FORMATS.keys(), "Q6_K"].join(", ")}`,
+    expected: `one of ${[...PLAIN.keys(), ...FAST.keys(), ...FORMATS.keys(), "Q6_K"].join(", ")}`,
     got: type.name,
     fix: "take another quantization of this model, as Q4_0, Q4_K_M or Q8_0",
   });
