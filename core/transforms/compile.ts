@@ -204,18 +204,29 @@ function isInlined(x: NDArray): boolean {
   while (n.prim.kind === "view" && n.state === "lazy") n = n.inputs[0]!;
   return isScalarConstant(n);
 }
-function prepare(traced: Trace, result: Flat, nArgs: number): Compiled {
-  const t = withoutCalls(traced);
+/** The nodes of the program, and what it captures. */
+function programNodes(t: Trace): { nodes: NDArray[]; captured: NDArray[] } {
   const isLeaf = (n: NDArray) => n.traced ? n.inputs.length === 0 : !isInlined(n);
-  const nodes = collect(t.outputs, isLeaf), inProgram = new Set(nodes), holder = new Holder();
+  const nodes = collect(t.outputs, isLeaf), inProgram = new Set(nodes);
   const known = new Set<NDArray>(t.inputs), captured = new Set<NDArray>();
   for (const n of [...nodes.flatMap((n) => n.inputs), ...t.outputs]) {
     if (inProgram.has(n) || known.has(n)) continue;
     if (n.traced) failTraced("compile", n);
     captured.add(n);
   }
-  [...captured].forEach((n, i) => holder.hold(`captured ${i}`, n));
-  if (captured.size) evaluate([...captured]);
+  return { nodes, captured: [...captured] };
+}
+function prepare(traced: Trace, result: Flat, nArgs: number): Compiled {
+  const t = withoutCalls(traced), holder = new Holder();
+  let { nodes, captured } = programNodes(t);
+  // Computing what is captured may also compute a view of a scalar that the program had inlined: then look again.
+  while (captured.some((n) => n.state !== "evaluated")) {
+    captured.forEach((n, i) => holder.hold(`captured ${i}`, n));
+    evaluate(captured);
+    ({ nodes, captured } = programNodes(t));
+  }
+  captured.forEach((n, i) => holder.hold(`captured ${i}`, n));
+  const inProgram = new Set(nodes);
   const keep = new Set(t.outputs.filter((o) => inProgram.has(o)));
   const returned = new Set(t.outputs), donatable = new Set(t.inputs.slice(nArgs).filter((x) => !returned.has(x)));
   const plan = lower(schedule({ nodes, keep, donatable, givenAway: new Set(), keepSmall: false }), runtime().tableHash);
@@ -228,7 +239,7 @@ function prepare(traced: Trace, result: Flat, nArgs: number): Compiled {
     const input = t.inputs.indexOf(o);
     return input >= 0 ? { input } : { captured: o };
   });
-  const c: Compiled = { trace: traced, plan, program: made.program, captured: [...captured], holder, result, nResults: result.arrays.length, sources };
+  const c: Compiled = { trace: traced, plan, program: made.program, captured, holder, result, nResults: result.arrays.length, sources };
   programs.register(c, made.program);
   return c;
 }
