@@ -70,8 +70,9 @@ export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes
 export function countSpent(nodes: number): void {
   newBytes += nodes * ARRAY_BYTES;
 }
-/** The runtime has taken the handle. */
+/** The runtime has taken the handle. The bytes are in another array's place now, or gone: no new ones. */
 export function disown(n: NDArray): void {
+  newBytes -= owners.get(n.handle)?.nbytes ?? 0;
   forget(n.handle);
   registry.unregister(n);
   n.handle = 0;

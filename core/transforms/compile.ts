@@ -9,7 +9,7 @@ import { fail, TransformError } from "../errors.ts";
 import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
 import { activeStream, aval, bind, elements, evaluatedNode, failDonated, failTraced, Holder, Node, settleReaders, stateKeys } from "../graph.ts";
 import { isContiguous, lower, type Lowered } from "../lower.ts";
-import { adopt } from "../memory.ts";
+import { adopt, relieve } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
 import { failure } from "../status.ts";
 import { type Flat, flatten, outputArrays, rebuild, type Trace, trace, withoutCalls } from "./trace.ts";
@@ -253,6 +253,7 @@ function call(c: Compiled, xs: readonly NDArray[], nArgs: number): NDArray[] {
   settleReaders(null);
   const give = leaves.map((x, i) => c.plan.written[i]! && state.has(x) && times.get(x) === 1 && mayTake(x));
   const stream = activeStream(), outs: NDArray[] = [];
+  relieve();
   withMemory(() => {
     const done = runtime().run(stream, c.program, leaves.map((x) => x.handle), give, c.plan.outputs.length, false);
     if (done.failed) throw failure("compile", done.failed);
