@@ -78,6 +78,19 @@ struct FreeBlock {
 static FreeBlock* g_free[kClasses];
 static int64_t g_free_bytes[kClasses];
 
+// Under AddressSanitizer, what lies behind a buffer's bytes and what is cached may not be touched.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define DENIM_FORBID(from, bytes) ASAN_POISON_MEMORY_REGION(from, static_cast<size_t>(bytes))
+#define DENIM_ALLOW(from, bytes) ASAN_UNPOISON_MEMORY_REGION(from, static_cast<size_t>(bytes))
+#endif
+#endif
+#ifndef DENIM_FORBID
+#define DENIM_FORBID(from, bytes) static_cast<void>(0)
+#define DENIM_ALLOW(from, bytes) static_cast<void>(0)
+#endif
+
 static uint8_t* system_take(int64_t capacity) {
   if (capacity >= kMapped) {
     void* p = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -92,6 +105,7 @@ static uint8_t* system_take(int64_t capacity) {
   return static_cast<uint8_t*>(p);
 }
 static void system_give(uint8_t* p, int64_t capacity) {
+  DENIM_ALLOW(p, capacity);
   if (capacity >= kMapped) munmap(p, capacity);
   else free(p);
 }
@@ -100,6 +114,7 @@ static uint8_t* pool_take(int c, int64_t capacity) {
     g_free[c] = f->next;
     g_free_bytes[c] -= capacity;
     g_memory.cached -= capacity;
+    DENIM_ALLOW(f, capacity);
     return reinterpret_cast<uint8_t*>(f);
   }
   return system_take(capacity);
@@ -111,10 +126,12 @@ static int64_t cache_limit() {
 }
 static void pool_give(uint8_t* p, int64_t capacity) {
   if (capacity > cache_limit() / 2 + (1 << 20)) return system_give(p, capacity);
+  DENIM_ALLOW(p, capacity);
   int c = class_of(capacity);
   FreeBlock* f = reinterpret_cast<FreeBlock*>(p);
   f->next = g_free[c];
   g_free[c] = f;
+  DENIM_FORBID(f + 1, capacity - static_cast<int64_t>(sizeof(FreeBlock)));
   g_free_bytes[c] += capacity;
   g_memory.cached += capacity;
   if (g_memory.cached > cache_limit()) trim_cache(cache_limit() / 2);
@@ -177,6 +194,7 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
         g_memory.allocations++;
         g_memory.active += capacity;
         if (g_memory.active > g_memory.peak) g_memory.peak = g_memory.active;
+        DENIM_FORBID(data + nbytes, capacity - nbytes);
         return new_buffer(data, nbytes, capacity);
       }
     }
