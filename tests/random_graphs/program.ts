@@ -72,12 +72,12 @@ function donates(p: Program, k: number, last: readonly number[]): boolean {
   const uses = step.inputs.filter((i) => "value" in i && i.value === given.value).length;
   return uses === 1 && last[given.value] === k;
 }
-/** The program as a function of its inputs, without its transforms. */
-export function run(p: Program, xs: readonly NDArray[]): NDArray[] {
-  const values = [...xs], last = lastUses(p);
+/** The program as a function of its inputs, without its transforms; `after` may change what each step made. */
+export function run(p: Program, xs: readonly NDArray[], after: (x: NDArray) => NDArray = (x) => x): NDArray[] {
+  const values = xs.map(after), last = lastUses(p);
   p.steps.forEach((step, k) => {
     const inputs = step.inputs.map((i) => "value" in i ? fitted(values[i.value]!, i.fit) : toArray(i.numbers));
-    values.push(bindRecord(primitive(step.name), inputs, step.params, donates(p, k, last)));
+    values.push(after(bindRecord(primitive(step.name), inputs, step.params, donates(p, k, last))));
   });
   return p.outputs.map((o) => values[o]!);
 }
