@@ -49,7 +49,8 @@ function inference(name: string, turns: number, awaited: boolean): Loop {
   const ws = weights();
   mx.eval(ws);
   return {
-    name, turns,
+    name,
+    turns,
     turn: () => {
       const y = forward(ws, batch());
       if (awaited) return mx.asyncEval(y);
@@ -71,15 +72,27 @@ function training(name: string, turns: number, compiled: boolean): Loop {
 }
 /** One token per turn: 20 prompts, 500 tokens each. */
 function generation(name: string): Loop {
-  const model = makeModel(new Config({
-    model_type: "llama", hidden_size: 256, num_hidden_layers: 4, intermediate_size: 688, num_attention_heads: 8,
-    num_key_value_heads: 4, rms_norm_eps: 1e-5, vocab_size: 4096, max_position_embeddings: 2048,
-  }));
+  const model = makeModel(
+    new Config({
+      model_type: "llama",
+      hidden_size: 256,
+      num_hidden_layers: 4,
+      intermediate_size: 688,
+      num_attention_heads: 8,
+      num_key_value_heads: 4,
+      rms_norm_eps: 1e-5,
+      vocab_size: 4096,
+      max_position_embeddings: 2048,
+    }),
+  );
   mx.eval(model.parameters());
-  const tokensPerPrompt = 500, start = () => generateStep(Array.from({ length: 5 + random(60) }, () => random(4096)), model, { maxTokens: tokensPerPrompt });
+  const tokensPerPrompt = 500,
+    start = () =>
+      generateStep(Array.from({ length: 5 + random(60) }, () => random(4096)), model, { maxTokens: tokensPerPrompt });
   let tokens = start();
   return {
-    name, turns: 20 * tokensPerPrompt,
+    name,
+    turns: 20 * tokensPerPrompt,
     turn: (i) => {
       if (i % tokensPerPrompt === 0) tokens = start();
       tokens.next();
@@ -98,8 +111,13 @@ async function judge({ name, turns, turn }: Loop): Promise<boolean> {
     now.active = Math.max(now.active, mx.getActiveMemory());
   }
   const seconds = (performance.now() - begin) / 1000, second = tenths[1]!, last = tenths[tenths.length - 1]!;
-  const peak = { rss: Math.max(...tenths.map((t) => t.rss)) - before, active: Math.max(...tenths.map((t) => t.active)) };
-  const figures = [live, second.active, last.active, peak.active, second.rss, last.rss, peak.rss].map((n) => (n / MB).toFixed(1).padStart(9));
+  const peak = {
+    rss: Math.max(...tenths.map((t) => t.rss)) - before,
+    active: Math.max(...tenths.map((t) => t.active)),
+  };
+  const figures = [live, second.active, last.active, peak.active, second.rss, last.rss, peak.rss].map((n) =>
+    (n / MB).toFixed(1).padStart(9)
+  );
   console.log(`${name.padEnd(10)}${String(turns).padStart(7)}${seconds.toFixed(1).padStart(8)}${figures.join("")}`);
   const checks: readonly [string, boolean][] = [
     ["active bytes grow", last.active > GROWTH * second.active],
@@ -113,13 +131,20 @@ async function judge({ name, turns, turn }: Loop): Promise<boolean> {
 }
 
 if (import.meta.main) {
-  const { values } = parseArgs({ options: { turns: { type: "string", default: "10000" }, only: { type: "string", default: "" }, lm: { type: "boolean", default: false } } });
-  const turns = Number(values.turns), loops: [string, () => Loop][] = [
-    ["forward", () => inference("forward", turns, false)],
-    ["awaited", () => inference("awaited", turns, true)],
-    ["train", () => training("train", turns / 5, false)],
-    ["compiled", () => training("compiled", turns / 5, true)],
-  ];
+  const { values } = parseArgs({
+    options: {
+      turns: { type: "string", default: "10000" },
+      only: { type: "string", default: "" },
+      lm: { type: "boolean", default: false },
+    },
+  });
+  const turns = Number(values.turns),
+    loops: [string, () => Loop][] = [
+      ["forward", () => inference("forward", turns, false)],
+      ["awaited", () => inference("awaited", turns, true)],
+      ["train", () => training("train", turns / 5, false)],
+      ["compiled", () => training("compiled", turns / 5, true)],
+    ];
   if (values.lm) loops.push(["lm", () => generation("lm")]);
   console.log("MB                          live   active   active   active      RSS      RSS      RSS");
   console.log("loop        turns seconds            2nd     last     peak      2nd     last   growth");

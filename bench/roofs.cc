@@ -1,6 +1,7 @@
 // Measures what this machine can do at most, and prints it as JSON: reading and copying memory at several footprints,
-// and multiply-adds, with one thread and with as many as the first argument says. Compiled for the very processor that
-// it runs on (-mcpu=native) by bench/roofs.ts. A roof is the best of many rounds: whatever disturbs makes it lower.
+// and multiply-adds, with one thread and with as many as the first argument says; the second one is the time for each
+// measurement in milliseconds. Compiled for the very processor that it runs on (-mcpu=native) by bench/roofs.ts. A roof
+// is the best of many rounds: whatever disturbs makes it lower.
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -40,6 +41,7 @@ struct Part {
 };
 typedef void (*Kernel)(const Part&);
 
+double g_seconds = 0.1;  // for each measurement
 volatile uint64_t g_sink;
 volatile float g_one = 1.0f, g_tiny = 1e-30f;
 
@@ -161,10 +163,10 @@ double round_of(Kernel kernel, const Part* parts, int threads) {
   for (int i = 1; i < threads; i++) pthread_join(ids[i], nullptr);
   return seconds;
 }
-/// The shortest of at most 100 rounds that fit into about 100 ms, at least ten.
+/// The shortest of at most 100 rounds that fit into about so long a time, at least three.
 double best_of(Kernel kernel, const Part* parts, int threads) {
   double best = 1e9, spent = 0;
-  for (int i = 0; i < 10 || (spent < 0.1 && i < 100); i++) {
+  for (int i = 0; i < 3 || (spent < g_seconds && i < 100); i++) {
     const double seconds = round_of(kernel, parts, threads);
     spent += seconds;
     if (seconds < best) best = seconds;
@@ -207,6 +209,7 @@ void print_roofs(uint8_t* memory, int threads) {
 
 int main(int argc, char** argv) {
   int threads = argc > 1 ? atoi(argv[1]) : 1;
+  if (argc > 2) g_seconds = 1e-3 * atoi(argv[2]);
   if (threads < 1) threads = 1;
   if (threads > kMaxThreads) threads = kMaxThreads;
   void* memory = nullptr;

@@ -52,9 +52,9 @@ async function program(): Promise<string> {
     return path;
   }, () => report("waiting for another process that builds ..."));
 }
-/** Measures the roofs with one thread, and with that many. Takes some seconds. */
-export async function measureRoofs(threads: number): Promise<readonly Roofs[]> {
-  const { code, stdout, stderr } = await run({ command: await program() }, [String(threads)]);
+/** Measures the roofs with one thread, and with that many, for so many milliseconds each; there are about twenty of them. */
+export async function measureRoofs(threads: number, milliseconds: number = 100): Promise<readonly Roofs[]> {
+  const { code, stdout, stderr } = await run({ command: await program() }, [threads, milliseconds].map(String));
   if (code !== 0) throw new Error(`the program of the roofs ended with ${code}: ${stderr}`);
   const roofs: readonly Roofs[] = JSON.parse(stdout);
   return roofs;

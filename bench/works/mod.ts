@@ -8,10 +8,12 @@ import { languageWorks } from "./language.ts";
 import { matrixWorks } from "./matrices.ts";
 import { networkWorks } from "./networks.ts";
 import { overheadWorks } from "./overheads.ts";
+import { primitiveWorks } from "./primitives.ts";
 import { trainingWorks } from "./training.ts";
 
 /** All works; those of language models if a model's path is given. */
 export function allWorks(model: string | null): readonly Work[] {
   const language = model === null ? [] : languageWorks(model);
-  return [...arrayWorks, ...matrixWorks, ...networkWorks, ...trainingWorks, ...overheadWorks, ...language];
+  const parts = [arrayWorks, matrixWorks, networkWorks, trainingWorks, overheadWorks, language, primitiveWorks];
+  return parts.flat();
 }
