@@ -233,6 +233,7 @@ struct Decoder {
     const void* params = this->params(ins->op);
     ins->call = {ins->op, ins->n_in, ins->n_out, ins->arrays, ins->arrays + ins->n_in, params, nullptr};
     if (r.bad) return;
+    p->work += kKernelWork;
     if (const char* message = ins->kernel->check(ins->call)) return r.refuse(message);
     if (ins->kernel->scratch) need_scratch(ins->kernel->scratch(ins->call));
   }
@@ -259,6 +260,7 @@ struct Decoder {
     f->out = ins->arrays + ins->n_in;
     for (int i = 0; i < ins->n_out; i++) check_output(*ins, i, -1);
     if (r.bad) return;
+    p->work += size < kKernelWork ? size * (f->n_steps + 1) : kKernelWork;
     const FusedApi& api = fused_api();
     size_t bytes = api.plan_bytes(*f), used = 0;
     ins->plan = take(p, bytes);

@@ -35,6 +35,7 @@ struct Instruction {
   void* plan;
 };
 struct Block;  // memory of the decoded form
+constexpr int64_t kKernelWork = 1 << 20;
 
 struct Program {
   int32_t refs;
@@ -43,6 +44,7 @@ struct Program {
   bool* input_written;
   int64_t* place_bytes;  // of fresh places
   int64_t arena_bytes, scratch_bytes;
+  int64_t work;  // rough number of elementwise operations; kKernelWork and more if there are other kernels
   ValueSpec* values;
   ConstantSpec* constants;
   int32_t* outputs;

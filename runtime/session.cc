@@ -171,12 +171,19 @@ static void release_buffer(Buffer* b) {
   b->busy--;
   reclaim(b);
 }
-static void free_job(Job* job) {
-  free(job->places);
-  free(job->copy_from);
-  free(job->waits);
-  free(job->outputs);
-  free(job);
+/// A job and its lists in one piece of memory, zeroed.
+static Job* new_job(Program* p) {
+  size_t n_in = static_cast<size_t>(p->n_inputs), n = n_in + static_cast<size_t>(p->n_places), n_out = static_cast<size_t>(p->n_outputs);
+  size_t waits = (kReaders + 1) * n * sizeof(Ticket);
+  Job* job = static_cast<Job*>(calloc(1, sizeof(Job) + waits + (n + n_in + n_out) * sizeof(Buffer*)));
+  if (!job) abort();
+  job->program = p;
+  job->n_places = static_cast<int32_t>(n);
+  job->waits = reinterpret_cast<Ticket*>(job + 1);
+  job->places = reinterpret_cast<Buffer**>(job->waits + (kReaders + 1) * n);
+  job->copy_from = job->places + n;
+  job->outputs = job->copy_from + n_in;
+  return job;
 }
 static void copy_entries(Job* job) {
   for (int i = 0; i < job->program->n_inputs; i++) {
@@ -221,7 +228,7 @@ static void execute(Stream* stream, Job* job) {
   release_buffer(job->arena);
   release_buffer(job->scratch);
   if (--p->refs == 0) free_program(p);
-  free_job(job);
+  free(job);
   free(memory);
   signal_done();
 }
@@ -242,6 +249,14 @@ static void note_read(Buffer* b, const Ticket& t) {
 static void add_wait(Job* job, const Stream* own, const Ticket& t) {
   if (!reached(t) && t.stream != own) job->waits[job->n_waits++] = t;
 }
+
+/// Is there nothing on other streams to wait for?
+static bool all_reached(const Job* job) {
+  for (int i = 0; i < job->n_waits; i++) if (!reached(job->waits[i])) return false;
+  return true;
+}
+/// Less elementwise work than this is done at once: to wake the worker takes longer.
+constexpr int64_t kWorkToQueue = 16384;
 
 struct Submission {
   Session* s;
@@ -291,7 +306,7 @@ struct Submission {
     for (int i = 0; i < p->n_inputs; i++) release_buffer(job->copy_from[i]);
     release_buffer(job->arena);
     release_buffer(job->scratch);
-    free_job(job);
+    free(job);
   }
   void order(Stream* stream, uint64_t seq) {
     Ticket now = {stream, seq};
@@ -311,15 +326,7 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
     return fail(s, make_failure(kBadArgument, "run this program\na stream of this session, %d inputs and %d outputs\nstream %d, %u inputs, %u outputs\nreport this as a bug\nprogram",
                                 p->n_inputs, p->n_outputs, stream_id, n_inputs, n_outputs));
   }
-  Job* job = static_cast<Job*>(calloc(1, sizeof(Job)));
-  if (!job) abort();
-  job->program = p;
-  job->n_places = p->n_inputs + p->n_places;
-  job->places = static_cast<Buffer**>(calloc(static_cast<size_t>(job->n_places) + 1, sizeof(Buffer*)));
-  job->copy_from = static_cast<Buffer**>(calloc(n_inputs + 1, sizeof(Buffer*)));
-  job->outputs = static_cast<Buffer**>(calloc(n_outputs + 1, sizeof(Buffer*)));
-  job->waits = static_cast<Ticket*>(calloc((kReaders + 1) * (static_cast<size_t>(job->n_places) + 1), sizeof(Ticket)));
-  if (!job->places || !job->copy_from || !job->outputs || !job->waits) abort();
+  Job* job = new_job(p);
   Submission submission = {s, p, job, nullptr, inputs};
   if (!submission.reserve_all(n_inputs)) {
     submission.undo();
@@ -340,7 +347,7 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
   for (uint32_t i = 0; i < n_inputs; i++) {
     if (p->input_written[i] && submission.give(i)) if (Slot* slot = find_slot(s, inputs[2 * i])) drop_handle(s, slot);
   }
-  if (wait && stream->completed + 1 == job->seq) {
+  if ((wait || p->work <= kWorkToQueue) && stream->completed + 1 == job->seq && all_reached(job)) {
     execute(stream, job);
     return kOk;
   }
