@@ -70,9 +70,9 @@ export class Bilinear extends Module {
   }
   /** x1 [..., input1Dims], x2 [..., input2Dims] -> [..., outputDims]. */
   forward(x1: NDArray, x2: NDArray): NDArray {
-    const [out, in2, in1] = this.weight.shape as [number, number, number], batch = x1.shape.slice(0, -1);
-    const w = this.weight.reshape([out * in2, in1]);
-    const y = matmul(matmul(x1.reshape([-1, in1]), w.T).reshape([-1, out, in2]), x2.reshape([-1, in2, 1])).reshape([...batch, out]);
+    const [out, in2, in1] = this.weight.shape, w = this.weight.reshape([out! * in2!, in1!]);
+    const left = matmul(x1.reshape([-1, in1!]), w.T).reshape([-1, out!, in2!]);
+    const y = matmul(left, x2.reshape([-1, in2!, 1])).reshape([...x1.shape.slice(0, -1), out!]);
     return this.bias ? y.add(this.bias) : y;
   }
 }

@@ -112,7 +112,13 @@ export abstract class Optimizer {
   /** An array in the state. */
   protected value(name: string): NDArray {
     const value = this.state[name];
-    return value instanceof NDArray ? value : array(0);
+    if (value instanceof NDArray) return value;
+    return fail(ValueError, "optimizers", {
+      cannot: `read ${name} of ${this.constructor.name}`,
+      expected: "an array in its state",
+      got: value === undefined ? "nothing" : "a tree",
+      fix: "set it, or load a state that has it",
+    });
   }
   /** Sets a value in the state; a schedule will set it at each update. */
   protected schedule(name: string, value: Rate): void {
