@@ -1,4 +1,4 @@
-// Over 600 lines: one short method for each function that takes an array first.
+// Long because it has one short method for each function that takes an array first.
 /**
  * The array that users hold: a lazy node with its values and all methods. What the methods compute is in `ops/`, when it is
  * computed in `eval.ts`.
@@ -6,7 +6,7 @@
  */
 import { runtime } from "../ffi/runtime.ts";
 import { awaitArrays } from "./async.ts";
-import { type Complex, complex, type DType } from "./dtype.ts";
+import { type Complex, complex } from "./dtype.ts";
 import { fail, ShapeError } from "./errors.ts";
 import { evaluate } from "./eval.ts";
 import { format } from "./format.ts";
@@ -29,7 +29,7 @@ import type { HostData } from "./primitive.ts";
 import { failure } from "./status.ts";
 
 /** Parameters of a function after its first. */
-type Rest<F> = F extends (x: never, ...rest: infer R) => unknown ? R : never;
+export type Rest<F> = F extends (x: never, ...rest: infer R) => unknown ? R : never;
 /** One value of an array: a number, a bigint for 64-bit integers, a boolean, or a complex number. */
 export type Item = number | bigint | boolean | Complex;
 /** Values as nested lists. */
@@ -81,7 +81,7 @@ export class NDArray extends Node {
   /** Evaluates the array, waits, and copies its values in row-major order: see {@linkcode ArrayData}. */
   dataSync(): ArrayData {
     const raw = this.#raw();
-    return this.dtype.name === "bfloat16" ? Float32Array.from(raw as Uint16Array, bfloat16Value) : raw;
+    return this.dtype.name === "bfloat16" && raw instanceof Uint16Array ? Float32Array.from(raw, bfloat16Value) : raw;
   }
   /** The same without blocking the event loop while the values are computed. */
   async data(): Promise<ArrayData> {
@@ -93,7 +93,9 @@ export class NDArray extends Node {
   item(): Item {
     if (this.size !== 1) {
       fail(ShapeError, "item", {
-        cannot: `read one value of ${describe(this)}`, expected: "an array of one element", got: `${this.size} elements`,
+        cannot: `read one value of ${describe(this)}`,
+        expected: "an array of one element",
+        got: `${this.size} elements`,
         fix: "use tolist() or data() for more than one",
       });
     }
@@ -755,7 +757,8 @@ export class NDArray extends Node {
   /** As `mx.greaterEqual`. */
   ge(...rest: Rest<typeof binary.greaterEqual>): NDArray {
     return binary.greaterEqual(this, ...rest);
-  }}
+  }
+}
 installArray(NDArray);
 
 function contiguousCopy(x: NDArray): NDArray {

@@ -65,7 +65,12 @@ export function deviceCount(device: Device = cpu): number {
 }
 function checked(op: string, device: Device): Device {
   if (!isAvailable(device)) {
-    fail(ValueError, op, { cannot: `use ${device}`, expected: "a device of this machine", got: `${device}, which is not there`, fix: "use mx.cpu" });
+    fail(ValueError, op, {
+      cannot: `use ${device}`,
+      expected: "a device of this machine",
+      got: `${device}, which is not there`,
+      fix: "use mx.cpu",
+    });
   }
   return device;
 }
@@ -82,7 +87,14 @@ export function setDefaultStream(s: Stream): void {
 export function newStream(device: Device = defaultDevice()): Stream {
   checked("newStream", device);
   const index = runtime().openStream();
-  if (index < 0) fail(ValueError, "newStream", { cannot: "open another stream", expected: "at most 64 streams", got: "64 open ones", fix: "reuse a stream" });
+  if (index < 0) {
+    fail(ValueError, "newStream", {
+      cannot: "open another stream",
+      expected: "at most 64 streams",
+      got: "64 open ones",
+      fix: "reuse a stream",
+    });
+  }
   return streams[index] = new Stream(index, device);
 }
 /** Runs `fn` with the stream (or the device's stream) as the one that new work goes to. */

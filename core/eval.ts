@@ -5,13 +5,22 @@
  */
 import { runtime, type Submitted } from "../ffi/runtime.ts";
 import type { NDArray } from "./array.ts";
-import { describe, elements, failDonated, failTraced, held, settleConsumer, settleReaders, wantedOutside } from "./graph.ts";
+import {
+  describe,
+  elements,
+  failDonated,
+  failTraced,
+  held,
+  hostData,
+  settleConsumer,
+  settleReaders,
+  wantedOutside,
+} from "./graph.ts";
 import { DonatedError, fail, MemoryLimitError, SpentError } from "./errors.ts";
 import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.ts";
 import { hostBytes, lower, type Lowered } from "./lower.ts";
 import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts";
 import { collect, schedule, usesOf } from "./plan.ts";
-import type { HostData } from "./primitive.ts";
 import { failure } from "./status.ts";
 
 /** Host constants above this size are uploaded by a call of their own, so that their bytes are not copied into a program first. */
@@ -93,12 +102,16 @@ function crossing(nodes: readonly NDArray[], roots: readonly NDArray[]): NDArray
   const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream;
   if (nodes.every((n) => n.stream === stream || n.prim.kind === "constant")) return [];
   const cut = new Set<NDArray>();
-  for (const n of nodes) for (const i of n.inputs) if (i.state !== "evaluated" && i.stream !== n.stream && i.prim.kind !== "constant") cut.add(i);
+  for (const n of nodes) {
+    for (const i of n.inputs) {
+      if (i.state !== "evaluated" && i.stream !== n.stream && i.prim.kind !== "constant") cut.add(i);
+    }
+  }
   if (cut.size === 0) { for (const r of roots) cut.add(r); }
   return nodes.filter((n) => cut.has(n));
 }
 function upload(n: NDArray): void {
-  const done = runtime().upload(hostBytes(n.params.data as HostData));
+  const done = runtime().upload(hostBytes(hostData(n)));
   if (done.failed) throw failure("eval", done.failed);
   n.computed++;
   adopt(n, done, null, elements(n.shape) * n.dtype.size);
@@ -109,12 +122,18 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
   if (!nodes.length) return;
   const uses = usesOf(nodes), program = new Set(nodes), rootSet = new Set(roots);
   settleReaders(program);
-  const frontier = nodes.filter((n) => n.state === "spent" && (rootSet.has(n) || uses.get(n)?.some((c) => c.state === "lazy")));
+  const frontier = nodes.filter((n) =>
+    n.state === "spent" && (rootSet.has(n) || uses.get(n)?.some((c) => c.state === "lazy"))
+  );
   for (const n of frontier) asked(n); // before the look-up: this very program may have the structure that just learned something
   const { entry, position } = entryFor(nodes, roots), learned: NDArray[] = [];
   if (entry.keep.size) { for (const [n, p] of position) if (entry.keep.has(p)) learned.push(n); }
   const writers = nodes.filter((n) => n.donate), givenAway = new Set(writers.map((w) => w.inputs[w.prim.inPlace!]!));
-  const must = new Set(nodes.filter((n) => rootSet.has(n) || (n.holders && held(n)) || (n.prim.kind !== "constant" && wantedOutside(n, program, uses))));
+  const must = new Set(
+    nodes.filter((n) =>
+      rootSet.has(n) || (n.holders && held(n)) || (n.prim.kind !== "constant" && wantedOutside(n, program, uses))
+    ),
+  );
   for (const w of writers) if (!givenAway.has(w)) must.add(w);
   const keep = new Set(must);
   if (optional) {
@@ -124,10 +143,19 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
     for (const n of givenAway) if (!must.has(n)) keep.delete(n);
   }
   const donatable = new Set<NDArray>();
-  for (const k of givenAway) if (k.state === "evaluated" && !rootSet.has(k) && mayDonate(k, program, uses)) donatable.add(k);
+  for (const k of givenAway) {
+    if (k.state === "evaluated" && !rootSet.has(k) && mayDonate(k, program, uses)) donatable.add(k);
+  }
   const plan = lower(schedule({ nodes, keep, donatable, givenAway, keepSmall: optional }), runtime().tableHash);
   const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream ?? nodes[0]!.stream;
-  const done = runtime().eval(stream, plan.words, plan.inputs.map((k) => k.handle), plan.written, plan.outputs.length, mode === "wait");
+  const done = runtime().eval(
+    stream,
+    plan.words,
+    plan.inputs.map((k) => k.handle),
+    plan.written,
+    plan.outputs.length,
+    mode === "wait",
+  );
   if (done.failed) throw failure("eval", done.failed);
   // The call is made: from here on only states change.
   entry.turns++;
@@ -136,7 +164,12 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
   for (const n of plan.inputs) used(n);
   afterwards(nodes, must, entry, position);
 }
-function afterwards(nodes: readonly NDArray[], must: ReadonlySet<NDArray>, entry: Entry, position: ReadonlyMap<NDArray, number>): void {
+function afterwards(
+  nodes: readonly NDArray[],
+  must: ReadonlySet<NDArray>,
+  entry: Entry,
+  position: ReadonlyMap<NDArray, number>,
+): void {
   const watch = watching(entry);
   for (const n of nodes) {
     n.keptByChoice = n.state === "evaluated" && !must.has(n);
@@ -151,13 +184,20 @@ function isLeaf(n: NDArray, path: readonly NDArray[]): boolean {
   if (!touched) failDonated("eval", n);
   asked(touched);
   return fail(SpentError, "eval", {
-    cannot: `recompute ${describe(touched)}`, expected: `its input ${describe(n)}`, got: `a buffer given away to ${n.donatedTo}`,
+    cannot: `recompute ${describe(touched)}`,
+    expected: `its input ${describe(n)}`,
+    got: `a buffer given away to ${n.donatedTo}`,
     fix: `pass ${touched.label || "it"} to eval() before that, or let a holder keep it`,
   });
 }
 /** In place only if nothing alive and uncomputed outside reads it, no holder has it, and no second handle shares the buffer. */
-export function mayDonate(k: NDArray, program: ReadonlySet<NDArray>, uses: ReadonlyMap<NDArray, readonly NDArray[]>): boolean {
-  return k.state === "evaluated" && runtime().refs(k.handle) === 1 && !(k.holders && held(k)) && !wantedOutside(k, program, uses);
+export function mayDonate(
+  k: NDArray,
+  program: ReadonlySet<NDArray>,
+  uses: ReadonlyMap<NDArray, readonly NDArray[]>,
+): boolean {
+  return k.state === "evaluated" && runtime().refs(k.handle) === 1 && !(k.holders && held(k)) &&
+    !wantedOutside(k, program, uses);
 }
 function commit(p: Lowered, outputs: readonly Submitted[], nodes: readonly NDArray[]): void {
   const made = new Set<NDArray>();

@@ -5,7 +5,7 @@
 import type { NDArray } from "./array.ts";
 import { awaitArrays } from "./async.ts";
 import { evaluate, submit } from "./eval.ts";
-import { Node } from "./graph.ts";
+import { isArray } from "./graph.ts";
 
 /** What {@linkcode asyncEval} returns: work that has been queued. Awaiting it waits; ignoring it is fine. */
 export interface Pending extends PromiseLike<void> {}
@@ -14,7 +14,7 @@ export interface Pending extends PromiseLike<void> {}
 function arraysIn(trees: readonly unknown[]): NDArray[] {
   const found = new Set<NDArray>(), seen = new Set<object>();
   const walk = (x: unknown): void => {
-    if (x instanceof Node) found.add(x as NDArray);
+    if (isArray(x)) found.add(x);
     else if (typeof x === "object" && x !== null && !ArrayBuffer.isView(x) && !seen.has(x)) {
       seen.add(x);
       for (const v of Object.values(x)) walk(v);

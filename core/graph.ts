@@ -7,7 +7,7 @@ import type { NDArray } from "./array.ts";
 import type { DType } from "./dtype.ts";
 import { DonatedError, fail, TraceError, ValueError } from "./errors.ts";
 import type { Entry } from "./learn.ts";
-import type { Aval, Layout, Params, ParamSchema, Primitive, Shape } from "./primitive.ts";
+import type { Aval, HostData, Layout, Params, ParamSchema, Primitive, Shape } from "./primitive.ts";
 import type { ParamsOf, PrimitiveName } from "./primitives/mod.ts";
 
 /**
@@ -88,6 +88,19 @@ function self(n: Node): NDArray {
   return n as NDArray; // every node is made by the installed constructor
 }
 
+/** Whether the value is an array. */
+export function isArray(x: unknown): x is NDArray {
+  return x instanceof Node;
+}
+/** The host's numbers of a constant, which is still lazy. */
+export function hostData(n: Node): HostData {
+  return n.params.data as HostData; // the record of constants says so, and nothing else is asked
+}
+/** A parameter that is a list of integers. */
+export function intsOf(n: Node, key: string): readonly number[] {
+  return n.params[key] as readonly number[]; // callers have read this in the record
+}
+
 /** Number of elements of a shape. */
 export function elements(shape: Shape): number {
   let n = 1;
@@ -120,7 +133,9 @@ export function installPrimitives(all: Iterable<Primitive>): void {
 }
 function failPosted(): never {
   fail(ValueError, "postMessage", {
-    cannot: "post an array", expected: "numbers or bytes", got: "a handle of this isolate's runtime",
+    cannot: "post an array",
+    expected: "numbers or bytes",
+    got: "a handle of this isolate's runtime",
     fix: "post await x.data() with x.shape, and make the array there with mx.array(data).reshape(shape)",
   });
 }
@@ -153,12 +168,21 @@ export function setActiveStream(s: StreamId): StreamId {
  * `inPlace` names away: where nothing else needs it, the result takes its buffer, and the input becomes unusable.
  */
 export function bind<N extends PrimitiveName>(
-  name: N, inputs: readonly NDArray[], params: ParamsOf<N>, options: { readonly donate?: boolean } = {},
+  name: N,
+  inputs: readonly NDArray[],
+  params: ParamsOf<N>,
+  options: { readonly donate?: boolean } = {},
 ): NDArray {
   return bindRecord(registry.get(name)!, inputs, params, options.donate ?? false);
 }
 /** `bind` for code that has the record at hand and rebuilds a graph. */
-export function bindRecord(prim: Primitive, inputs: readonly NDArray[], params: AnyParams, donate = false, stream = currentStream): NDArray {
+export function bindRecord(
+  prim: Primitive,
+  inputs: readonly NDArray[],
+  params: AnyParams,
+  donate = false,
+  stream = currentStream,
+): NDArray {
   let traced = false;
   for (const i of inputs) {
     if (i.state === "donated") failDonated(prim.name, i);
@@ -185,14 +209,18 @@ export function evaluatedNode(like: Aval): NDArray {
 /** Throws: the array was given away. */
 export function failDonated(op: string, k: Node): never {
   fail(DonatedError, op, {
-    cannot: `use ${describe(k)}`, expected: "a live array", got: `one given away to ${k.donatedTo}`,
+    cannot: `use ${describe(k)}`,
+    expected: "a live array",
+    got: `one given away to ${k.donatedTo}`,
     fix: "use the result of that update, or copy it before",
   });
 }
 /** Throws: values do not exist while tracing. */
 export function failTraced(op: string, x: Node): never {
   fail(TraceError, op, {
-    cannot: `read ${describe(x)}`, expected: "a concrete array", got: "one that grad, vmap or compile is tracing",
+    cannot: `read ${describe(x)}`,
+    expected: "a concrete array",
+    got: "one that grad, vmap or compile is tracing",
     fix: "return it from the function and read it outside, or use mx.where instead of an if on its value",
   });
 }
@@ -232,7 +260,7 @@ function addReader(x: NDArray, y: NDArray): void {
     const [input, reader] = e, set = input.readers ??= new Set();
     if (set.has(reader.ref)) continue;
     set.add(reader.ref);
-    if (input.state === "spent") for (const i of input.inputs) todo.push([i, input]);
+    if (input.state === "spent") { for (const i of input.inputs) todo.push([i, input]); }
   }
 }
 /** First computation of `y`: it is no longer a pending consumer. */
@@ -249,7 +277,11 @@ function isLate(y: NDArray, k: number): boolean {
   return k < LATE_BITS && (y.late >> k & 1) === 1;
 }
 /** Does anything alive, never computed and outside `program` still need `x`, directly or through spent nodes? */
-export function wantedOutside(x: NDArray, program: ReadonlySet<NDArray>, uses: ReadonlyMap<NDArray, readonly NDArray[]>): boolean {
+export function wantedOutside(
+  x: NDArray,
+  program: ReadonlySet<NDArray>,
+  uses: ReadonlyMap<NDArray, readonly NDArray[]>,
+): boolean {
   if (x.early === 0 && !x.readers) return false;
   const todo = [x], seen = new Set(todo);
   for (let n = todo.pop(); n; n = todo.pop()) {

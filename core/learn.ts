@@ -30,7 +30,10 @@ const entries = new Map<string, Entry>();
  * input is which node or leaf, dtype and rank, roots. Values, params and sizes stay out (a KV cache's offset and length
  * change every turn). A collision can keep too much or too little; it cannot change a value.
  */
-export function entryFor(nodes: readonly NDArray[], roots: readonly NDArray[]): { entry: Entry; position: Map<NDArray, number> } {
+export function entryFor(
+  nodes: readonly NDArray[],
+  roots: readonly NDArray[],
+): { entry: Entry; position: Map<NDArray, number> } {
   const position = new Map<NDArray, number>(), leaf = new Map<NDArray, number>();
   let a = 2166136261, b = 5381;
   const mix = (v: number) => {

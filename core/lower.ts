@@ -6,8 +6,9 @@
  */
 import { ARENA, assemble, FUSED, Words } from "../ffi/program.ts";
 import type { NDArray } from "./array.ts";
-import type { DType } from "./dtype.ts";
-import { elements } from "./graph.ts";
+import { DType } from "./dtype.ts";
+import { describe, elements, hostData, intsOf } from "./graph.ts";
+import { fail, KernelError } from "./errors.ts";
 import type { Group, Schedule } from "./plan.ts";
 import { isScalarConstant } from "./plan.ts";
 import type { HostData, Layout, Need, Shape } from "./primitive.ts";
@@ -82,7 +83,9 @@ function fits(need: Need, r: Ref): boolean {
 /** Bytes of host numbers. */
 export function hostBytes(data: HostData): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = data;
-  return buffer instanceof ArrayBuffer ? new Uint8Array(buffer, byteOffset, byteLength) : new Uint8Array(buffer).slice(byteOffset, byteOffset + byteLength);
+  return buffer instanceof ArrayBuffer
+    ? new Uint8Array(buffer, byteOffset, byteLength)
+    : new Uint8Array(buffer).slice(byteOffset, byteOffset + byteLength);
 }
 
 /** Instructions of the program that is being lowered: one at a time. */
@@ -122,14 +125,24 @@ class Lowering {
     }
     const { arenaBytes, written, takers } = this.#assign(inputs, new Set(outputs.map((o) => o.ref.value)), given);
     const values = this.#values.map((v) => ({ place: v.place, offset: v.offset, nbytes: v.nbytes }));
-    const words = assemble({
-      tableHash, arenaBytes, places: this.#places, values,
-      inputs: inputs.map((n, i) => ({ nbytes: this.#refs.get(n)!.value.nbytes, written: written[i]! })),
-      constants: this.#constants.map((c) => ({ place: c.value.place, bytes: hostBytes(c.node.params.data as HostData) })),
-      outputs: outputs.map((o) => o.ref.value.id),
-    }, this.#words, this.#instructions.length);
+    const words = assemble(
+      {
+        tableHash,
+        arenaBytes,
+        places: this.#places,
+        values,
+        inputs: inputs.map((n, i) => ({ nbytes: this.#refs.get(n)!.value.nbytes, written: written[i]! })),
+        constants: this.#constants.map((c) => ({ place: c.value.place, bytes: hostBytes(hostData(c.node)) })),
+        outputs: outputs.map((o) => o.ref.value.id),
+      },
+      this.#words,
+      this.#instructions.length,
+    );
     return {
-      words, inputs, written, takers,
+      words,
+      inputs,
+      written,
+      takers,
       outputs: outputs.map(({ node, ref }) => ({ node, layout: plainLayout(ref), nbytes: ref.value.nbytes })),
     };
   }
@@ -158,7 +171,7 @@ class Lowering {
     }
     let made = this.#refs.get(base);
     if (!made) {
-      if (base.prim.kind !== "constant") throw new Error(`the planner lost ${base.prim.name}`);
+      if (base.prim.kind !== "constant") failPlan(base, "a value that was computed before");
       this.#refs.set(base, made = this.#constant(base));
     }
     for (let i = views.length - 1; i >= 0; i--) this.#refs.set(views[i]!, made = this.#view(views[i]!, made));
@@ -169,7 +182,7 @@ class Lowering {
     const layout = n.prim.layout!(from.layout, x, n, n.params);
     if (layout) return { value: from.value, layout, shape: n.shape, dtype: n.dtype };
     const copy = this.#copy(x, from), again = n.prim.layout!(copy.layout, x, n, n.params);
-    if (!again) throw new Error(`${n.prim.name} has no layout for contiguous elements`);
+    if (!again) return failPlan(n, "a layout of contiguous elements");
     return { value: copy.value, layout: again, shape: n.shape, dtype: n.dtype };
   }
   #constant(n: NDArray): Ref {
@@ -227,18 +240,20 @@ class Lowering {
       const kind = schema[key]!, value = n.params[key]!;
       if (kind === "host") continue;
       if (kind === "ints") {
-        const list = value as readonly number[];
+        const list = intsOf(n, key);
         this.#words.push(list.length);
         this.#words.pushAll(list);
-      } else this.#words.push(kind === "dtype" ? (value as DType).code : Number(value));
+      } else this.#words.push(value instanceof DType ? value.code : Number(value));
     }
   }
 
   #kernel(g: Group): void {
-    const n = g.tail, needs = n.prim.needs, reads = n.inputs.map((x, i): Ref => {
-      const r = this.#ref(x), need = needs ? needs[Math.min(i, needs.length - 1)]! : "contiguous";
-      return fits(need, r) ? r : this.#copy(x, r);
-    });
+    const n = g.tail,
+      needs = n.prim.needs,
+      reads = n.inputs.map((x, i): Ref => {
+        const r = this.#ref(x), need = needs ? needs[Math.min(i, needs.length - 1)]! : "contiguous";
+        return fits(need, r) ? r : this.#copy(x, r);
+      });
     const value = this.#define(n);
     if (!value.nbytes) return;
     const start = this.#open(n.prim.code);
@@ -255,7 +270,10 @@ class Lowering {
     const loop = g.loop, reduces = g.tail.prim.kind === "reduce", members = g.members;
     const f = new FusedOperands(members, (x) => this.#ref(x));
     const start = this.#open(FUSED);
-    const defined = members.filter((m) => m === g.tail || this.schedule.keep.has(m)).map((m) => ({ m, value: this.#define(m) }));
+    const defined = members.filter((m) => m === g.tail || this.schedule.keep.has(m)).map((m) => ({
+      m,
+      value: this.#define(m),
+    }));
     if (defined.every((d) => d.value.nbytes === 0)) return this.#cancel(start);
     this.#words.push(loop.length);
     this.#words.pushAll(loop);
@@ -276,8 +294,14 @@ class Lowering {
     this.#words.push(reduces ? 1 : 0);
     if (reduces) {
       let mask = 0;
-      for (const a of g.tail.params.axes as readonly number[]) mask |= 1 << a;
-      this.#words.pushAll([g.tail.prim.code, f.number(g.tail.inputs[0]!), mask >>> 0, defined.find((d) => d.m === g.tail)!.value.id, g.tail.dtype.code]);
+      for (const a of intsOf(g.tail, "axes")) mask |= 1 << a;
+      this.#words.pushAll([
+        g.tail.prim.code,
+        f.number(g.tail.inputs[0]!),
+        mask >>> 0,
+        defined.find((d) => d.m === g.tail)!.value.id,
+        g.tail.dtype.code,
+      ]);
     }
     const over = (w: Value) => whole.some((d) => d.value === w) ? f.overwritable(w, elements(loop)) : [];
     this.#close({ start, reads: f.reads, writes: defined.map((d) => d.value), over });
@@ -287,20 +311,29 @@ class Lowering {
   }
   #loopOperand(r: Ref, loop: Shape): void {
     this.#words.pushAll([r.value.id, r.dtype.code, r.layout.offset * r.dtype.size]);
-    if (r.shape.length === loop.length) { for (let i = 0; i < loop.length; i++) this.#words.push(r.shape[i] === 1 ? 0 : r.layout.strides[i]!); }
-    else for (let i = 0; i < loop.length; i++) this.#words.push(0); // 0-d: the same element everywhere
+    if (r.shape.length === loop.length) {
+      for (let i = 0; i < loop.length; i++) this.#words.push(r.shape[i] === 1 ? 0 : r.layout.strides[i]!);
+    } else for (let i = 0; i < loop.length; i++) this.#words.push(0); // 0-d: the same element everywhere
   }
   #immediate(c: NDArray): void {
-    const data = c.params.data as HostData, v = data[0]!;
+    const data = hostData(c), v = data[0]!;
     if (c.dtype.kind === "complex") this.#words.pushAll([c.dtype.code, Number(data[0]!), Number(data[1]!)]);
-    else if (typeof v === "bigint") this.#words.pushAll([c.dtype.code, Number(BigInt.asIntN(32, v >> 32n)), Number(BigInt.asUintN(32, v))]);
-    else if (c.dtype.kind === "float") this.#words.pushAll([c.dtype.code, hostFloat(c.dtype, v), 0]);
+    else if (typeof v === "bigint") {
+      this.#words.pushAll([c.dtype.code, Number(BigInt.asIntN(32, v >> 32n)), Number(BigInt.asUintN(32, v))]);
+    } else if (c.dtype.kind === "float") this.#words.pushAll([c.dtype.code, hostFloat(c.dtype, v), 0]);
     else this.#words.pushAll([c.dtype.code, Math.floor(v / 2 ** 32), v >>> 0]);
   }
 
   /** Gives every value its place, instruction by instruction. */
-  #assign(inputs: readonly NDArray[], kept: ReadonlySet<Value>, given: ReadonlySet<Value>): { arenaBytes: number; written: boolean[]; takers: Map<NDArray, NDArray> } {
-    const arena = new Arena(), written = inputs.map(() => false), takers = new Map<NDArray, NDArray>(), nInputs = inputs.length;
+  #assign(
+    inputs: readonly NDArray[],
+    kept: ReadonlySet<Value>,
+    given: ReadonlySet<Value>,
+  ): { arenaBytes: number; written: boolean[]; takers: Map<NDArray, NDArray> } {
+    const arena = new Arena(),
+      written = inputs.map(() => false),
+      takers = new Map<NDArray, NDArray>(),
+      nInputs = inputs.length;
     const fresh = (v: Value) => {
       v.place = nInputs + this.#places.push(v.nbytes) - 1;
       v.offset = 0;
@@ -337,7 +370,13 @@ class Lowering {
     arena.free(v.offset, size);
   }
   /** A temporary may lie on a dying temporary; a kept result only on a leaf that was given away. */
-  #mayTake(v: Value, w: Value, kept: ReadonlySet<Value>, given: ReadonlySet<Value>, holding: ReadonlyMap<Value, number>): boolean {
+  #mayTake(
+    v: Value,
+    w: Value,
+    kept: ReadonlySet<Value>,
+    given: ReadonlySet<Value>,
+    holding: ReadonlyMap<Value, number>,
+  ): boolean {
     if (v.leaf) return given.has(v) || this.#isGivenChain(v, given);
     if (kept.has(w)) return v.place >= 0 && !kept.has(v) && this.#constants.every((c) => c.value !== v);
     return holding.has(v);
@@ -354,6 +393,15 @@ class Lowering {
   }
 }
 
+/** Throws: the planner has a fault. */
+function failPlan(n: NDArray, expected: string): never {
+  return fail(KernelError, "eval", {
+    cannot: `plan ${describe(n)}`,
+    expected,
+    got: "none",
+    fix: "report this as a bug",
+  });
+}
 /** Does the layout cover exactly the bytes that a contiguous result of `w` would? */
 function covers(r: Ref, w: Value): boolean {
   return r.layout.offset === 0 && r.value.nbytes === w.nbytes && isContiguous(r.layout, r.shape);
@@ -375,7 +423,9 @@ class FusedOperands {
   readonly #steps: Map<NDArray, number>;
   constructor(readonly members: readonly NDArray[], ref: (x: NDArray) => Ref) {
     this.#steps = new Map(members.map((m, i) => [m, i]));
-    for (const m of members) for (const x of m.inputs) if (!this.#steps.has(x) && !this.#numbers.has(x)) this.#add(x, ref);
+    for (const m of members) {
+      for (const x of m.inputs) if (!this.#steps.has(x) && !this.#numbers.has(x)) this.#add(x, ref);
+    }
   }
   #add(x: NDArray, ref: (x: NDArray) => Ref): void {
     const base = scalarBase(x);
@@ -393,7 +443,10 @@ class FusedOperands {
   }
   /** Reads that a result of `n` elements may overwrite: contiguous, as many of the same size (a repeated scalar may have as many bytes), and seen through that layout only. */
   overwritable(w: Value, n: number): Ref[] {
-    return this.reads.filter((r) => elements(r.shape) === n && n * r.dtype.size === w.nbytes && covers(r, w) && this.reads.every((o) => o.value !== r.value || (covers(o, w) && o.dtype.size === r.dtype.size)));
+    return this.reads.filter((r) =>
+      elements(r.shape) === n && n * r.dtype.size === w.nbytes && covers(r, w) &&
+      this.reads.every((o) => o.value !== r.value || (covers(o, w) && o.dtype.size === r.dtype.size))
+    );
   }
 }
 /** The constant of one element below views that only repeat or reshape it. */

@@ -42,7 +42,9 @@ function collectorOf(): typeof collector {
   try {
     setFlagsFromString("--expose-gc");
     const gc: unknown = runInNewContext("gc");
-    collector = typeof gc === "function" ? { gc: () => void gc(), checkpoint: createContext({}, { microtaskMode: "afterEvaluate" }) } : null;
+    collector = typeof gc === "function"
+      ? { gc: () => void gc(), checkpoint: createContext({}, { microtaskMode: "afterEvaluate" }) }
+      : null;
   } catch {
     collector = null;
   }

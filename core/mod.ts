@@ -38,8 +38,31 @@ export * from "./ops/unary.ts";
 export * from "./ops/view.ts";
 export { broadcastShapes } from "./shape.ts";
 export { checkpoint } from "./transforms/checkpoint.ts";
-export { compile, type CompileOptions, type CompileStatistics, compileStatistics, disableCompile, enableCompile } from "./transforms/compile.ts";
-export { type AxesOf, type CustomFunction, customFunction, type CustomRules, depends, type Primals, type RuleResult } from "./transforms/custom.ts";
-export { type ArrayFunction, grad, type Gradient, type GradOptions, jvp, valueAndGrad, vjp } from "./transforms/grad.ts";
+export {
+  compile,
+  type CompileOptions,
+  type CompileStatistics,
+  compileStatistics,
+  disableCompile,
+  enableCompile,
+} from "./transforms/compile.ts";
+export {
+  type AxesOf,
+  type CustomFunction,
+  customFunction,
+  type CustomRules,
+  depends,
+  type Primals,
+  type RuleResult,
+} from "./transforms/custom.ts";
+export {
+  type ArrayFunction,
+  grad,
+  type Gradient,
+  type GradOptions,
+  jvp,
+  valueAndGrad,
+  vjp,
+} from "./transforms/grad.ts";
 export { type BatchAxes, vmap, type VmapOptions } from "./transforms/vmap.ts";
 export * from "./tree.ts";

@@ -44,7 +44,10 @@ export interface Schedule {
 }
 
 /** Inputs before consumers; an explicit stack, so depth is no limit. `isLeaf` sees the path to each node it enters. */
-export function collect(roots: readonly NDArray[], isLeaf: (n: NDArray, path: readonly NDArray[]) => boolean): NDArray[] {
+export function collect(
+  roots: readonly NDArray[],
+  isLeaf: (n: NDArray, path: readonly NDArray[]) => boolean,
+): NDArray[] {
   const order: NDArray[] = [], seen = new Set<NDArray>(), path: NDArray[] = [], next: number[] = [];
   const enter = (n: NDArray) => {
     if (seen.has(n)) return;
@@ -99,7 +102,14 @@ function fuse({ nodes, keep }: Request, uses: Map<NDArray, NDArray[]>): Group[] 
       }
       memberOf.set(n, [...into]);
     } else {
-      const g: Group = { tail: n, members: [n], dup: 0, loop: kind === "reduce" ? n.inputs[0]!.shape : n.shape, reads: [], after: [] };
+      const g: Group = {
+        tail: n,
+        members: [n],
+        dup: 0,
+        loop: kind === "reduce" ? n.inputs[0]!.shape : n.shape,
+        reads: [],
+        after: [],
+      };
       groups.push(g);
       memberOf.set(n, [g]);
     }
@@ -108,7 +118,11 @@ function fuse({ nodes, keep }: Request, uses: Map<NDArray, NDArray[]>): Group[] 
   return groups.reverse();
 }
 /** The kernels that read `n`, if it can be computed inside each of them. */
-function joinable(n: NDArray, consumers: readonly NDArray[] | undefined, memberOf: Map<NDArray, Group[]>): Set<Group> | null {
+function joinable(
+  n: NDArray,
+  consumers: readonly NDArray[] | undefined,
+  memberOf: Map<NDArray, Group[]>,
+): Set<Group> | null {
   if (!consumers) return null;
   const into = new Set<Group>();
   for (const c of consumers) {
@@ -133,7 +147,9 @@ function cheapToRepeat(n: NDArray, into: ReadonlySet<Group>): boolean {
 export function schedule(q: Request): Schedule {
   const inProgram = new Set(q.nodes), uses = usesOf(q.nodes), keep = new Set(q.keep), groups = fuse(q, uses);
   if (q.keepSmall) {
-    const small = groups.map((g) => g.tail).filter((t) => elements(t.shape) * t.dtype.size <= SMALL_BYTES && !q.givenAway.has(t));
+    const small = groups.map((g) => g.tail).filter((t) =>
+      elements(t.shape) * t.dtype.size <= SMALL_BYTES && !q.givenAway.has(t)
+    );
     for (const t of small.slice(-SMALL_RESULTS)) keep.add(t);
   }
   const base = new Map<NDArray, NDArray>();
@@ -201,7 +217,10 @@ export function givenInput(g: Group, baseOf: (n: NDArray) => NDArray): NDArray |
  * place. Where a reader needs the writer's result, an asked-for write copies; a compiled call may still use the buffer later.
  */
 function orderWriters(
-  groups: readonly Group[], donatable: Set<NDArray>, baseOf: (n: NDArray) => NDArray, producer: Map<NDArray, Group>,
+  groups: readonly Group[],
+  donatable: Set<NDArray>,
+  baseOf: (n: NDArray) => NDArray,
+  producer: Map<NDArray, Group>,
 ): void {
   for (const k of [...donatable]) {
     const readers = groups.filter((g) => g.reads.includes(k));
@@ -215,6 +234,8 @@ function orderWriters(
 }
 /** Might the kernel write over `r` while it reads it? The lowering decides by layouts; this only orders the readers. */
 function mayOverwrite(g: Group, r: NDArray, baseOf: (n: NDArray) => NDArray): boolean {
-  if (g.tail.prim.kind === "elementwise") return elements(g.loop) === elements(r.shape) && g.tail.dtype.size === r.dtype.size;
+  if (g.tail.prim.kind === "elementwise") {
+    return elements(g.loop) === elements(r.shape) && g.tail.dtype.size === r.dtype.size;
+  }
   return givenInput(g, baseOf) === r;
 }

@@ -22,8 +22,17 @@ export interface Layout {
 }
 /** Numbers of the host, before they are uploaded. */
 export type HostData =
-  | Uint8Array | Uint16Array | Uint32Array | BigUint64Array | Int8Array | Int16Array | Int32Array | BigInt64Array
-  | Float32Array | Float64Array | Float16Array;
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array
+  | Float16Array;
 
 /** Kinds of parameters. All but `host` cross to the native side and decide the C++ struct. */
 export interface ParamTypes {
@@ -59,7 +68,20 @@ export type Tuple<T, A extends number> = number extends A ? readonly T[]
 export type Kind = "elementwise" | "reduce" | "view" | "constant" | "kernel";
 /** Files of this name hold the ops, the records, the CPU and Metal kernels and the test cases. */
 export type Family =
-  | "unary" | "binary" | "ternary" | "create" | "view" | "reduce" | "scan" | "sort" | "index" | "matmul" | "quantized" | "fast" | "conv" | "random";
+  | "unary"
+  | "binary"
+  | "ternary"
+  | "create"
+  | "view"
+  | "reduce"
+  | "scan"
+  | "sort"
+  | "index"
+  | "matmul"
+  | "quantized"
+  | "fast"
+  | "conv"
+  | "random";
 /** What layout a native kernel takes: `any` strides, unit stride in the last axis (`rows`), or `contiguous`. The planner copies otherwise. */
 export type Need = "any" | "rows" | "contiguous";
 
@@ -88,9 +110,14 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
   /** Cotangents of the inputs (null: none) from that of the output `y`. */
   readonly vjp: ((x: Tuple<NDArray, A>, y: NDArray, ct: NDArray, p: Params<S>) => readonly (NDArray | null)[]) | None;
   /** Tangent of the output from those of the inputs (null: zero; not all are null). */
-  readonly jvp: ((x: Tuple<NDArray, A>, y: NDArray, t: Tuple<NDArray | null, A>, p: Params<S>) => NDArray | null) | None;
+  readonly jvp:
+    | ((x: Tuple<NDArray, A>, y: NDArray, t: Tuple<NDArray | null, A>, p: Params<S>) => NDArray | null)
+    | None;
   /** `elementwise`, or the batched call: axis 0 of each mapped input, and of the result, is the batch of length `size`. */
-  readonly vmap: "elementwise" | ((x: Tuple<NDArray, A>, mapped: readonly boolean[], p: Params<S>, size: number) => NDArray) | None;
+  readonly vmap:
+    | "elementwise"
+    | ((x: Tuple<NDArray, A>, mapped: readonly boolean[], p: Params<S>, size: number) => NDArray)
+    | None;
 }
 /** A record as the registry holds it: its inputs seen as plain lists. */
 export interface Primitive extends Spec<ParamSchema, number> {

@@ -3,14 +3,33 @@
  * @module
  */
 import type { NativeFailure } from "../ffi/runtime.ts";
-import { CheckpointError, type DenimError, IndexError, KernelError, MemoryLimitError, RuntimeLibraryError, ValueError } from "./errors.ts";
+import {
+  CheckpointError,
+  type DenimError,
+  IndexError,
+  KernelError,
+  MemoryLimitError,
+  RuntimeLibraryError,
+  ValueError,
+} from "./errors.ts";
 
-const classes = [KernelError, RuntimeLibraryError, ValueError, MemoryLimitError, KernelError, IndexError, CheckpointError];
+const classes = [
+  KernelError,
+  RuntimeLibraryError,
+  ValueError,
+  MemoryLimitError,
+  KernelError,
+  IndexError,
+  CheckpointError,
+];
 
 /** The error that a native failure stands for; `op` is what the user called, unless the failure knows better. */
 export function failure(op: string, { status, text }: NativeFailure): DenimError {
   const kind = classes[status] ?? KernelError, [cannot, expected, got, fix, where] = text.split("\n");
   return new kind(where || op, {
-    cannot: cannot || "finish", expected: expected || "no failure", got: got || "one without a message", fix: fix || "report this as a bug",
+    cannot: cannot || "finish",
+    expected: expected || "no failure",
+    got: got || "one without a message",
+    fix: fix || "report this as a bug",
   });
 }

@@ -25,5 +25,7 @@ export function tableHash(text: string): number {
 }
 /** The text that is hashed. */
 export function tableText(rows: readonly Row[]): string {
-  return rows.map((r) => `${r.name}:${r.kind}:${r.arity}:${r.inPlace ?? ""}:${crossing(r.params).map((p) => p.join("=")).join(",")}`).join("\n");
+  return rows.map((r) =>
+    `${r.name}:${r.kind}:${r.arity}:${r.inPlace ?? ""}:${crossing(r.params).map((p) => p.join("=")).join(",")}`
+  ).join("\n");
 }

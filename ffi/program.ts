@@ -14,6 +14,7 @@
  * ```
  * @module
  */
+import { libraryFailure } from "./errors.ts";
 
 const MAGIC = 0xde21, VERSION = 1, HEADER = 11;
 /** Op number of a fused instruction. */
@@ -81,7 +82,15 @@ export function assemble(t: ProgramTables, instructions: Words, count: number): 
   w.clear();
   w.pushAll([MAGIC, VERSION, t.tableHash, 0, t.inputs.length, t.places.length, t.arenaBytes, t.values.length]);
   w.pushAll([t.constants.length, count, t.outputs.length]);
-  if (w.length !== HEADER) throw new Error("the header has another length than the decoder thinks");
+  if (w.length !== HEADER) {
+    const got = `${w.length}`;
+    libraryFailure({
+      cannot: "write a program",
+      expected: `${HEADER} words of header`,
+      got,
+      fix: "report this as a bug",
+    });
+  }
   for (const i of t.inputs) w.pushAll([i.nbytes, i.written ? 1 : 0]);
   w.pushAll(t.places);
   for (const v of t.values) w.pushAll([v.place, v.offset, v.nbytes]);

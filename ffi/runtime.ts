@@ -36,9 +36,27 @@ export interface Stats {
   kernels: number;
   copies: number;
 }
-const STATS = ["active", "peak", "cached", "mapped", "buffers", "peakBuffers", "allocations", "programs", "kernels", "copies"] as const;
+const STATS = [
+  "active",
+  "peak",
+  "cached",
+  "mapped",
+  "buffers",
+  "peakBuffers",
+  "allocations",
+  "programs",
+  "kernels",
+  "copies",
+] as const;
 /** What `set` can change, by its number in `rt.h`. */
-export const settings = { memoryLimit: 0, cacheLimit: 1, peak: 2, clearCache: 3, failAllocation: 4, failKernel: 5 } as const;
+export const settings = {
+  memoryLimit: 0,
+  cacheLimit: 1,
+  peak: 2,
+  clearCache: 3,
+  failAllocation: 4,
+  failKernel: 5,
+} as const;
 
 let observer: ((words: Float64Array) => void) | null = null;
 /** Shows every program to `f` before it runs: for tools that record them. */
@@ -67,7 +85,9 @@ export class Runtime {
     } catch (e) {
       if (e instanceof Deno.errors.NotCapable) throw e;
       throw new RuntimeLibraryError("ffi", {
-        cannot: `open ${path}`, expected: "the runtime built for this machine", got: e instanceof Error ? e.message : String(e),
+        cannot: `open ${path}`,
+        expected: "the runtime built for this machine",
+        got: e instanceof Error ? e.message : String(e),
         fix: "run deno task build",
       });
     }
@@ -78,12 +98,25 @@ export class Runtime {
 
   /** Runs a program once. `give[i]` hands input i over. */
   eval(
-    stream: number, words: Float64Array<ArrayBuffer>, inputs: readonly number[], give: readonly boolean[], nOutputs: number, wait: boolean,
+    stream: number,
+    words: Float64Array<ArrayBuffer>,
+    inputs: readonly number[],
+    give: readonly boolean[],
+    nOutputs: number,
+    wait: boolean,
   ): Outcome {
     observer?.(words);
     this.#fill(inputs, give, nOutputs);
     const status = this.#c.rt_eval(
-      this.#session, stream, words, words.length, this.#inputs, inputs.length, this.#outputs, nOutputs, wait ? 1 : 0,
+      this.#session,
+      stream,
+      words,
+      words.length,
+      this.#inputs,
+      inputs.length,
+      this.#outputs,
+      nOutputs,
+      wait ? 1 : 0,
     );
     return this.#outcome(status, nOutputs);
   }
@@ -94,9 +127,25 @@ export class Runtime {
     return { program: status ? 0 : this.#one[0]!, failed: this.#failed(status, 0) };
   }
   /** Runs a prepared program. */
-  run(stream: number, program: number, inputs: readonly number[], give: readonly boolean[], nOutputs: number, wait: boolean): Outcome {
+  run(
+    stream: number,
+    program: number,
+    inputs: readonly number[],
+    give: readonly boolean[],
+    nOutputs: number,
+    wait: boolean,
+  ): Outcome {
     this.#fill(inputs, give, nOutputs);
-    const status = this.#c.rt_run(this.#session, stream, program, this.#inputs, inputs.length, this.#outputs, nOutputs, wait ? 1 : 0);
+    const status = this.#c.rt_run(
+      this.#session,
+      stream,
+      program,
+      this.#inputs,
+      inputs.length,
+      this.#outputs,
+      nOutputs,
+      wait ? 1 : 0,
+    );
     return this.#outcome(status, nOutputs);
   }
   /** Forgets a prepared program. */
@@ -183,7 +232,11 @@ export class Runtime {
     const failed = this.#failed(status, 0), outputs: Submitted[] = [];
     if (!failed) {
       for (let i = 0; i < n; i++) {
-        outputs.push({ handle: this.#outputs[3 * i]!, pointer: this.#outputs[3 * i + 1]!, nbytes: this.#outputs[3 * i + 2]! });
+        outputs.push({
+          handle: this.#outputs[3 * i]!,
+          pointer: this.#outputs[3 * i + 1]!,
+          nbytes: this.#outputs[3 * i + 2]!,
+        });
       }
     }
     return { outputs, failed };
@@ -219,7 +272,10 @@ function open(): Runtime {
   const path = Deno.env.get("DENIM_LIBRARY") ?? libraryPath(), r = new Runtime(path);
   if (expectedHash !== undefined && r.tableHash !== expectedHash) {
     throw new RuntimeLibraryError("ffi", {
-      cannot: `use ${path}`, expected: `op table ${expectedHash.toString(16)}`, got: r.tableHash.toString(16), fix: "run deno task build",
+      cannot: `use ${path}`,
+      expected: `op table ${expectedHash.toString(16)}`,
+      got: r.tableHash.toString(16),
+      fix: "run deno task build",
     });
   }
   return r;

@@ -28,7 +28,10 @@ export function openMapped(path: string): TensorSource {
       const nbytes = elements(shape) * dtype.size;
       if (byteOffset < 0 || byteOffset + nbytes > file.nbytes) {
         fail(CheckpointError, "load", {
-          cannot: `use ${path}`, expected: `${byteOffset + nbytes} bytes`, got: `${file.nbytes} bytes`, fix: "download the file again",
+          cannot: `use ${path}`,
+          expected: `${byteOffset + nbytes} bytes`,
+          got: `${file.nbytes} bytes`,
+          fix: "download the file again",
         });
       }
       if (nbytes === 0 || byteOffset % dtype.size !== 0) return copied(path, byteOffset, dtype, shape);
@@ -82,6 +85,9 @@ export function load(path: string, options: LoadOptions = {}): Record<string, ND
   if (format === "safetensors") return Object.fromEntries(loadSafetensors(path, openMapped).arrays);
   if (format === "gguf") return Object.fromEntries(loadGguf(path, openMapped, uploadTensor).arrays);
   return fail(CheckpointError, "load", {
-    cannot: `load ${path}`, expected: "a file named .safetensors or .gguf", got: String(format), fix: "give { format }",
+    cannot: `load ${path}`,
+    expected: "a file named .safetensors or .gguf",
+    got: String(format),
+    fix: "give { format }",
   });
 }

@@ -172,7 +172,7 @@ function headerEnd(prefix: Uint8Array, fileSize: number): number {
 export function parseSafetensorsHeader(bytes: Uint8Array, fileSize: number): SafetensorsHeader {
   const dataStart = headerEnd(bytes, fileSize);
   if (bytes.length < dataStart) return broken(`${dataStart} bytes of header`, `${bytes.length}`);
-  const { __metadata__: metadata = {}, ...entries } = parseJson(bytes.subarray(PREFIX, dataStart));
+  const { __metadata__: given, ...entries } = parseJson(bytes.subarray(PREFIX, dataStart)), metadata = given ?? {};
   if (!isRecord(metadata)) return broken("an object as __metadata__", shown(metadata));
   const texts: [string, string][] = Object.entries(metadata).map(([key, text]) =>
     typeof text === "string" ? [key, text] : broken(`text for the metadata ${shown(key)}`, shown(text))

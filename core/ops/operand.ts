@@ -18,20 +18,16 @@ import {
   WeakFloat,
 } from "../dtype.ts";
 import { DTypeError, fail, ValueError } from "../errors.ts";
-import { bind, Node } from "../graph.ts";
+import { bind, isArray } from "../graph.ts";
 import { allocate, write } from "../host.ts";
 import type { HostData, Shape } from "../primitive.ts";
 import { commonShape, sameShape } from "../shape.ts";
 import { broadcastTo } from "./view.ts";
 
-export { Complex, complex, float, type Scalar, WeakFloat };
+export { Complex, complex, float, isArray, type Scalar, WeakFloat };
 /** What an op takes: an array, or a weak scalar. */
 export type Operand = NDArray | Scalar;
 
-/** Whether the value is an array. */
-export function isArray(x: unknown): x is NDArray {
-  return x instanceof Node;
-}
 /** An array of host data, row-major; the data are not copied, so they must not change. */
 export function constant(data: HostData, shape: Shape, dtype: DType): NDArray {
   return bind("constant", [], { data, shape, dtype });

@@ -181,7 +181,9 @@ function sliceUpdateVjp(
   const at = (a: NDArray) => regionOf(a, updates, starts, steps);
   if (mode === "set") return [updateSlice(ct, zerosLike(updates), starts, steps, "set"), at(ct)];
   if (mode === "add") return [ct, at(ct)];
-  if (mode === "multiply") return [updateSlice(ct, conjugate(updates), starts, steps, mode), multiply(at(ct), conjugate(at(x)))];
+  if (mode === "multiply") {
+    return [updateSlice(ct, conjugate(updates), starts, steps, mode), multiply(at(ct), conjugate(at(x)))];
+  }
   return [where(equal(x, y), ct, zeroOf(ct)), where(equal(updates, at(y)), at(ct), zeroOf(ct))];
 }
 function sliceUpdateJvp(

@@ -7,7 +7,20 @@ import { runtime } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
 import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
-import { activeStream, aval, bind, elements, evaluatedNode, failDonated, failTraced, Holder, Node, settleReaders, stateKeys } from "../graph.ts";
+import {
+  activeStream,
+  aval,
+  bind,
+  elements,
+  evaluatedNode,
+  failDonated,
+  failTraced,
+  Holder,
+  isArray,
+  Node,
+  settleReaders,
+  stateKeys,
+} from "../graph.ts";
 import { isContiguous, lower, type Lowered } from "../lower.ts";
 import { adopt, relieve } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
@@ -41,13 +54,13 @@ interface Cell {
   readonly set: (x: NDArray) => void;
   readonly path: string;
 }
-interface Compiled {
+interface Compiled<R = unknown> {
   readonly trace: Trace;
   readonly plan: Lowered;
   readonly program: number;
   readonly captured: readonly NDArray[];
   readonly holder: Holder;
-  readonly result: Flat;
+  readonly result: Flat<R>;
   readonly nResults: number;
   /** For each output of the trace: the index of its array among the program's outputs, or the input it is. */
   readonly sources: readonly Source[];
@@ -58,17 +71,33 @@ type Source = { readonly output: number } | { readonly input: number } | { reado
 const statistics = new WeakMap<object, CompileStatistics>();
 const programs = new FinalizationRegistry<number>((p) => runtime().drop(p));
 
+type Container = Record<PropertyKey, unknown>;
+function isContainer(x: unknown): x is Container {
+  return typeof x === "object" && x !== null && !ArrayBuffer.isView(x) && !(x instanceof Node);
+}
+function isKeys(x: unknown): x is readonly string[] {
+  return Array.isArray(x);
+}
+function arrayAt(x: Container, key: string): NDArray {
+  const value = x[key];
+  if (isArray(value)) return value;
+  return fail(TransformError, "compile", {
+    cannot: `read the state at ${key}`,
+    expected: "an array, as before the call",
+    got: typeof value,
+    fix: "change arrays only",
+  });
+}
 /** Arrays in containers of any class: plain trees, modules, optimizers, caches. Private fields are not seen. */
 export function cellsOf(container: unknown): Cell[] {
   const cells: Cell[] = [], seen = new Set<object>();
   const walk = (x: unknown, path: string): void => {
-    if (typeof x !== "object" || x === null || ArrayBuffer.isView(x) || x instanceof Node || seen.has(x)) return;
+    if (!isContainer(x) || seen.has(x)) return;
     seen.add(x);
-    const fields = x as Record<string, unknown>;
-    const accessors = (x as { readonly [stateKeys]?: readonly string[] })[stateKeys] ?? [];
-    for (const key of [...Object.keys(fields), ...accessors]) {
-      const value = fields[key], at = path ? `${path}.${key}` : key;
-      if (value instanceof Node) cells.push({ get: () => fields[key] as NDArray, set: (v) => fields[key] = v, path: at });
+    const accessors = isKeys(x[stateKeys]) ? x[stateKeys] : [];
+    for (const key of [...Object.keys(x), ...accessors]) {
+      const value = x[key], at = path ? `${path}.${key}` : key;
+      if (isArray(value)) cells.push({ get: () => arrayAt(x, key), set: (v) => x[key] = v, path: at });
       else walk(value, at);
     }
   };
@@ -87,8 +116,11 @@ export function cellsOf(container: unknown): Cell[] {
  * f(mx.zeros([3])).item(); // 6
  * ```
  */
-export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, options: CompileOptions = {}): (...args: A) => R {
-  const cache = new Map<string, Compiled>(), limit = options.limit ?? 32;
+export function compile<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  options: CompileOptions = {},
+): (...args: A) => R {
+  const cache = new Map<string, Compiled<R>>(), limit = options.limit ?? 32;
   const stats: CompileStatistics = { calls: 0, traces: 0, programs: 0 };
   const compiled = (...args: A): R => {
     if (disabled) return f(...args);
@@ -115,7 +147,7 @@ export function compile<A extends readonly unknown[], R>(f: (...args: A) => R, o
     stats.programs = cache.size;
     const outs = inlined ? rebuild(c.trace, xs) : call(c, xs, flat.arrays.length);
     write(options, outs.slice(c.nResults));
-    return c.result.restore(outs.slice(0, c.nResults)) as R;
+    return c.result.restore(outs.slice(0, c.nResults));
   };
   statistics.set(compiled, stats);
   return compiled;
@@ -149,7 +181,9 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[],
         walk(v);
       }
       parts.push("}");
-    } else parts.push(typeof x === "object" && x !== null || typeof x === "function" ? `#${identity(x)}` : `${typeof x} ${String(x)}`);
+    } else {parts.push(
+        typeof x === "object" && x !== null || typeof x === "function" ? `#${identity(x)}` : `${typeof x} ${String(x)}`,
+      );}
   };
   args.forEach(walk);
   parts.push(`|${flat.arrays.length}|`);
@@ -181,15 +215,21 @@ function identity(x: object): number {
 }
 
 /** Traces `f`: the containers hold tracers while it runs, and what they held before afterwards. */
-function build(f: (...args: never[]) => unknown, flat: Flat, cells: readonly Cell[], xs: readonly NDArray[], options: CompileOptions): Compiled {
-  let result: Flat | undefined;
+function build<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  flat: Flat<A>,
+  cells: readonly Cell[],
+  xs: readonly NDArray[],
+  options: CompileOptions,
+): Compiled<R> {
+  let result: Flat<R> | undefined;
   const before = cells.map((c) => c.get()), n = flat.arrays.length;
   let t: Trace;
   try {
     t = trace((tracers) => {
       tracers.forEach((t, i) => [t.layout, t.bufferBytes] = [xs[i]!.layout, xs[i]!.bufferBytes]);
       cells.forEach((c, i) => c.set(tracers[n + i]!));
-      result = outputArrays("compile", f(...flat.restore(tracers.slice(0, n)) as never[]));
+      result = outputArrays("compile", f(...flat.restore(tracers.slice(0, n))));
       return [...result.arrays, ...cellsOf(options.outputs).map((c) => own(c.get()))];
     }, xs);
   } finally {
@@ -216,7 +256,7 @@ function programNodes(t: Trace): { nodes: NDArray[]; captured: NDArray[] } {
   }
   return { nodes, captured: [...captured] };
 }
-function prepare(traced: Trace, result: Flat, nArgs: number): Compiled {
+function prepare<R>(traced: Trace, result: Flat<R>, nArgs: number): Compiled<R> {
   const t = withoutCalls(traced), holder = new Holder();
   let { nodes, captured } = programNodes(t);
   // Computing what is captured may also compute a view of a scalar that the program had inlined: then look again.
@@ -239,7 +279,16 @@ function prepare(traced: Trace, result: Flat, nArgs: number): Compiled {
     const input = t.inputs.indexOf(o);
     return input >= 0 ? { input } : { captured: o };
   });
-  const c: Compiled = { trace: traced, plan, program: made.program, captured, holder, result, nResults: result.arrays.length, sources };
+  const c: Compiled<R> = {
+    trace: traced,
+    plan,
+    program: made.program,
+    captured,
+    holder,
+    result,
+    nResults: result.arrays.length,
+    sources,
+  };
   programs.register(c, made.program);
   return c;
 }
@@ -285,7 +334,9 @@ function write(options: CompileOptions, arrays: readonly NDArray[]): void {
   const cells = cellsOf(options.outputs);
   if (cells.length !== arrays.length) {
     fail(TransformError, "compile", {
-      cannot: "write the state back", expected: `${arrays.length} arrays in its containers, as when the function was traced`, got: String(cells.length),
+      cannot: "write the state back",
+      expected: `${arrays.length} arrays in its containers, as when the function was traced`,
+      got: String(cells.length),
       fix: "let the function change arrays only, not which fields hold arrays",
     });
   }

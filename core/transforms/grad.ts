@@ -5,24 +5,33 @@
  */
 import type { NDArray } from "../array.ts";
 import { DTypeError, fail, ShapeError, TransformError } from "../errors.ts";
-import { aval, Node } from "../graph.ts";
+import { aval, isArray, type Node } from "../graph.ts";
 import { add } from "../ops/binary.ts";
 import { onesLike, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
 import { type Call, callOf, firstResults } from "./call.ts";
 import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 
+function isNone(r: object): r is None {
+  return "none" in r;
+}
 /** A rule that is there. */
-export function rule<F>(op: string, n: Node, r: F | None): Exclude<F, None> {
-  if (typeof r === "function") return r as Exclude<F, None>;
+export function rule<F extends object>(op: string, n: Node, r: F | None): F {
+  if (!isNone(r)) return r;
   return fail(TransformError, op, {
-    cannot: `go through ${n.prim.name}`, expected: "a function whose operations all have this rule",
-    got: (r as None).none, fix: "use stopGradient around it, or customFunction with a rule of your own",
+    cannot: `go through ${n.prim.name}`,
+    expected: "a function whose operations all have this rule",
+    got: r.none,
+    fix: "use stopGradient around it, or customFunction with a rule of your own",
   });
 }
 
 /** The primal values and the cotangents of the trace's inputs (null: none). */
-export function pullback(t: Trace, primals: readonly NDArray[], cotangents: readonly (NDArray | null)[]): { values: NDArray[]; grads: (NDArray | null)[] } {
+export function pullback(
+  t: Trace,
+  primals: readonly NDArray[],
+  cotangents: readonly (NDArray | null)[],
+): { values: NDArray[]; grads: (NDArray | null)[] } {
   const made = new Map<NDArray, NDArray>(), order = dependents(t);
   t.inputs.forEach((x, i) => made.set(x, primals[i]!));
   rebuildInto(order, made);
@@ -64,7 +73,11 @@ export function pullback(t: Trace, primals: readonly NDArray[], cotangents: read
   return { values, grads: t.inputs.map((x) => cts.get(x) ?? null) };
 }
 /** The primal values and the tangents of the trace's outputs (null: zero). */
-export function pushforward(t: Trace, primals: readonly NDArray[], tangents: readonly (NDArray | null)[]): { values: NDArray[]; tangents: (NDArray | null)[] } {
+export function pushforward(
+  t: Trace,
+  primals: readonly NDArray[],
+  tangents: readonly (NDArray | null)[],
+): { values: NDArray[]; tangents: (NDArray | null)[] } {
   const made = new Map<NDArray, NDArray>(), moved = new Map<NDArray, NDArray>();
   t.inputs.forEach((x, i) => {
     made.set(x, primals[i]!);
@@ -74,7 +87,11 @@ export function pushforward(t: Trace, primals: readonly NDArray[], tangents: rea
   const order = dependents(t), first = firstResults(order), now = (x: NDArray): NDArray => made.get(x) ?? x;
   const forwardThrough = ({ rules, args, computed, results }: Call) => {
     const ts = (rules.jvp ? args : computed).map((x) => moved.get(x) ?? null);
-    const out = rules.jvp && ts.some((x) => x !== null) ? rules.jvp(args.map(now), results.map(now), ts) : rules.jvp ? [] : ts;
+    const out = rules.jvp && ts.some((x) => x !== null)
+      ? rules.jvp(args.map(now), results.map(now), ts)
+      : rules.jvp
+      ? []
+      : ts;
     results.forEach((y, i) => out[i] && moved.set(y, out[i]));
   };
   for (const n of order) {
@@ -95,13 +112,19 @@ export function pushforward(t: Trace, primals: readonly NDArray[], tangents: rea
 function checkMatch(op: string, what: string, xs: readonly NDArray[], ys: readonly NDArray[]): void {
   if (xs.length !== ys.length) {
     fail(ShapeError, op, {
-      cannot: `use ${ys.length} ${what}s`, expected: `${xs.length}, one per array`, got: String(ys.length), fix: `give a ${what} for each`,
+      cannot: `use ${ys.length} ${what}s`,
+      expected: `${xs.length}, one per array`,
+      got: String(ys.length),
+      fix: `give a ${what} for each`,
     });
   }
   xs.forEach((x, i) => {
     if (x.shape.join() !== ys[i]!.shape.join()) {
       fail(ShapeError, op, {
-        cannot: `use ${what} ${i}`, expected: `the shape of ${aval(x)}`, got: aval(ys[i]!), fix: `give it the shape [${x.shape.join(",")}]`,
+        cannot: `use ${what} ${i}`,
+        expected: `the shape of ${aval(x)}`,
+        got: aval(ys[i]!),
+        fix: `give it the shape [${x.shape.join(",")}]`,
       });
     }
   });
@@ -109,7 +132,7 @@ function checkMatch(op: string, what: string, xs: readonly NDArray[], ys: readon
 /** A function of a list of arrays that returns an array or a list of them. */
 export type ArrayFunction = (...xs: NDArray[]) => NDArray | readonly NDArray[];
 function listOf(result: NDArray | readonly NDArray[]): readonly NDArray[] {
-  return result instanceof Node ? [result as NDArray] : result as readonly NDArray[];
+  return isArray(result) ? [result] : result;
 }
 
 /**
@@ -122,7 +145,11 @@ function listOf(result: NDArray | readonly NDArray[]): readonly NDArray[] {
  * g!.item(); // 6
  * ```
  */
-export function vjp(f: ArrayFunction, primals: readonly NDArray[], cotangents: readonly NDArray[]): [NDArray[], NDArray[]] {
+export function vjp(
+  f: ArrayFunction,
+  primals: readonly NDArray[],
+  cotangents: readonly NDArray[],
+): [NDArray[], NDArray[]] {
   const t = trace((xs) => listOf(f(...xs)), primals);
   checkMatch("vjp", "cotangent", t.outputs, cotangents);
   const { values, grads } = pullback(t, primals, cotangents);
@@ -138,7 +165,11 @@ export function vjp(f: ArrayFunction, primals: readonly NDArray[], cotangents: r
  * t!.item(); // 2
  * ```
  */
-export function jvp(f: ArrayFunction, primals: readonly NDArray[], tangents: readonly NDArray[]): [NDArray[], NDArray[]] {
+export function jvp(
+  f: ArrayFunction,
+  primals: readonly NDArray[],
+  tangents: readonly NDArray[],
+): [NDArray[], NDArray[]] {
   checkMatch("jvp", "tangent", primals, tangents);
   const t = trace((xs) => listOf(f(...xs)), primals), { values, tangents: out } = pushforward(t, primals, tangents);
   return [values, out.map((d, i) => d ?? zerosLike(values[i]!))];
@@ -156,8 +187,11 @@ interface Selection {
   readonly argnames: readonly string[];
   readonly single: boolean;
 }
+function isList(x: readonly number[] | GradOptions): x is readonly number[] {
+  return Array.isArray(x);
+}
 function selection(argnums: number | readonly number[] | GradOptions): Selection {
-  const o: GradOptions = typeof argnums === "number" || Array.isArray(argnums) ? { argnums } : argnums as GradOptions;
+  const o: GradOptions = typeof argnums === "number" || isList(argnums) ? { argnums } : argnums;
   const names = typeof o.argnames === "string" ? [o.argnames] : o.argnames ?? [];
   const nums = o.argnums ?? (names.length ? [] : 0), list = typeof nums === "number" ? [nums] : nums;
   return { argnums: list, argnames: names, single: list.length === 1 };
@@ -165,37 +199,87 @@ function selection(argnums: number | readonly number[] | GradOptions): Selection
 /** The gradients of a function's arguments, in their containers; a list where several were asked for. */
 export type Gradient<A extends readonly unknown[]> = A extends readonly [infer First, ...unknown[]] ? First : never;
 
+/** Named values; arguments that have names are in the last one. */
+type Fields = Readonly<Record<string, unknown>>;
+function isFields(x: unknown): x is Fields {
+  return typeof x === "object" && x !== null;
+}
+function lastFields(args: readonly unknown[]): Fields {
+  const last = args.at(-1);
+  return isFields(last) ? last : {};
+}
+/** The arguments with others in the chosen places. */
+function replaced<A extends readonly unknown[]>(
+  args: A,
+  s: Selection,
+  positional: readonly unknown[],
+  named: Fields,
+): A;
+function replaced(
+  args: readonly unknown[],
+  s: Selection,
+  positional: readonly unknown[],
+  named: Fields,
+): readonly unknown[] {
+  const inner = [...args];
+  s.argnums.forEach((at, k) => inner[at] = positional[k]);
+  if (s.argnames.length) inner[inner.length - 1] = { ...lastFields(args), ...named };
+  return inner;
+}
 /** The value and the gradients, from one run. */
-function run(op: string, f: (...args: never[]) => unknown, s: Selection, args: readonly unknown[]): { value: unknown; grads: unknown } {
-  const last = args[args.length - 1] as Record<string, unknown> | undefined;
-  const picked = [s.argnums.map((i) => args[i]), Object.fromEntries(s.argnames.map((k) => [k, last?.[k]]))] as const;
+function run<A extends readonly unknown[], R>(
+  op: string,
+  f: (...args: A) => R,
+  s: Selection,
+  args: A,
+): { value: R; grads: unknown } {
+  const last = lastFields(args);
+  const picked = [s.argnums.map((i) => args[i]), Object.fromEntries(s.argnames.map((k) => [k, last[k]]))] as const;
   for (const i of s.argnums) {
     if (i < 0 || i >= args.length) {
-      fail(TransformError, op, { cannot: `differentiate argument ${i}`, expected: `one of ${args.length} arguments`, got: String(i), fix: "change argnums" });
+      fail(TransformError, op, {
+        cannot: `differentiate argument ${i}`,
+        expected: `one of ${args.length} arguments`,
+        got: String(i),
+        fix: "change argnums",
+      });
     }
   }
   const flat = flatten(picked);
   if (!flat.arrays.length) {
-    fail(TransformError, op, { cannot: "differentiate", expected: "arrays in the chosen arguments", got: "none", fix: "pass arrays, or change argnums" });
+    fail(TransformError, op, {
+      cannot: "differentiate",
+      expected: "arrays in the chosen arguments",
+      got: "none",
+      fix: "pass arrays, or change argnums",
+    });
   }
-  let result: ReturnType<typeof outputArrays> | undefined;
+  let result: ReturnType<typeof outputArrays<R>> | undefined;
   const t = trace((xs) => {
-    const [positional, named] = flat.restore(xs) as [unknown[], Record<string, unknown>], inner = [...args];
-    s.argnums.forEach((at, k) => inner[at] = positional[k]);
-    if (s.argnames.length) inner[inner.length - 1] = { ...last, ...named };
-    result = outputArrays(op, f(...inner as never[]));
+    const [positional, named] = flat.restore(xs);
+    result = outputArrays(op, f(...replaced(args, s, positional, named)));
     return result.arrays;
   }, flat.arrays);
   const y = t.outputs[0]!;
   if (y.shape.length !== 0 && y.shape.some((d) => d !== 1)) {
-    fail(ShapeError, op, { cannot: "differentiate the result", expected: "a scalar as the first result", got: aval(y), fix: "reduce it, for example with sum() or mean()" });
+    fail(ShapeError, op, {
+      cannot: "differentiate the result",
+      expected: "a scalar as the first result",
+      got: aval(y),
+      fix: "reduce it, for example with sum() or mean()",
+    });
   }
   if (y.dtype.kind !== "float" && y.dtype.kind !== "complex") {
-    fail(DTypeError, op, { cannot: "differentiate the result", expected: "a float result", got: aval(y), fix: "cast it with astype(mx.float32)" });
+    fail(DTypeError, op, {
+      cannot: "differentiate the result",
+      expected: "a float result",
+      got: aval(y),
+      fix: "cast it with astype(mx.float32)",
+    });
   }
   const { values, grads } = pullback(t, flat.arrays, t.outputs.map((o, i) => i === 0 ? onesLike(o) : null));
   const filled = grads.map((g, i) => g ?? zerosLike(flat.arrays[i]!));
-  const [positional, named] = flat.restore(filled) as [unknown[], Record<string, unknown>];
+  const [positional, named] = flat.restore(filled);
   const first = s.single ? positional[0] : s.argnums.length ? positional : null;
   return { value: result!.restore(values), grads: s.argnames.length ? [first, named] : first };
 }
@@ -212,9 +296,19 @@ function run(op: string, f: (...args: never[]) => unknown, s: Selection, args: r
  * grad.tolist(); // [2, 4]
  * ```
  */
-export function valueAndGrad<A extends readonly unknown[], R>(f: (...args: A) => R, argnums?: number | GradOptions): (...args: A) => [R, Gradient<A>];
-export function valueAndGrad<A extends readonly unknown[], R>(f: (...args: A) => R, argnums: readonly number[]): (...args: A) => [R, A[number][]];
-export function valueAndGrad(f: (...args: never[]) => unknown, argnums: number | readonly number[] | GradOptions = 0): (...args: unknown[]) => unknown {
+export function valueAndGrad<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  argnums?: number | GradOptions,
+): (...args: A) => [R, Gradient<A>];
+/** As above, for several arguments: a list of their gradients. */
+export function valueAndGrad<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  argnums: readonly number[],
+): (...args: A) => [R, A[number][]];
+export function valueAndGrad(
+  f: (...args: unknown[]) => unknown,
+  argnums: number | readonly number[] | GradOptions = 0,
+): (...args: unknown[]) => unknown {
   const s = selection(argnums);
   return (...args) => {
     const { value, grads } = run("valueAndGrad", f, s, args);
@@ -231,9 +325,19 @@ export function valueAndGrad(f: (...args: never[]) => unknown, argnums: number |
  * d(mx.array(0)).item(); // 1
  * ```
  */
-export function grad<A extends readonly unknown[]>(f: (...args: A) => unknown, argnums?: number | GradOptions): (...args: A) => Gradient<A>;
-export function grad<A extends readonly unknown[]>(f: (...args: A) => unknown, argnums: readonly number[]): (...args: A) => A[number][];
-export function grad(f: (...args: never[]) => unknown, argnums: number | readonly number[] | GradOptions = 0): (...args: unknown[]) => unknown {
+export function grad<A extends readonly unknown[]>(
+  f: (...args: A) => unknown,
+  argnums?: number | GradOptions,
+): (...args: A) => Gradient<A>;
+/** As above, for several arguments: a list of their gradients. */
+export function grad<A extends readonly unknown[]>(
+  f: (...args: A) => unknown,
+  argnums: readonly number[],
+): (...args: A) => A[number][];
+export function grad(
+  f: (...args: unknown[]) => unknown,
+  argnums: number | readonly number[] | GradOptions = 0,
+): (...args: unknown[]) => unknown {
   const s = selection(argnums);
   return (...args) => run("grad", f, s, args).grads;
 }

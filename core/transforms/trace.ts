@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { bindRecord, isTracer, Node, tracer } from "../graph.ts";
+import { bindRecord, isArray, isTracer, Node, tracer } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
 import { callOf, rebuildCall } from "./call.ts";
@@ -82,8 +82,8 @@ export function flatten(tree: unknown): Flat {
   return { arrays, restore: (xs) => build(xs) };
 }
 function visit(x: unknown, arrays: NDArray[]): (xs: readonly NDArray[]) => unknown {
-  if (x instanceof Node) {
-    const at = arrays.push(x as NDArray) - 1;
+  if (isArray(x)) {
+    const at = arrays.push(x) - 1;
     return (xs) => xs[at];
   }
   if (!isBranch(x)) return () => x;
@@ -99,8 +99,10 @@ export function outputArrays<T>(op: string, result: T): Flat<T> {
   const flat = flatten(result);
   if (flat.arrays.length === 0) {
     fail(TransformError, op, {
-      cannot: "transform this function", expected: "an array or a tree of arrays as its result",
-      got: result === undefined ? "nothing" : String(result), fix: "return what is to be differentiated, mapped or compiled",
+      cannot: "transform this function",
+      expected: "an array or a tree of arrays as its result",
+      got: result === undefined ? "nothing" : String(result),
+      fix: "return what is to be differentiated, mapped or compiled",
     });
   }
   return flat;

@@ -26,19 +26,31 @@ export function axesOf(tree: unknown, axes: BatchAxes): (number | null)[] {
   const n = flatten(tree).arrays.length;
   if (axes === null || typeof axes === "number") return new Array<number | null>(n).fill(axes);
   if (n === 0) return [];
-  if (Array.isArray(axes) && Array.isArray(tree) && axes.length === tree.length) return tree.flatMap((t, i) => axesOf(t, axes[i]));
-  if (!Array.isArray(axes) && typeof tree === "object" && tree !== null) {
-    return Object.entries(tree).flatMap(([k, t]) => axesOf(t, (axes as Readonly<Record<string, BatchAxes>>)[k] ?? null));
+  if (isList(axes) && Array.isArray(tree) && axes.length === tree.length) {
+    return tree.flatMap((t, i) => axesOf(t, axes[i]!));
+  }
+  if (!isList(axes) && typeof tree === "object" && tree !== null) {
+    return Object.entries(tree).flatMap(([k, t]) => axesOf(t, axes[k] ?? null));
   }
   return fail(ShapeError, "vmap", {
-    cannot: "match the batch axes with the arguments", expected: "a number, null, or a list as long as the arguments", got: JSON.stringify(axes),
+    cannot: "match the batch axes with the arguments",
+    expected: "a number, null, or a list as long as the arguments",
+    got: JSON.stringify(axes),
     fix: "give one entry per argument",
   });
+}
+function isList(axes: BatchAxes): axes is readonly BatchAxes[] {
+  return Array.isArray(axes);
 }
 function checkedAxis(axis: number, x: NDArray): number {
   const at = axis < 0 ? axis + x.shape.length : axis;
   if (at < 0 || at >= x.shape.length) {
-    fail(ShapeError, "vmap", { cannot: `map axis ${axis} of ${aval(x)}`, expected: `an axis of ${x.shape.length}`, got: String(axis), fix: "change inAxes" });
+    fail(ShapeError, "vmap", {
+      cannot: `map axis ${axis} of ${aval(x)}`,
+      expected: `an axis of ${x.shape.length}`,
+      got: String(axis),
+      fix: "change inAxes",
+    });
   }
   return at;
 }
@@ -49,18 +61,33 @@ function batchSize(xs: readonly NDArray[], axes: readonly (number | null)[]): nu
     if (axis === null || axis === undefined) return;
     const n = x.shape[checkedAxis(axis, x)]!;
     if (size >= 0 && n !== size) {
-      fail(ShapeError, "vmap", { cannot: "map over these arrays", expected: `batches of ${size}`, got: `${n} in ${aval(x)}`, fix: "make the batch axes equally long" });
+      fail(ShapeError, "vmap", {
+        cannot: "map over these arrays",
+        expected: `batches of ${size}`,
+        got: `${n} in ${aval(x)}`,
+        fix: "make the batch axes equally long",
+      });
     }
     size = n;
   });
   if (size < 0) {
-    fail(ShapeError, "vmap", { cannot: "map", expected: "at least one mapped array", got: "none", fix: "give an axis in inAxes" });
+    fail(ShapeError, "vmap", {
+      cannot: "map",
+      expected: "at least one mapped array",
+      got: "none",
+      fix: "give an axis in inAxes",
+    });
   }
   return size;
 }
 
 /** The trace built again on batches: results, and which of them have a batch (on axis 0). */
-export function batched(t: Trace, inputs: readonly NDArray[], mappedInputs: readonly boolean[], size: number): { outputs: NDArray[]; mapped: boolean[] } {
+export function batched(
+  t: Trace,
+  inputs: readonly NDArray[],
+  mappedInputs: readonly boolean[],
+  size: number,
+): { outputs: NDArray[]; mapped: boolean[] } {
   const made = new Map<NDArray, NDArray>(), mapped = new Set<NDArray>();
   t.inputs.forEach((x, i) => {
     made.set(x, inputs[i]!);
@@ -85,13 +112,23 @@ export function batched(t: Trace, inputs: readonly NDArray[], mappedInputs: read
       continue;
     }
     const xs = n.inputs.map((i) => made.get(i) ?? i), r = n.prim.vmap;
-    made.set(n, r === "elementwise" ? bindRecord(n.prim, aligned(xs, flags, n, size), n.params, false, n.stream) : rule("vmap", n, r)(xs, flags, n.params, size));
+    made.set(
+      n,
+      r === "elementwise"
+        ? bindRecord(n.prim, aligned(xs, flags, n, size), n.params, false, n.stream)
+        : rule("vmap", n, r)(xs, flags, n.params, size),
+    );
     mapped.add(n);
   }
   return { outputs: t.outputs.map((o) => made.get(o) ?? o), mapped: t.outputs.map((o) => mapped.has(o)) };
 }
 /** A call by its batching rule; without one, its results with a batch each, and the other rules batched. */
-function batchedCall({ rules, args, computed }: Call, now: (x: NDArray) => NDArray, mapped: ReadonlySet<NDArray>, size: number): Batched {
+function batchedCall(
+  { rules, args, computed }: Call,
+  now: (x: NDArray) => NDArray,
+  mapped: ReadonlySet<NDArray>,
+  size: number,
+): Batched {
   const flags = args.map((x) => mapped.has(x)), inputs = args.map(now);
   if (rules.vmap && flags.includes(true)) return rules.vmap(inputs, flags, size);
   if (!flags.includes(true) && !computed.some((y) => mapped.has(y))) {
@@ -122,14 +159,17 @@ function aligned(xs: readonly NDArray[], flags: readonly boolean[], n: NDArray, 
  * mx.vmap(dot)(mx.ones([4, 3]), mx.ones([4, 3])).tolist(); // [3, 3, 3, 3]
  * ```
  */
-export function vmap<A extends readonly unknown[], R>(f: (...args: A) => R, options: VmapOptions = {}): (...args: A) => R {
+export function vmap<A extends readonly unknown[], R>(
+  f: (...args: A) => R,
+  options: VmapOptions = {},
+): (...args: A) => R {
   return (...args) => {
     const flat = flatten(args), axes = axesOf(args, options.inAxes ?? 0), size = batchSize(flat.arrays, axes);
     const front = flat.arrays.map((x, i) => axes[i] === null ? x : moveaxis(x, checkedAxis(axes[i]!, x), 0));
     const single = front.map((x, i) => axes[i] === null ? x : { shape: x.shape.slice(1), dtype: x.dtype });
-    let result: ReturnType<typeof outputArrays> | undefined;
+    let result: ReturnType<typeof outputArrays<R>> | undefined;
     const t = trace((xs) => {
-      result = outputArrays("vmap", f(...flat.restore(xs) as unknown as A));
+      result = outputArrays("vmap", f(...flat.restore(xs)));
       return result.arrays;
     }, single);
     const { outputs, mapped } = batched(t, front, axes.map((a) => a !== null), size);
@@ -139,6 +179,6 @@ export function vmap<A extends readonly unknown[], R>(f: (...args: A) => R, opti
       if (axis === null) return y;
       const b = mapped[i] ? y : broadcastTo(y, [size, ...y.shape]);
       return axis === 0 ? b : moveaxis(b, 0, axis < 0 ? axis + b.shape.length : axis);
-    })) as R;
+    }));
   };
 }
