@@ -99,7 +99,7 @@ struct Worker {
   Worker(const Run& r, int worker) : run(r), p(r.p), slots(r.scratch + p.partial_bytes() + worker * p.worker_bytes()) {
     accumulators = slots + p.slot_bytes;
     for (int i = 0; i < p.n_values; i++) {
-      where[i] = slot(i);
+      where[i] = p.values()[i].slot < 0 ? nullptr : slot(i);  // values that nothing reads have none
       if (p.values()[i].once) fill_once(i);
     }
   }

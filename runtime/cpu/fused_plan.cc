@@ -376,7 +376,8 @@ struct Planner {
     }
     p->slot_elements = (p->tile_rows * p->tile_columns + 63) & ~int64_t{63};
     p->slot_bytes = p->slot_elements * units_of_slots;
-    const int64_t per_task = static_cast<int64_t>(30000 / (cost + 0.1 * n_operands));
+    const double per_element = cost + 0.1 * n_operands;  // 0 where immediates are the only values
+    const int64_t per_task = static_cast<int64_t>(per_element > 0 ? 30000 / per_element : 30000);
     p->tiles_per_task = at_least_one(per_task / (p->tile_rows * p->tile_columns));
   }
   /// Units of work depend on sizes only, never on the number of threads, so neither do results.

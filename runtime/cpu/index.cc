@@ -198,13 +198,14 @@ const char* run_scatter(const Call& c) {
   const Array &x = c.in[0], &updates = c.in[1], &y = c.out[0];
   int64_t n = index_count(c, 2, p.axes.size), item = item_size(x.dtype), strides[kMaxDims];
   contiguous_strides(y, strides);
-  auto *starts = reinterpret_cast<int64_t*>(c.scratch), *froms = starts + n;
+  auto* starts = reinterpret_cast<int64_t*>(c.scratch);
   int32_t lead = updates.ndim - x.ndim;
   if (updates.size > 0) {
     if (const char* error = resolve_starts(x, c.in + 2, p.axes, updates.shape + lead, strides, n, starts)) return error;
   }
   if (const char* error = copy_input(c)) return error;
   if (updates.size == 0) return nullptr;
+  int64_t* froms = starts + n;
   Nest order, slice;
   for (int32_t a = 0; a < lead; a++) order.add(updates.shape[a], 1, updates.strides[a]);
   int64_t at = 0;
