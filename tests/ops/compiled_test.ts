@@ -10,7 +10,7 @@ import type { PrimitiveName } from "../../core/primitives/mod.ts";
 import { compile, copy, equal, eval as evaluate, where } from "../../mod.ts";
 import type { Tolerance, Variant } from "../cases/case.ts";
 import { fromArray, type Tensor } from "../cases/tensor.ts";
-import { call, difference, exactDifference, FULL, inputsOf, LAYOUTS, nameOf, suite } from "./harness.ts";
+import { call, difference, exactDifference, FULL, inputsOf, LAYOUTS, nameOf, paramsText, suite } from "./harness.ts";
 
 function arraysOf(xs: readonly Tensor[], layout: string): NDArray[] {
   return xs.map((x) => (LAYOUTS[layout]!(x) ?? LAYOUTS.contiguous!(x)!).array);
@@ -26,9 +26,17 @@ function computed(x: NDArray): NDArray {
   evaluate(x);
   return x;
 }
-function compare(name: PrimitiveName, tolerance: Tolerance, variant: Variant, xs: readonly Tensor[], layout: string): string | null {
+/** One compiled function for all inputs that go with the same parameters: other shapes and dtypes need other programs. */
+type Compiled = (...xs: NDArray[]) => NDArray;
+function compare(
+  name: PrimitiveName,
+  compiled: Compiled,
+  tolerance: Tolerance,
+  variant: Variant,
+  xs: readonly Tensor[],
+  layout: string,
+): string | null {
   const eager = fromArray(call(name, arraysOf(xs, layout), variant));
-  const compiled = compile((...inputs: NDArray[]) => call(name, inputs, variant));
   const unfused = surrounded(name, variant, computed), fused = surrounded(name, variant, (x) => x), wanted = fromArray(unfused(...arraysOf(xs, layout)));
   const again = arraysOf(xs, layout), first = exactDifference(fromArray(compiled(...again)), eager);
   if (first) return `compiled: ${first}`;
@@ -43,12 +51,20 @@ function compare(name: PrimitiveName, tolerance: Tolerance, variant: Variant, xs
   return both && `fused and compiled: ${both}`;
 }
 suite("compiled", (name, c, t) => {
+  const functions = new Map<string, Compiled>();
+  const compiledFor = (variant: Variant): Compiled => {
+    const key = paramsText(variant.params), known = functions.get(key);
+    if (known) return known;
+    const made = compile((...inputs: NDArray[]) => call(name, inputs, variant));
+    functions.set(key, made);
+    return made;
+  };
   c.variants.forEach((variant, v) => {
     (variant.dtypes ?? c.dtypes).forEach((dtype: DType, d) => {
       if (!FULL && d > 0 && (v + d) % 3 > 0) return;
       const xs = inputsOf(variant, dtype, 13 * v + d);
       for (const layout of FULL || d === 0 ? ["contiguous", "transposed", "reversed"] : ["contiguous"]) {
-        t.check(nameOf(name, variant, dtype, layout), () => compare(name, c.tolerance ?? {}, variant, xs, layout));
+        t.check(nameOf(name, variant, dtype, layout), () => compare(name, compiledFor(variant), c.tolerance ?? {}, variant, xs, layout));
       }
     });
   });

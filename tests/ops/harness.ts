@@ -4,8 +4,8 @@
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
-import type { DType } from "../../core/dtype.ts";
-import { bindRecord, primitive } from "../../core/graph.ts";
+import { DType } from "../../core/dtype.ts";
+import { type AnyParams, bindRecord, primitive } from "../../core/graph.ts";
 import type { PrimitiveName } from "../../core/primitives/mod.ts";
 import { eval as evaluate, slice } from "../../mod.ts";
 import type { Case, Tolerance, Variant } from "../cases/case.ts";
@@ -135,9 +135,13 @@ export function exactDifference(actual: Tensor, wanted: Tensor): string | null {
 
 // ---- running ----
 
+/** Parameters as text; equal ones have equal texts. */
+export function paramsText(params: AnyParams): string {
+  return JSON.stringify(params, (_key, v) => ArrayBuffer.isView(v) ? `data of ${v.byteLength} bytes` : v instanceof DType ? v.name : v);
+}
 /** How a failure names what was tried. */
 export function nameOf(name: PrimitiveName, variant: Variant, dtype: DType, more = ""): string {
-  const params = JSON.stringify(variant.params, (_k, v) => v instanceof Object && "byteLength" in v ? "data" : v instanceof Object && "code" in v ? v.name : v);
+  const params = paramsText(variant.params);
   const shapes = variant.inputs.map((input) => `${input.dtype ?? dtype}[${input.shape}]`).join(" ");
   return `${name} ${params} ${shapes}${variant.label ? ` (${variant.label})` : ""}${more ? ` ${more}` : ""}`;
 }
