@@ -5,6 +5,7 @@
 import { addmm, matmul, type NDArray, random } from "../core/mod.ts";
 import { Module } from "./module.ts";
 import { QuantizedLinear, type QuantizeOptions } from "./quantized.ts";
+import { QQLinear } from "./quantized_input.ts";
 
 /** Options of {@linkcode Linear}. */
 export interface LinearOptions {
@@ -49,8 +50,11 @@ export class Linear extends Module {
     return this.bias ? addmm(this.bias, x, this.weight.T) : matmul(x, this.weight.T);
   }
   /** The same layer with quantized weights. */
-  toQuantized(options: QuantizeOptions = {}): QuantizedLinear {
-    return QuantizedLinear.fromLinear(this, options);
+  toQuantized(options?: QuantizeOptions): QuantizedLinear;
+  /** The same layer with quantized weights, which quantizes its input too. */
+  toQuantized(options: QuantizeOptions & { readonly quantizeInput: true }): QQLinear;
+  toQuantized(options: QuantizeOptions & { readonly quantizeInput?: boolean } = {}): QuantizedLinear | QQLinear {
+    return (options.quantizeInput ? QQLinear : QuantizedLinear).fromLinear(this, options);
   }
 }
 /** Options of {@linkcode Bilinear}. */

@@ -25,6 +25,7 @@ export * from "./normalization.ts";
 export * from "./pooling.ts";
 export * from "./positional_encoding.ts";
 export * from "./quantized.ts";
+export * from "./quantized_input.ts";
 export * from "./recurrent.ts";
 export * from "./transformer.ts";
 export * from "./upsample.ts";

@@ -225,9 +225,14 @@ export class Module {
   }
   /** Sets the mode of this and all submodules. */
   train(mode = true): this {
-    for (const m of this.modules()) m.#training = mode;
+    for (const m of this.modules()) {
+      m.#training = mode;
+      m.modeChanged();
+    }
     return this;
   }
+  /** Called when the mode was set, for layers that keep other parameters in training. */
+  protected modeChanged(): void {}
   /** The mode for inference: `train(false)`. */
   eval(): this {
     return this.train(false);

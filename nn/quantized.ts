@@ -137,6 +137,8 @@ function isQuantizable(m: Module): m is Quantizable {
 }
 /** Options of {@linkcode quantize}. */
 export interface QuantizeModelOptions extends QuantizeOptions {
+  /** Linear layers quantize their input too: see {@linkcode QQLinear}. Default false. */
+  readonly quantizeInput?: boolean;
   /** Whether, and perhaps how, the layer at a path is quantized. Default: all that can be. */
   readonly classPredicate?: ((path: string, module: Module) => boolean | QuantizeOptions) | null;
 }

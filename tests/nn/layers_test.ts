@@ -2,7 +2,7 @@
  * Layers: shapes, parameters and their names, refusals, and numbers that do not need a reference.
  * @module
  */
-import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertLess, assertThrows } from "@std/assert";
 import * as mx from "../../core/mod.ts";
 import * as nn from "../../nn/mod.ts";
 
@@ -191,4 +191,19 @@ Deno.test("ALiBi and sinusoids", () => {
   const encoded = new nn.SinusoidalPositionalEncoding(4, { scale: 1, cosFirst: true }).forward(mx.array([0, 1]));
   assertEquals([...encoded.shape], [2, 4]);
   assertClose(encoded.index(1), mx.array([Math.cos(1), Math.cos(1e-4), Math.sin(1), Math.sin(1e-4)]));
+});
+
+Deno.test("a linear layer that quantizes its input stores floats in training only", () => {
+  const dense = new nn.Linear(64, 32, { bias: false }), x = mx.random.normal([4, 64], { key: mx.random.key(6) });
+  const layer = dense.toQuantized({ mode: "mxfp8", quantizeInput: true }), trained = layer.forward(x);
+  assertEquals([layer.weight.dtype, names(layer)], [mx.float32, ["weight"]]);
+  assertLess(Number(trained.subtract(dense.forward(x)).abs().max().item()), 0.1);
+  const slope = mx.grad((w: NDArray) => mx.qqmm(x, w, { mode: "mxfp8" }).sum())(layer.weight);
+  assertEquals([...slope.shape], [32, 64]);
+  const model = new nn.Sequential(layer).eval();
+  assertEquals([layer.weight.dtype, names(model)], [mx.uint32, ["layers.0.scales", "layers.0.weight"]]);
+  assertClose(layer.forward(x), trained);
+  model.train();
+  assertEquals([layer.weight.dtype, names(layer)], [mx.float32, ["weight"]]);
+  assertThrows(() => nn.QQLinear.fromLinear(new nn.Linear(64, 32)), mx.ValueError, "expected no bias, got a bias");
 });
