@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "../memory.h"
+#include "../program.h"
 #include "../rt.h"
 #include "mutate.h"
 
@@ -35,10 +36,10 @@ struct Driver {
   void fill(Filling kind, uint8_t* out) {
     static const float special[] = {0.0f, -0.0f, 1.0f, -1.5f, 1e-40f, 3e38f, -3e38f, __builtin_inff(), -__builtin_inff(), __builtin_nanf("")};
     for (int64_t i = 0; i < kSourceBytes; i += 8) {
-      uint64_t small = r.below(4), word = 0;
+      uint64_t small = r.below(2), word = 0;
       const float pair[2] = {kind == kOnes ? 1.0f : r.of(special), kind == kOnes ? 0.5f : r.of(special)};
       switch (kind) {
-        case kSmall32: word = small | static_cast<uint64_t>(r.below(4)) << 32; break;
+        case kSmall32: word = small | static_cast<uint64_t>(r.below(r.one_in(16) ? 5 : 2)) << 32; break;
         case kSmall64: word = small; break;
         case kZeros: break;
         case kNoise: word = r.next(); break;
@@ -46,6 +47,14 @@ struct Driver {
       }
       memcpy(out + i, &word, 8);
     }
+  }
+  /// Decodes only, with loops of any length: sizes that overflow show in the checks.
+  void decode(const double* words, uint32_t n) {
+    const int64_t most = g_max_elements;
+    double program;
+    g_max_elements = int64_t(1) << 44;
+    if (rt_prepare(session, words, n, &program) == 0) rt_drop(session, program);
+    g_max_elements = most;
   }
   /// Runs the words; returns the status, or that of the first output that failed later.
   int32_t run(const double* words, uint32_t n) {

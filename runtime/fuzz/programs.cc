@@ -61,6 +61,7 @@ void round(Driver& driver, Random& r, Pool& pool, const Corpus& c) {
   const List<double> words = mutate(r, tree, other);
   double* exact = static_cast<double*>(malloc(sizeof(double) * (words.n ? words.n : 1)));  // reading past the end is seen
   memcpy(exact, words.at, sizeof(double) * words.n);
+  if (r.one_in(3)) driver.decode(exact, words.n);
   const double slowest = driver.slowest;
   if (driver.run(exact, words.n) == 0) driver.count(tree);
   if (driver.slowest > slowest && driver.slowest > 1) fprintf(stderr, "%.3f s for %u words\n", driver.slowest, words.n);
