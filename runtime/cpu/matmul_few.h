@@ -20,6 +20,7 @@ DENIM_INLINE void dot_columns(const FewRows<Acc<E>>& p, int64_t j, Acc<E>* tile)
     for (int r = 0; r < R; r++) x[r] = load(p.x + r * p.x_stride + k);
 #pragma clang loop unroll(full)
     for (int c = 0; c < C; c++) {
+      __builtin_prefetch(column[c] + k + C * p.matrix.lane_stride, 0, 2);  // into L2: the next block of columns
       const Vec<T> w = load(column[c] + k);
 #pragma clang loop unroll(full)
       for (int r = 0; r < R; r++) acc[r][c] = mul_add(w, x[r], acc[r][c]);

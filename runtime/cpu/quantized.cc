@@ -8,6 +8,7 @@ namespace denim::DENIM_ISA {
 namespace {
 
 constexpr int64_t kRowBlock = 1024;  // rows of x that are converted and multiplied at a time
+constexpr int64_t kTinyWeights = 8192;
 
 // ---- what a call says
 // ---------------------------------------------------------------------------------------------------
@@ -142,7 +143,10 @@ struct Shape {
   int64_t n, k;
   bool transpose;
 };
-bool is_few(const Shape& s, int64_t rows) { return s.transpose && rows <= kFewQuantized; }
+// A tiny product is summed in order, as MLX does: there the last digits are compared and speed is none.
+bool is_few(const Shape& s, int64_t rows) {
+  return s.transpose && rows <= kFewQuantized && s.n * s.k > kTinyWeights;
+}
 
 Gemm<float> gemm_of(const Shape& s, int64_t rows, const Weights& w) {
   Gemm<float> g{};

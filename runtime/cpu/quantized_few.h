@@ -1,7 +1,8 @@
 // Few rows x times quantized weights, y[r][j] = sum over k of x[r][k] w[j][k], straight from the packed words: the
-// decode path, bound by reading the weights. Within a group sum(x (s q + b)) = s sum(x q) + b sum(x). Codes of 4 and 8
-// bits are taken word by word ("words"): the lanes of a vector are words, code s of each word meets x in a permuted
-// copy. All other codes are unpacked in their order ("units").
+// decode path, bound by reading the weights. Codes of 2, 4 and 8 bits are taken word by word ("words"): the lanes of a
+// vector are words, code s of each word meets x in a permuted copy. All other codes are unpacked in their order
+// ("units"). With h = half the number of codes, sum(x (s q + b)) = s sum(x (q - h)) + (b + h s) sum(x) within a group:
+// centered, the two terms do not cancel each other.
 #pragma once
 #include "quantized_format.h"
 
@@ -26,27 +27,114 @@ template <int Bits>
 constexpr int kPerWord = 32 / Bits;
 template <int Bits>
 constexpr int kChunk = kF32Lanes * kPerWord<Bits>;  // codes of a vector of words
-/// Floats of x per chunk: its permuted copy, then the sum of each lane's x, which meets the biases.
+/// Floats of x per chunk: its permuted copy, then -h times the sum of each lane's x.
 template <int Bits>
 constexpr int kChunkX = kChunk<Bits> + kF32Lanes;
+template <int Bits>
+constexpr float kHalfCodes = 1 << (Bits - 1);
+
+template <int... I>
+DENIM_INLINE void split_pair(VecF& a, VecF& b, Sequence<I...>) {
+  const VecF even = __builtin_shufflevector(a, b, 2 * I...);
+  b = __builtin_shufflevector(a, b, 2 * I + 1 ...);
+  a = even;
+}
+/// N vectors of consecutive numbers, N a power of two, become those of every N-th number: v[s] has the numbers N l + s.
+template <int N>
+DENIM_INLINE void deinterleave(VecF* v) {
+  if constexpr (N > 1) {
+    VecF halves[N];
+#pragma clang loop unroll(full)
+    for (int i = 0; i < N / 2; i++) {
+      split_pair(v[2 * i], v[2 * i + 1], Iota<kF32Lanes>());
+      halves[i] = v[2 * i];
+      halves[N / 2 + i] = v[2 * i + 1];
+    }
+    deinterleave<N / 2>(halves);
+    deinterleave<N / 2>(halves + N / 2);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < N / 2; i++) {
+      v[2 * i] = halves[i];
+      v[2 * i + 1] = halves[N / 2 + i];
+    }
+  }
+}
 
 /// x of one chunk in the order of the codes: slot s of lane l is x[l * per_word + s] / 2^(bits * s), because a code is
 /// taken where it stands in its word (an integer with 8 significant bits is exact as a float wherever they are); the
-/// last one is shifted down, it would be negative.
+/// last one is shifted down, it would be negative. Returns the sum of each lane.
 template <int Bits>
-void prepare_chunk(const float* x, int64_t count, float* out) {
+DENIM_INLINE VecF prepare_chunk(const float* x, float* out) {
   constexpr int per_word = kPerWord<Bits>;
-  float* sums = out + kChunk<Bits>;
-  for (int l = 0; l < kF32Lanes; l++) {
-    float sum = 0, factor = 1;
-    for (int s = 0; s < per_word; s++) {
-      const int64_t at = static_cast<int64_t>(l) * per_word + s;
-      const float value = at < count ? x[at] : 0;
-      sum += value;
-      out[s * kF32Lanes + l] = s == per_word - 1 ? value : value * factor;
-      factor *= 1.0f / static_cast<float>(1 << Bits);
+  VecF v[per_word], sum = 0.0f;
+  for (int s = 0; s < per_word; s++) v[s] = load(x + s * kF32Lanes);
+  deinterleave<per_word>(v);
+  float factor = 1;
+  for (int s = 0; s < per_word; s++, factor *= 1.0f / static_cast<float>(1 << Bits)) {
+    sum += v[s];
+    store(out + s * kF32Lanes, s == per_word - 1 ? v[s] : v[s] * factor);
+  }
+  store(out + kChunk<Bits>, sum * -kHalfCodes<Bits>);
+  return sum;
+}
+
+/// All chunks of a row, then the sum of x over each group, padded with zeros to a whole vector.
+template <int Bits>
+void prepare_words(const Weights& w, const float* x, float* out) {
+  constexpr int chunk = kChunk<Bits>;
+  const int group_bits = __builtin_ctz(static_cast<unsigned>(w.group));
+  const int step = static_cast<int>(min_of(w.group / kPerWord<Bits>, kF32Lanes));
+  float* sums = out + ceil_div(w.cols, chunk) * kChunkX<Bits>;
+  memset(sums, 0, sizeof(float) * static_cast<size_t>(round_up(w.cols >> group_bits, kF32Lanes)));
+  for (int64_t k = 0; k < w.cols; k += chunk, out += kChunkX<Bits>) {
+    alignas(64) float edge[chunk], lanes[kF32Lanes];
+    const int64_t count = min_of(chunk, w.cols - k);
+    if (count < chunk) {
+      memset(edge, 0, sizeof edge);
+      memcpy(edge, x + k, sizeof(float) * static_cast<size_t>(count));
     }
-    sums[l] = sum;
+    store(lanes, prepare_chunk<Bits>(count < chunk ? edge : x + k, out));
+    for (int l = 0; l * kPerWord<Bits> < count; l += step) {
+      float sum = 0;
+      for (int i = 0; i < step; i++) sum += lanes[l + i];
+      sums[(k + l * kPerWord<Bits>) >> group_bits] += sum;
+    }
+  }
+}
+
+/// Groups whose scales are turned into floats at a time, and floats that a row of them takes.
+constexpr int kPieceGroups = 128, kScaleRow = kPieceGroups + 16;
+
+// Zeros, then ones, a vector of each: from kKeep + lanes - n on, a mask that clears the first n lanes.
+alignas(64) constexpr VecU kKeep[2] = {VecU(0u), VecU(~0u)};
+
+/// The scales of groups [first, first + count) of row j as floats, followed by zeros, and their share
+/// (b + h s) sum(x) of the results of R rows of x. The last vector overlaps the one before where it would not be full.
+template <class E, int R>
+DENIM_INLINE void read_scales(const Weights& w, int64_t j, int64_t first, int64_t count, float half,
+                              const float* x_sums, int64_t x_stride, float* to, VecF* results) {
+  const E* scales = reinterpret_cast<const E*>(w.scales) + j * w.scale_stride + first;
+  const E* biases = reinterpret_cast<const E*>(w.biases) + j * w.bias_stride + first;
+  store(to + count, VecF(0.0f));
+  for (int64_t i = 0; i < count; i += kF32Lanes) {
+    const int64_t at = max_of(0, min_of(i, count - kF32Lanes));
+    const int few = static_cast<int>(count);
+    const VecF scale = few < kF32Lanes ? load_few(scales, few) : load(scales + at);
+    const VecF bias = few < kF32Lanes ? load_few(biases, few) : load(biases + at);
+    const VecU keep = load_raw<VecU>(reinterpret_cast<const float*>(kKeep) + kF32Lanes - (i - at));
+    const VecF shifted = bit_cast<VecF>(bit_cast<VecU>(mul_add(scale, VecF(half), bias)) & keep);
+    store(to + at, scale);
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++) results[r] = mul_add(shifted, load(x_sums + r * x_stride + first + at), results[r]);
+  }
+}
+template <int R>
+DENIM_INLINE void read_scales(const Weights& w, int64_t j, int64_t first, int64_t count, float half,
+                              const float* x_sums, int64_t x_stride, float* to, VecF* results) {
+  switch (w.scale_type) {
+    case ScaleType::f32: return read_scales<float, R>(w, j, first, count, half, x_sums, x_stride, to, results);
+    case ScaleType::f16: return read_scales<Half, R>(w, j, first, count, half, x_sums, x_stride, to, results);
+    default: return read_scales<BFloat, R>(w, j, first, count, half, x_sums, x_stride, to, results);
   }
 }
 
@@ -57,85 +145,84 @@ DENIM_INLINE VecF take_code(VecU words) {
   return __builtin_convertvector(bit_cast<VecI>(code), VecF);
 }
 
-// Sums of x times code for R rows of x, over all slots of a vector of words.
-template <int Bits, int R, int... S>
-DENIM_INLINE void multiply_words(VecU words, const float* x, int64_t x_stride, VecF* sums, Sequence<S...>) {
-  const auto slot = [&]<int I>() __attribute__((always_inline)) {
-    const VecF code = take_code<Bits, I>(words);
+// G scales, each for its share of the lanes.
+template <int G, int... L>
+DENIM_INLINE VecF spread_scales(const float* p, Sequence<L...>) {
+  if constexpr (G == 1) {
+    return *p;
+  } else {
+    const auto v = load_raw<VecOf<float, G>>(p);
+    return __builtin_shufflevector(v, v, (L * G / kF32Lanes)...);
+  }
+}
+
+/// Where a block of C rows of weights and R rows of x stands.
+struct WordsAt {
+  const uint8_t* codes;
+  int64_t code_stride;
+  const float* x;
+  int64_t x_stride;
+  const float* scales;  // of the first row; those of the next are kScaleRow further
+};
+// One vector of words per row of weights; `count` of them exist if it is the last one of a row and not full.
+template <int Bits, int G, int R, int C, bool Full, int... S>
+DENIM_INLINE void words_chunk(const WordsAt& at, int count, VecF (&acc)[C][R], Sequence<S...>) {
+  VecU words[C];
+  VecF sums[C][R];
 #pragma clang loop unroll(full)
-    for (int r = 0; r < R; r++) {
-      const VecF xs = load(x + r * x_stride + I * kF32Lanes);
-      sums[r] = I == 0 ? code * xs : mul_add(code, xs, sums[r]);
+  for (int c = 0; c < C; c++) {
+    const auto* p = reinterpret_cast<const float*>(at.codes + c * at.code_stride);  // bits are all that is read
+    __builtin_prefetch(p + 4 * C * (at.code_stride / 4), 0, 2);  // into L2: the fourth block after this one
+    words[c] = Full ? load_raw<VecU>(p) : bit_cast<VecU>(load_few(p, count));
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++) sums[c][r] = load(at.x + r * at.x_stride + kChunk<Bits>);
+  }
+  const auto slot = [&]<int I>() __attribute__((always_inline)) {
+    VecF x[R];
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++) x[r] = load(at.x + r * at.x_stride + I * kF32Lanes);
+#pragma clang loop unroll(full)
+    for (int c = 0; c < C; c++) {
+      const VecF code = take_code<Bits, I>(words[c]);
+#pragma clang loop unroll(full)
+      for (int r = 0; r < R; r++) sums[c][r] = mul_add(code, x[r], sums[c][r]);
     }
   };
   (slot.template operator()<S>(), ...);
-}
-
-template <class E>
-struct BitsOf {
-  using type = uint16_t;
-};
-template <>
-struct BitsOf<float> {
-  using type = float;
-};
-DENIM_INLINE VecF widen(VecF v, const float*) { return v; }
-DENIM_INLINE VecF widen(VecH v, const Half*) { return widen_half(v); }
-DENIM_INLINE VecF widen(VecH v, const BFloat*) { return widen_bfloat(v); }
-template <class E, int G, class V, int... L>
-DENIM_INLINE VecF repeat_scales(V v, Sequence<L...>) {
-  return widen(__builtin_shufflevector(v, v, (L * G / kF32Lanes)...), static_cast<const E*>(nullptr));
-}
-// G scales, of which `count` exist, each for its lanes.
-template <class E, int G>
-DENIM_INLINE VecF load_scales(const E* p, int64_t count) {
-  if constexpr (G == 1) {
-    return load_one(p);
-  } else {
-    using V = VecOf<typename BitsOf<E>::type, G>;
-    if (count >= G) [[likely]]
-      return repeat_scales<E, G>(load_raw<V>(p), Iota<kF32Lanes>());
-    E few[G] = {};
-    copy_few(few, p, static_cast<int>(count));
-    return repeat_scales<E, G>(load_raw<V>(few), Iota<kF32Lanes>());
+#pragma clang loop unroll(full)
+  for (int c = 0; c < C; c++) {
+    const VecF scale = spread_scales<G>(at.scales + c * kScaleRow, Iota<kF32Lanes>());
+#pragma clang loop unroll(full)
+    for (int r = 0; r < R; r++) acc[c][r] = mul_add(scale, sums[c][r], acc[c][r]);
   }
 }
 
-// C rows of weights times R rows of x. E: type of scales and biases; G: groups per chunk (1: a group has one or more
-// chunks).
-template <int Bits, class E, int G, int R, int C>
+// C rows of weights times R rows of x. G: groups per chunk (1: a group has one or more chunks).
+template <int Bits, int G, int R, int C>
 DENIM_INLINE void words_block(const FewQuantized& f, int64_t j, int row0, float* tile) {
+  using Slots = Iota<kPerWord<Bits>>;
   constexpr int chunk = kChunk<Bits>;
   const Weights& w = *f.w;
-  const int64_t words = w.cols / kPerWord<Bits>, groups = w.cols / w.group;
-  const uint8_t* codes[C];
-  const E *scales[C], *biases[C];
-  for (int c = 0; c < C; c++) {
-    codes[c] = w.codes + (j + c) * w.code_stride;
-    scales[c] = reinterpret_cast<const E*>(w.scales) + (j + c) * w.scale_stride;
-    biases[c] = reinterpret_cast<const E*>(w.biases) + (j + c) * w.bias_stride;
-  }
   const int group_bits = __builtin_ctz(static_cast<unsigned>(w.group));
+  alignas(64) float scales[C * kScaleRow];
+  WordsAt at{w.codes + j * w.code_stride, w.code_stride, f.x + row0 * f.x_stride, f.x_stride, scales};
+  const float* x_sums = at.x + ceil_div(w.cols, chunk) * kChunkX<Bits>;
   VecF acc[C][R] = {};
-  const float* x = f.x + row0 * f.x_stride;
-  for (int64_t k = 0, word = 0; word < words; k += chunk, word += kF32Lanes, x += kChunkX<Bits>) {
-    const int64_t group = k >> group_bits;
-    const bool full = word + kF32Lanes <= words;
-#pragma clang loop unroll(full)
+  for (int64_t k = 0; k < w.cols;) {
+    const int64_t piece = k, groups = min_of(kPieceGroups, (w.cols - k) >> group_bits);
+    const int64_t end = k + (groups << group_bits);
     for (int c = 0; c < C; c++) {
-      const auto* p = reinterpret_cast<const float*>(codes[c]) + word;  // lanes of 32 bits; bits are all that is read
-      __builtin_prefetch(p + C * (w.code_stride / 4));  // rows are short: the next block's would be found too late
-      const VecU v = full ? load_raw<VecU>(p) : bit_cast<VecU>(load_few(p, static_cast<int>(words - word)));
-      VecF sums[R];
-      multiply_words<Bits, R>(v, x, f.x_stride, sums, Iota<kPerWord<Bits>>());
-      const VecF scale = load_scales<E, G>(scales[c] + group, groups - group);
-      const VecF bias = load_scales<E, G>(biases[c] + group, groups - group);
-#pragma clang loop unroll(full)
-      for (int r = 0; r < R; r++) {
-        acc[c][r] = mul_add(scale, sums[r], acc[c][r]);
-        acc[c][r] = mul_add(bias, load(x + r * f.x_stride + chunk), acc[c][r]);
-      }
+      read_scales<R>(w, j + c, k >> group_bits, groups, kHalfCodes<Bits>, x_sums, f.x_stride, scales + c * kScaleRow,
+                     acc[c]);
     }
+    for (; k + chunk <= end; k += chunk, at.codes += kVecBytes, at.x += kChunkX<Bits>) {
+      at.scales = scales + ((k - piece) >> group_bits);
+      words_chunk<Bits, G, R, C, true>(at, kF32Lanes, acc, Slots());
+    }
+    if (k == end) continue;
+    at.scales = scales + ((k - piece) >> group_bits);
+    words_chunk<Bits, G, R, C, false>(at, static_cast<int>((end - k) / kPerWord<Bits>), acc, Slots());
+    k = end;
   }
   for (int c = 0; c < C; c++) {
     for (int r = 0; r < R; r++) tile[r * kTileCols<float> + c] = sum_lanes<float, kF32Lanes>(acc[c][r]);
@@ -192,11 +279,11 @@ struct FewBlocks {
 
 constexpr int kBlockCols[3] = {4, kVecBytes == 64 ? 4 : 2, 2};  // by R: as many as the register file holds
 
-template <int Bits, class E, int G>
+template <int Bits, int G>
 constexpr FewBlocks kWordBlocks = {
-    {words_block<Bits, E, G, 1, kBlockCols[0]>, words_block<Bits, E, G, 2, kBlockCols[1]>,
-     words_block<Bits, E, G, 4, kBlockCols[2]>},
-    {words_block<Bits, E, G, 1, 1>, words_block<Bits, E, G, 2, 1>, words_block<Bits, E, G, 4, 1>},
+    {words_block<Bits, G, 1, kBlockCols[0]>, words_block<Bits, G, 2, kBlockCols[1]>,
+     words_block<Bits, G, 4, kBlockCols[2]>},
+    {words_block<Bits, G, 1, 1>, words_block<Bits, G, 2, 1>, words_block<Bits, G, 4, 1>},
     {kBlockCols[0], kBlockCols[1], kBlockCols[2]},
 };
 template <Code Q>
@@ -206,34 +293,21 @@ constexpr FewBlocks kUnitBlocks = {
     {2, 2, 2},
 };
 
-template <int Bits, class E>
+template <int Bits, int G = kChunk<Bits> / 32>
 const FewBlocks& word_blocks(int group) {
-  constexpr int chunk = kChunk<Bits>;
-  const int groups = group >= chunk ? 1 : chunk / group;
-  if constexpr (chunk / 32 >= 4) {
-    if (groups == 4) return kWordBlocks<Bits, E, 4>;
+  if constexpr (G > 1) {
+    if (group * G > kChunk<Bits>) return word_blocks<Bits, G / 2>(group);
   }
-  if constexpr (chunk / 32 >= 2) {
-    if (groups == 2) return kWordBlocks<Bits, E, 2>;
-  }
-  return kWordBlocks<Bits, E, 1>;
-}
-template <int Bits>
-const FewBlocks& word_blocks(const Weights& w) {
-  switch (w.scale_type) {
-    case ScaleType::f32: return word_blocks<Bits, float>(w.group);
-    case ScaleType::f16: return word_blocks<Bits, Half>(w.group);
-    default: return word_blocks<Bits, BFloat>(w.group);
-  }
+  return kWordBlocks<Bits, G >= 1 ? G : 1>;
 }
 inline const FewBlocks& few_blocks(const Weights& w) {
   switch (w.code) {
-    case Code::int2: return kUnitBlocks<Code::int2>;
+    case Code::int2: return word_blocks<2>(w.group);
     case Code::int3: return kUnitBlocks<Code::int3>;
-    case Code::int4: return word_blocks<4>(w);
+    case Code::int4: return word_blocks<4>(w.group);
     case Code::int5: return kUnitBlocks<Code::int5>;
     case Code::int6: return kUnitBlocks<Code::int6>;
-    case Code::int8: return word_blocks<8>(w);
+    case Code::int8: return word_blocks<8>(w.group);
     case Code::fp4: return kUnitBlocks<Code::fp4>;
     case Code::fp8: return kUnitBlocks<Code::fp8>;
   }
@@ -241,24 +315,28 @@ inline const FewBlocks& few_blocks(const Weights& w) {
 
 /// Floats per row that prepare_few writes for these weights.
 inline int64_t few_stride(Code code, int64_t cols, int group) {
-  if (code == Code::int4) return ceil_div(cols, kChunk<4>) * kChunkX<4>;
-  if (code == Code::int8) return ceil_div(cols, kChunk<8>) * kChunkX<8>;
-  return round_up(cols + cols / group, 16);
+  const int64_t sums = round_up(cols / group, 16);
+  switch (code) {
+    case Code::int2: return ceil_div(cols, kChunk<2>) * kChunkX<2> + sums;
+    case Code::int4: return ceil_div(cols, kChunk<4>) * kChunkX<4> + sums;
+    case Code::int8: return ceil_div(cols, kChunk<8>) * kChunkX<8> + sums;
+    default: return cols + sums;
+  }
 }
 
-/// Turns a row of x into what the blocks of these weights read: permuted chunks, or x followed by its sums per group.
+/// Turns a row of x into what the blocks of these weights read: permuted chunks or x itself, then its sums per group.
 inline void prepare_few(const Weights& w, const float* x, float* out) {
-  if (w.code == Code::int4) {
-    for (int64_t k = 0; k < w.cols; k += kChunk<4>, out += kChunkX<4>) prepare_chunk<4>(x + k, w.cols - k, out);
-  } else if (w.code == Code::int8) {
-    for (int64_t k = 0; k < w.cols; k += kChunk<8>, out += kChunkX<8>) prepare_chunk<8>(x + k, w.cols - k, out);
-  } else {
-    memcpy(out, x, sizeof(float) * static_cast<size_t>(w.cols));
-    for (int64_t g = 0; g < w.cols / w.group; g++) {
-      float sum = 0;
-      for (int64_t k = g * w.group; k < (g + 1) * w.group; k++) sum += x[k];
-      out[w.cols + g] = sum;
-    }
+  switch (w.code) {
+    case Code::int2: return prepare_words<2>(w, x, out);
+    case Code::int4: return prepare_words<4>(w, x, out);
+    case Code::int8: return prepare_words<8>(w, x, out);
+    default: break;
+  }
+  memcpy(out, x, sizeof(float) * static_cast<size_t>(w.cols));
+  for (int64_t g = 0; g < w.cols / w.group; g++) {
+    float sum = 0;
+    for (int64_t k = g * w.group; k < (g + 1) * w.group; k++) sum += x[k];
+    out[w.cols + g] = sum;
   }
 }
 

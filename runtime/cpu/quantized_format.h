@@ -122,7 +122,7 @@ void dequantize_row(const Weights& w, int64_t row, int64_t first, int64_t n, flo
     for (const int64_t end = min_of(n, i + left); i < end; i += kUnit, codes += 2 * bits, out += kUnit) {
       VecF v[kUnitVecs];
       unpack_unit<C>(codes, v);
-      for (int s = 0; s < kUnitVecs; s++) store(out + s * kF32Lanes, mul_add(v[s], scale, bias));
+      for (int s = 0; s < kUnitVecs; s++) store(out + s * kF32Lanes, v[s] * scale + bias);  // rounded twice, as in MLX
     }
   }
 }

@@ -134,7 +134,7 @@ TEST(quantized_matmul_dtypes) {
     for (const DType x : kReal) {
       for (const DType scale : kReal) {
         check_product(kind, x, scale, 1, 70, 640, true);
-        check_product(kind, x, scale, 5, 35, 128, true);
+        check_product(kind, x, scale, 5, 70, 128, true);
         check_product(kind, x, scale, 20, 35, 640, true);
       }
     }
@@ -148,6 +148,9 @@ TEST(quantized_matmul_layers) {
   check_product({8, 64, 0}, DType::bfloat16, DType::bfloat16, 1, 3000, 576, true);
   check_product({4, 64, 0}, DType::bfloat16, DType::bfloat16, 70, 300, 1152, true);
   check_product({8, 32, 0}, DType::float32, DType::bfloat16, 1100, 33, 64, true);
+  const int64_t widths[] = {2, 4, 8};
+  for (const int64_t bits : widths) check_product({bits, 32, 0}, DType::float32, DType::float16, 3, 7, 4512, true);
+  for (const int64_t bits : widths) check_product({bits, 64, 0}, DType::float32, DType::float32, 1, 6, 9024, true);
 }
 
 TEST(quantized_matmul_batches) {
