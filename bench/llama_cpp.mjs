@@ -1,5 +1,5 @@
-// llama.cpp on the works of bench/works/language.ts, through node-llama-cpp. bench/peers.ts runs it with Node in the folder where
-// that package is installed: node llama_cpp.mjs MODEL.gguf THREADS PROMPT_TOKENS NEW_TOKENS SECONDS.
+// llama.cpp on the works of bench/works/language.ts, through node-llama-cpp. bench/peers.ts runs it with Node in the
+// folder where that package is installed: node llama_cpp.mjs MODEL.gguf THREADS PROMPT_TOKENS NEW_TOKENS SECONDS.
 // Prints one line of JSON: { "prefill": [seconds per token, ...], "decode": [...] }.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";

@@ -423,7 +423,9 @@ def transformer_torch():
     from torch import nn
     from torch.nn import functional as F
 
-    attend = lambda q, k, v: F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    def attend(q, k, v):
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+
     model = transformer(nn, nn.Module, "forward", attend, F.gelu, 1024)
     return train_torch(model, torch.randint(0, 1024, (8, 128)), torch.randint(0, 1024, (8, 128)), 0.01)
 
@@ -432,7 +434,9 @@ def transformer_mlx(compiled):
     import mlx.core as mx
     import mlx.nn as nn
 
-    attend = lambda q, k, v: mx.fast.scaled_dot_product_attention(q, k, v, scale=64**-0.5, mask="causal")
+    def attend(q, k, v):
+        return mx.fast.scaled_dot_product_attention(q, k, v, scale=64**-0.5, mask="causal")
+
     model = transformer(nn, nn.Module, "__call__", attend, nn.gelu, 1024)
     x, y = mx.random.randint(0, 1024, (8, 128)), mx.random.randint(0, 1024, (8, 128))
     return train_mlx(model, x, y, 0.01, compiled)
