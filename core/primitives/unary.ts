@@ -8,7 +8,6 @@ import { cast } from "../ops/operand.ts";
 import { add, divide, multiply, subtract } from "../ops/binary.ts";
 import { where } from "../ops/ternary.ts";
 import {
-  abs,
   conjugate,
   cos,
   cosh,
@@ -32,11 +31,9 @@ const toBool = (): DType => bool_;
 const cost = 8;
 const TWO_OVER_ROOT_PI = 2 / Math.sqrt(Math.PI);
 
-/** s = z/|z| moves by (t - s Re(conj(s) t)) / |z|, symmetric; real signs do not move. */
-function turned(z: NDArray, s: NDArray, t: NDArray): NDArray | null {
-  if (z.dtype !== complex64) return null;
-  const size = abs(z);
-  return where(size, divide(subtract(t, multiply(s, real(multiply(conjugate(s), t)))), size), 0);
+/** z/|z|, which unlike `sign` has a derivative of its own for complex numbers. */
+function direction(z: NDArray, size: NDArray): NDArray {
+  return z.dtype === complex64 ? where(size, divide(z, size), 0) : sign(z);
 }
 
 /** The primitives of the unary family, in the order of their codes. */
@@ -45,14 +42,11 @@ export const unaryPrimitives = primitives({
   abs: spec({
     ...unary(sign, { dtype: partOf }),
     // |z| is real: its tangent is Re(conj(z/|z|) t), the cotangent of z is ct z/|z|; at 0 both are 0
-    vjp: ([x], _y, ct) => [multiply(ct, sign(x))],
-    jvp: ([x], _y, [t]) => t && real(multiply(t, conjugate(sign(x)))),
+    vjp: ([x], y, ct) => [multiply(ct, direction(x, y))],
+    jvp: ([x], y, [t]) => t && real(multiply(t, conjugate(direction(x, y)))),
   }),
-  sign: spec({
-    ...flat("unary", 1),
-    vjp: ([x], y, ct) => [turned(x, y, ct)],
-    jvp: ([x], y, [t]) => t && turned(x, y, t),
-  }),
+  // Of a complex number too: MLX lets nothing through z/|z|.
+  sign: flat("unary", 1),
   sqrt: unary((_x, y) => divide(0.5, y), { cost: 4 }),
   rsqrt: unary((x, y) => multiply(divide(y, x), -0.5), { cost: 4 }),
   square: unary((x) => multiply(x, 2)),

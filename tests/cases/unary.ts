@@ -2,10 +2,23 @@
  * Cases of the elementwise primitives of one input. Special values (zeros, infinities, NaN) are a variant of their own.
  * @module
  */
-import { complex64, dtypes, type DType, float16, float32, int32, uint8 } from "../../core/dtype.ts";
+import { complex64, type DType, dtypes, float16, float32, int32, uint8 } from "../../core/dtype.ts";
 import type { ParamsOf } from "../../core/primitives/mod.ts";
 import type { unaryPrimitives } from "../../core/primitives/unary.ts";
-import { all, type Case, type Cases, elementwise, floats, inexact, integral, LARGE, numbers, SHAPES, type Tolerance, type Variant } from "./case.ts";
+import {
+  all,
+  type Case,
+  type Cases,
+  elementwise,
+  floats,
+  inexact,
+  integral,
+  LARGE,
+  numbers,
+  SHAPES,
+  type Tolerance,
+  type Skips, type Variant,
+} from "./case.ts";
 import * as c from "./complex.ts";
 import { awayFromZero, between, type Domain, listed } from "./generate.ts";
 import { type Tensor, valuesOf } from "./tensor.ts";
@@ -21,6 +34,8 @@ interface Function1 {
   readonly special?: readonly number[];
   /** How much work per element the bench counts. */
   readonly flops?: number;
+  /** Tests that it takes no part in. */
+  readonly skips?: Skips;
 }
 type NoParams = Readonly<Record<never, never>>;
 const SPECIAL = [0, -0, 1, -1, 0.5, -2.5, 3, Infinity, -Infinity, NaN];
@@ -37,8 +52,15 @@ function unary(f: Function1): Case<NoParams> {
     dtypes: taken,
     variants: usual,
     tolerance: f.tolerance ?? {},
+    ...(f.skips ? { skips: f.skips } : {}),
     reference: elementwise(f.plain, f.general),
-    perf: [{ label: "1M", dtype: taken.includes(float32) ? float32 : taken[0]!, params: {}, inputs: [{ shape: LARGE, domain: f.domain }], flops: f.flops ?? 1 }],
+    perf: [{
+      label: "1M",
+      dtype: taken.includes(float32) ? float32 : taken[0]!,
+      params: {},
+      inputs: [{ shape: LARGE, domain: f.domain }],
+      flops: f.flops ?? 1,
+    }],
   };
 }
 /** Rounds to even at .5. */
@@ -87,7 +109,12 @@ function castVariants(): Variant<ParamsOf<"astype">>[] {
     return { params: { dtype }, inputs: unsigned ? positive : small, dtypes: all };
   });
   const edges = listed(0, -0, 1.5, -1.5, 65504, 1e-7, 3.3895e38, Infinity, -Infinity, NaN);
-  const wide = floats.map((dtype) => ({ params: { dtype }, inputs: [{ shape: [20], domain: edges }], dtypes: floats, label: "special values" }));
+  const wide = floats.map((dtype) => ({
+    params: { dtype },
+    inputs: [{ shape: [20], domain: edges }],
+    dtypes: floats,
+    label: "special values",
+  }));
   return [...usual, ...wide, { params: { dtype: float16 }, inputs: [{ shape: [], domain: between(0, 9) }] }];
 }
 /** The same number; the tests store it as the dtype does. */
@@ -105,25 +132,62 @@ export const unaryCases: Cases<keyof typeof unaryPrimitives> = {
     general: (z) => c.size(z) ? c.scaled(1 / c.size(z), z) : z,
     domain: awayFromZero(0.2, 4),
     dtypes: numbers,
+    skips: { derivative: (dtype) => dtype === complex64 ? "as in MLX, nothing passes through z/|z|" : null },
   }),
   sqrt: unary({ plain: Math.sqrt, general: c.sqrt, domain: between(0.1, 4) }),
   rsqrt: unary({ plain: (x) => 1 / Math.sqrt(x), general: (z) => c.over(ONE, c.sqrt(z)), domain: between(0.1, 4) }),
-  square: unary({ plain: (x) => x * x, general: (z) => c.times(z, z), domain: between(-4, 4), dtypes: numbers, tolerance: { floor: 1e-30 } }),
+  square: unary({
+    plain: (x) => x * x,
+    general: (z) => c.times(z, z),
+    domain: between(-4, 4),
+    dtypes: numbers,
+    tolerance: { floor: 1e-30 },
+  }),
   exp: unary({ plain: Math.exp, general: c.exp, domain: between(-4, 4), tolerance: { ulps: 6 } }),
-  expm1: unary({ plain: Math.expm1, general: (z) => c.minus(c.exp(z), ONE), domain: between(-2, 2), tolerance: transcendental }),
+  expm1: unary({
+    plain: Math.expm1,
+    general: (z) => c.minus(c.exp(z), ONE),
+    domain: between(-2, 2),
+    tolerance: transcendental,
+  }),
   log: unary({ plain: Math.log, general: c.log, domain: between(0.1, 4), tolerance: transcendental }),
-  log1p: unary({ plain: Math.log1p, general: (z) => c.log(c.plus(ONE, z)), domain: between(-0.5, 4), tolerance: transcendental }),
-  log2: unary({ plain: Math.log2, general: (z) => c.scaled(Math.LOG2E, c.log(z)), domain: between(0.1, 4), tolerance: transcendental }),
-  log10: unary({ plain: Math.log10, general: (z) => c.scaled(Math.LOG10E, c.log(z)), domain: between(0.1, 4), tolerance: transcendental }),
+  log1p: unary({
+    plain: Math.log1p,
+    general: (z) => c.log(c.plus(ONE, z)),
+    domain: between(-0.5, 4),
+    tolerance: transcendental,
+  }),
+  log2: unary({
+    plain: Math.log2,
+    general: (z) => c.scaled(Math.LOG2E, c.log(z)),
+    domain: between(0.1, 4),
+    tolerance: transcendental,
+  }),
+  log10: unary({
+    plain: Math.log10,
+    general: (z) => c.scaled(Math.LOG10E, c.log(z)),
+    domain: between(0.1, 4),
+    tolerance: transcendental,
+  }),
   sin: unary({ plain: Math.sin, general: c.sin, domain: between(-4, 4), tolerance: transcendental }),
   cos: unary({ plain: Math.cos, general: c.cos, domain: between(-4, 4), tolerance: transcendental }),
-  tan: unary({ plain: Math.tan, general: (z) => c.over(c.sin(z), c.cos(z)), domain: between(-1.2, 1.2), tolerance: transcendental }),
+  tan: unary({
+    plain: Math.tan,
+    general: (z) => c.over(c.sin(z), c.cos(z)),
+    domain: between(-1.2, 1.2),
+    tolerance: transcendental,
+  }),
   arcsin: unary({ plain: Math.asin, general: c.arcsin, domain: between(-0.9, 0.9), tolerance: transcendental }),
   arccos: unary({ plain: Math.acos, general: c.arccos, domain: between(-0.9, 0.9), tolerance: transcendental }),
   arctan: unary({ plain: Math.atan, general: c.arctan, domain: between(-0.9, 0.9), tolerance: transcendental }),
   sinh: unary({ plain: Math.sinh, general: c.sinh, domain: between(-3, 3), tolerance: transcendental }),
   cosh: unary({ plain: Math.cosh, general: c.cosh, domain: between(-3, 3), tolerance: transcendental }),
-  tanh: unary({ plain: Math.tanh, general: (z) => c.over(c.sinh(z), c.cosh(z)), domain: between(-1.4, 1.4), tolerance: transcendental }),
+  tanh: unary({
+    plain: Math.tanh,
+    general: (z) => c.over(c.sinh(z), c.cosh(z)),
+    domain: between(-1.4, 1.4),
+    tolerance: transcendental,
+  }),
   arcsinh: unary({ plain: Math.asinh, general: c.arcsinh, domain: between(-3, 3), tolerance: transcendental }),
   arccosh: unary({ plain: Math.acosh, general: c.arccosh, domain: between(1.2, 4), tolerance: transcendental }),
   arctanh: unary({ plain: Math.atanh, general: c.arctanh, domain: between(-0.9, 0.9), tolerance: transcendental }),
@@ -138,7 +202,12 @@ export const unaryCases: Cases<keyof typeof unaryPrimitives> = {
   floor: unary({ plain: Math.floor, general: parts(Math.floor), domain: between(-4, 4), dtypes: floats }),
   ceil: unary({ plain: Math.ceil, general: parts(Math.ceil), domain: between(-4, 4), dtypes: floats }),
   round: unary({ plain: roundEven, general: parts(roundEven), domain: between(-4, 4), dtypes: floats }),
-  logicalNot: unary({ plain: (x) => x === 0 ? 1 : 0, domain: between(-2, 2), dtypes: all, special: [0, -0, 1, NaN, Infinity] }),
+  logicalNot: unary({
+    plain: (x) => x === 0 ? 1 : 0,
+    domain: between(-2, 2),
+    dtypes: all,
+    special: [0, -0, 1, NaN, Infinity],
+  }),
   bitwiseInvert: unary({ plain: (x) => -x - 1, domain: between(0, 9), dtypes: integral }),
   real: unary({ plain: (x) => x, general: ([x]) => [x, 0], domain: between(-4, 4), dtypes: [complex64] }),
   imag: unary({ plain: () => 0, general: ([, y]) => [y, 0], domain: between(-4, 4), dtypes: [complex64] }),
@@ -148,6 +217,12 @@ export const unaryCases: Cases<keyof typeof unaryPrimitives> = {
     dtypes: [float32, int32, uint8],
     variants: castVariants(),
     reference: castReference,
-    perf: [{ label: "1M to half", dtype: float32, params: { dtype: float16 }, inputs: [{ shape: LARGE, domain: between(-4, 4) }], flops: 0 }],
+    perf: [{
+      label: "1M to half",
+      dtype: float32,
+      params: { dtype: float16 },
+      inputs: [{ shape: LARGE, domain: between(-4, 4) }],
+      flops: 0,
+    }],
   },
 };
