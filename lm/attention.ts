@@ -2,9 +2,10 @@
  * Attention over what a cache gives.
  * @module
  */
-import { fast, type NDArray } from "../core/mod.ts";
-import type { Cache, Fetched } from "./cache.ts";
+import { fail, fast, type NDArray, ValueError } from "../core/mod.ts";
+import type { Cache, Fetched, QuantizedFetched } from "./cache.ts";
 import type { Mask } from "./mask.ts";
+import { quantizedAttention } from "./quantized_cache.ts";
 
 /** Options of {@linkcode scaledDotProductAttention}. */
 export interface CachedAttentionOptions {
@@ -16,14 +17,29 @@ export interface CachedAttentionOptions {
   readonly sinks?: NDArray | null;
 }
 /** Keys and values with those of the tokens before, or by themselves. */
-export function fetched(keys: NDArray, values: NDArray, cache: Cache | null): Fetched {
+export function fetched(keys: NDArray, values: NDArray, cache: Cache | null): Fetched | QuantizedFetched {
   return cache ? cache.updateAndFetch(keys, values) : { keys, values, length: null };
 }
-/** Attention of queries [B, H, L, D] to what was fetched; of a buffer with room left only the part that exists is seen. */
+function refuse(cannot: string, expected: string): never {
+  return fail(ValueError, "attention", { cannot, expected, got: "a quantized one", fix: "leave out kvBits" });
+}
+/** {@linkcode fetched}, for attention that needs the numbers themselves. */
+export function fetchedPlain(keys: NDArray, values: NDArray, cache: Cache | null): Fetched {
+  const seen = fetched(keys, values, cache);
+  return "bits" in seen ? refuse("compute this model's attention", "a plain cache") : seen;
+}
+/**
+ * Attention of queries [B, H, L, D] to what was fetched, plain or quantized; of a buffer with room left only the part that
+ * exists is seen (`scaled_dot_product_attention` of mlx-lm).
+ */
 export function scaledDotProductAttention(
   queries: NDArray,
-  { keys, values, length }: Fetched,
+  seen: Fetched | QuantizedFetched,
   { scale, mask, sinks = null }: CachedAttentionOptions,
 ): NDArray {
-  return fast.scaledDotProductAttention(queries, keys, values, { scale, mask, sinks, length });
+  if (!("bits" in seen)) {
+    const { keys, values, length } = seen;
+    return fast.scaledDotProductAttention(queries, keys, values, { scale, mask, sinks, length });
+  }
+  return sinks ? refuse("use sinks", "a plain cache") : quantizedAttention(queries, seen, scale, mask);
 }

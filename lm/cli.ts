@@ -7,12 +7,14 @@
 import { parseArgs } from "node:util";
 import * as mx from "../core/mod.ts";
 import { isRecord, type Json, type JsonRecord } from "../core/io/json.ts";
+import { type Cache, QuantizedKVCache } from "./cache.ts";
 import type { ChatMessage } from "./chat_template.ts";
 import { decodeStatistics } from "./decode.ts";
 import { type GenerateOptions, type GenerationResponse, streamGenerate } from "./generate.ts";
 import { load, type LoadedModel } from "./load.ts";
 import type { LanguageModel } from "./model.ts";
 import { progressBar } from "./progress.ts";
+import { loadPromptCache } from "./prompt_cache.ts";
 import { makeSampler, type SamplerOptions } from "./sample.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -43,6 +45,10 @@ const FLAGS: Readonly<Record<string, Flag>> = {
   "chat-template-config": { takes: "JSON", help: "more variables of the chat template" },
   "verbose": { takes: "BOOL", help: "True: also what was compiled; False: only the text" },
   "max-kv-size": { takes: "N", help: "tokens that the cache keeps" },
+  "prompt-cache-file": { takes: "PATH", help: "cache of a text that the prompt goes on with" },
+  "kv-bits": { takes: "N", help: "bits of the cache's numbers; default: as they are" },
+  "kv-group-size": { takes: "N", help: "numbers of a quantized cache that share a scale; default: 64" },
+  "quantized-kv-start": { takes: "N", help: "tokens from which on --kv-bits takes effect; default: 5000" },
   "prefill-step-size": { takes: "N", help: "tokens of the prompt read at a time; default: 2048" },
   "help": { short: "h", help: "this text" },
   "version": { help: "the version" },
@@ -126,8 +132,8 @@ function write(to: { writeSync(bytes: Uint8Array): number }, text: string): void
 }
 const note = (text: string): void => write(Deno.stderr, text);
 
-/** The ids of the prompt, in the form that the model was trained for. */
-async function promptIds(flags: Flags, tokenizer: Tokenizer): Promise<number[]> {
+/** The ids of the prompt, in the form that the model was trained for; of one that follows a cache only what is new. */
+async function promptIds(flags: Flags, tokenizer: Tokenizer, follows: boolean): Promise<number[]> {
   const given = (flags.text("prompt") ?? "hello").replaceAll("\\n", "\n").replaceAll("\\t", "\t");
   const prompt = given === "-" ? await new Response(Deno.stdin.readable).text() : given;
   if (flags.has("ignore-chat-template") || !tokenizer.hasChatTemplate) return tokenizer.encode(prompt);
@@ -136,12 +142,40 @@ async function promptIds(flags: Flags, tokenizer: Tokenizer): Promise<number[]> 
   if (system !== null) messages.unshift({ role: "system", content: system });
   if (begun !== null) messages.push({ role: "assistant", content: begun });
   const { enable_thinking: thinking, ...variables } = flags.record("chat-template-config");
-  return tokenizer.applyChatTemplate(messages, {
+  const options = {
     addGenerationPrompt: begun === null,
     continueFinalMessage: begun !== null,
     variables,
     ...typeof thinking === "boolean" && { enableThinking: thinking },
-  });
+  };
+  if (!follows) return tokenizer.applyChatTemplate(messages, options);
+  // What the template puts before the message is in the cache.
+  const marked = messages.map((m, i) => i === messages.length - 1 ? { ...m, content: QUERY } : m);
+  const start = tokenizer.renderChat(marked, options).indexOf(QUERY), text = tokenizer.renderChat(messages, options);
+  return tokenizer.encode(text.slice(start), { addSpecialTokens: false });
+}
+const QUERY = "<query>";
+
+/** The cache of --prompt-cache-file, and the model that it was made with. */
+function promptCache(
+  flags: Flags,
+  { kvBits = null, kvGroupSize = 64 }: GenerateOptions,
+): [Cache[], string | null] | null {
+  const path = flags.text("prompt-cache-file");
+  if (path === null) return null;
+  const [cache, { model: made = null }] = loadPromptCache(path, { returnMetadata: true }), [first] = cache;
+  const model = flags.text("model");
+  if (model !== null && made !== null && model !== made) {
+    throw new UsageError(`--model ${model} is not the model of the prompt cache, ${made}`);
+  }
+  if (first instanceof QuantizedKVCache) {
+    const { bits, groupSize } = first;
+    if ((kvBits ?? bits) !== bits) throw new UsageError(`--kv-bits has to be that of the prompt cache, ${bits}`);
+    if (kvGroupSize !== groupSize) {
+      throw new UsageError(`--kv-group-size has to be that of the prompt cache, ${groupSize}`);
+    }
+  }
+  return [cache, made];
 }
 /** Adds the ids of --extra-eos-token, given as ids or as tokens. */
 function addEndTokens(flags: Flags, tokenizer: Tokenizer): void {
@@ -193,6 +227,9 @@ function settings(flags: Flags): Settings {
     steps: {
       maxTokens: flags.number("max-tokens", 100, true),
       maxKvSize: flags.number("max-kv-size", null, true),
+      kvBits: flags.number("kv-bits", null, true),
+      kvGroupSize: flags.number("kv-group-size", 64, true),
+      quantizedKvStart: flags.number("quantized-kv-start", 5000, true),
       prefillStepSize: flags.number("prefill-step-size", 2048, true),
       promptProgressCallback: readingProgress(),
     },
@@ -206,7 +243,7 @@ async function generateText(
   { sampling, steps }: Settings,
   { model, tokenizer }: LoadedModel,
 ): Promise<boolean> {
-  const ids = await promptIds(flags, tokenizer), verbose = flags.text("verbose");
+  const ids = await promptIds(flags, tokenizer, steps.promptCache !== undefined), verbose = flags.text("verbose");
   const xtcSpecialTokens = [...tokenizer.encode("\n"), ...tokenizer.eosTokenIds];
   const sampler = makeSampler({ ...sampling, xtcSpecialTokens });
   const stream = streamGenerate(model, tokenizer, ids, { ...steps, sampler });
@@ -244,12 +281,14 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const given = settings(flags);
   if (given.seed !== null) mx.random.seed(given.seed);
-  const loaded = await load(flags.text("model"), {
+  const [cache, made] = promptCache(flags, given.steps) ?? [];
+  const loaded = await load(flags.text("model") ?? made, {
     adapterPath: flags.text("adapter-path"),
     onProgress: progressBar(),
   });
   addEndTokens(flags, loaded.tokenizer);
-  return await generateText(flags, given, loaded) ? 130 : 0;
+  const steps = { ...given.steps, ...cache && { promptCache: cache } };
+  return await generateText(flags, { ...given, steps }, loaded) ? 130 : 0;
 }
 /** One line for what the user can mend; a fault of the program keeps its trace. */
 function explain(error: unknown): number {

@@ -6,7 +6,7 @@
 import * as mx from "../core/mod.ts";
 import type { CompileStatistics, NDArray } from "../core/mod.ts";
 import { flattenParameters } from "../nn/mod.ts";
-import { type Cache, Clock, RotatingKVCache } from "./cache.ts";
+import { type Cache, Clock, type QuantizedCacheOptions } from "./cache.ts";
 import type { LanguageModel } from "./model.ts";
 
 /** Buffers get room for at most so many tokens at a time, and for so many if the number of tokens is not limited. */
@@ -34,7 +34,7 @@ const programs = new WeakMap<LanguageModel, Program[]>();
 
 /** What a trace depends on besides the shapes of the arrays. */
 function kindOf(caches: readonly Cache[]): string {
-  return caches.map((c) => c instanceof RotatingKVCache ? `ring ${c.maxSize} ${c.keep}` : c.constructor.name).join();
+  return caches.map((c) => c.kind).join();
 }
 /** The program of the model for these caches; a new one where weights were replaced since. */
 function programFor(model: LanguageModel, caches: readonly Cache[], head: Head): Program {
@@ -71,6 +71,25 @@ export function decodeStatistics(model: LanguageModel): CompileStatistics {
   return total;
 }
 
+/** Quantizes caches that hold so many tokens (`maybe_quantize_kv_cache` of mlx-lm). */
+export class CacheQuantizer {
+  /** From `start` tokens on. */
+  constructor(
+    private readonly start: number,
+    private readonly options: Required<QuantizedCacheOptions>,
+  ) {}
+  /** Puts quantized caches in the place of those that hold enough. */
+  apply(caches: Cache[]): void {
+    caches.forEach((c, i) => {
+      if (c.toQuantized && c.offset >= this.start) caches[i] = c.toQuantized(this.options);
+    });
+  }
+  /** Tokens that the cache takes before it is replaced. */
+  stepsUntil(cache: Cache): number {
+    return cache.toQuantized && cache.offset < this.start ? this.start - cache.offset : Infinity;
+  }
+}
+
 /** Runs single tokens through a model, compiled where its caches allow it. */
 export class Decoder {
   #program: Program | null = null;
@@ -80,21 +99,27 @@ export class Decoder {
   /** How often the caches may refuse: they do so at least while they are empty. */
   #tries = 2;
   #stepsLeft: number;
-  /** A decoder for at most `steps` tokens (-1: any number). */
+  readonly #quantizer: CacheQuantizer | null;
+  /** A decoder for at most `steps` tokens (-1: any number). The quantizer replaces caches in the list. */
   constructor(
     private readonly model: LanguageModel,
-    private readonly caches: readonly Cache[],
+    private readonly caches: Cache[],
     private readonly head: Head,
-    steps: number,
+    { steps, quantizer = null }: { readonly steps: number; readonly quantizer?: CacheQuantizer | null },
   ) {
     this.#stepsLeft = steps < 0 ? Infinity : steps;
+    this.#quantizer = quantizer;
   }
 
   /** What the head makes of the logits after a token [1]; nothing is waited for. */
   step(token: NDArray): NDArray[] {
     if (this.#room === 0) this.#prepare();
     this.#stepsLeft--;
-    if (!this.#program) return this.head(lastRow(this.model.forward(token.reshape([1, 1]), { cache: this.caches })));
+    if (!this.#program) {
+      const made = this.head(lastRow(this.model.forward(token.reshape([1, 1]), { cache: this.caches })));
+      this.#quantizer?.apply(this.caches);
+      return made;
+    }
     // Samplers give uint32; a prompt of another type would need a program of its own.
     const input = token.astype(mx.uint32);
     const { slot, run } = this.#program;
@@ -110,7 +135,11 @@ export class Decoder {
   /** Makes the caches follow a clock, with room for the steps to come; else steps are not compiled. */
   #prepare(): void {
     this.finish();
-    const room = Math.min(this.#stepsLeft, this.#stepsLeft === Infinity ? ENDLESS_ROOM : MAX_ROOM);
+    this.#quantizer?.apply(this.caches);
+    const limits = this.caches.map((c) =>
+      Math.min(c.compiledSteps ?? Infinity, this.#quantizer?.stepsUntil(c) ?? Infinity)
+    );
+    const room = Math.min(this.#stepsLeft, this.#stepsLeft === Infinity ? ENDLESS_ROOM : MAX_ROOM, ...limits);
     if (this.#tries === 0 || room < 1) return;
     const clock = new Clock(this.caches[0]?.offset ?? 0);
     if (!this.caches.every((cache) => cache.follow(clock, room))) {

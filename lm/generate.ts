@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers";
 import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
 import { type Cache, makePromptCache } from "./cache.ts";
-import { Decoder, type Head } from "./decode.ts";
+import { CacheQuantizer, Decoder, type Head } from "./decode.ts";
 import type { LanguageModel } from "./model.ts";
 import { greedySampler, type LogitsProcessor, type Sampler } from "./sample.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -23,13 +23,17 @@ export interface GenerateStepOptions {
   /** Tokens that the cache keeps; older ones but the first 4 are overwritten. Models with caches of their own ignore it. */
   readonly maxKvSize?: number | null;
   /** The cache of a text that the prompt goes on with; it is changed. Default: an empty one. */
-  readonly promptCache?: readonly Cache[] | null;
+  readonly promptCache?: Cache[] | null;
   /** How many tokens of the prompt are read at a time. Default 2048. */
   readonly prefillStepSize?: number;
   /** Is told how many tokens of the prompt were read, and how many there are. */
   readonly promptProgressCallback?: (processed: number, total: number) => void;
-  /** Bits of a quantized cache. There is none yet: giving a number is an error. */
+  /** Bits that the cache keeps its numbers in; null, the default: it keeps them as they are. */
   readonly kvBits?: number | null;
+  /** Numbers of a quantized cache that share a scale. Default 64. */
+  readonly kvGroupSize?: number;
+  /** From how many tokens on the cache is quantized. Default 5000. */
+  readonly quantizedKvStart?: number;
 }
 /** Options of {@linkcode streamGenerate} and {@linkcode generate}. */
 export interface GenerateOptions extends GenerateStepOptions {
@@ -95,21 +99,13 @@ export function* generateStep(
   model: LanguageModel,
   options: GenerateStepOptions = {},
 ): Generator<[token: number, logprobs: NDArray], void, void> {
-  const { maxTokens = 256, maxKvSize = null, prefillStepSize = 2048, kvBits = null } = options;
-  if (kvBits !== null) {
-    refuse(
-      "quantize the cache",
-      "kvBits left out",
-      `${kvBits}`,
-      "bound the cache with maxKvSize: quantized caches are not there yet",
-    );
-  }
+  const { maxTokens = 256, maxKvSize = null, prefillStepSize = 2048 } = options;
   const tokens = promptArray(prompt), total = tokens.size, progress = options.promptProgressCallback ?? (() => {});
-  const caches = options.promptCache ?? makePromptCache(model, { maxKvSize });
-  readPrompt(tokens, model, caches, prefillStepSize, progress);
+  const caches = options.promptCache ?? makePromptCache(model, { maxKvSize }), quantizer = cacheQuantizer(options);
+  readPrompt(tokens, { model, caches, quantizer, stepSize: prefillStepSize, progress });
   const sampler = options.sampler ?? greedySampler, processors = options.logitsProcessors ?? [];
   const head = processors.length ? logitsOnly : sampler === greedySampler ? greedyToken : logprobsOnly;
-  const decoder = new Decoder(model, caches, head, maxTokens < 0 ? -1 : maxTokens + 1);
+  const decoder = new Decoder(model, caches, head, { steps: maxTokens < 0 ? -1 : maxTokens + 1, quantizer });
   let seen = tokens;
   const next = (input: NDArray, isFirst: boolean): [token: NDArray, logprobs: NDArray] => {
     let [x = input, token] = decoder.step(input);
@@ -132,19 +128,26 @@ export function* generateStep(
     decoder.finish();
   }
 }
+function cacheQuantizer(options: GenerateStepOptions): CacheQuantizer | null {
+  const { kvBits = null, kvGroupSize = 64, quantizedKvStart = 5000 } = options;
+  return kvBits === null ? null : new CacheQuantizer(quantizedKvStart, { bits: kvBits, groupSize: kvGroupSize });
+}
+/** What reading a prompt needs. */
+interface Reading {
+  readonly model: LanguageModel;
+  readonly caches: Cache[];
+  readonly quantizer: CacheQuantizer | null;
+  readonly stepSize: number;
+  readonly progress: (processed: number, total: number) => void;
+}
 /** Puts all tokens but the last into the caches. */
-function readPrompt(
-  tokens: NDArray,
-  model: LanguageModel,
-  caches: readonly Cache[],
-  stepSize: number,
-  progress: (processed: number, total: number) => void,
-): void {
+function readPrompt(tokens: NDArray, { model, caches, quantizer, stepSize, progress }: Reading): void {
   const total = tokens.size;
   progress(0, total);
   for (let done = 0; total - done > 1;) {
     const end = Math.min(done + stepSize, total - 1);
     model.forward(tokens.index(null, mx.slice(done, end)), { cache: caches });
+    quantizer?.apply(caches);
     mx.eval(caches.map((c) => c.state));
     done = end;
     progress(done, total);

@@ -14,6 +14,12 @@ export function causalMask(n: number, offset: number, windowSize: number | null)
   const mask = queries.greaterEqual(keys);
   return windowSize === null ? mask : mask.logicalAnd(queries.less(keys.add(windowSize)));
 }
+/** [n, size]: the same for queries at an array `position` and following ones, over a buffer of `size` keys. */
+export function causalMaskAt(n: number, position: mx.NDArray, size: number, windowSize: number | null): mx.NDArray {
+  const keys = mx.arange(size).reshape([1, size]), queries = mx.arange(n).add(position.reshape([])).reshape([n, 1]);
+  const mask = queries.greaterEqual(keys);
+  return windowSize === null ? mask : mask.logicalAnd(queries.less(keys.add(windowSize)));
+}
 /** The mask for the tokens of h [B, L, ...]: the cache's, or a causal one. */
 export function attentionMask(h: mx.NDArray, cache: Cache | null, windowSize: number | null = null): Mask {
   const n = h.shape[1]!;

@@ -21,6 +21,7 @@ export { load, type LoadedModel, type LoadOptions } from "./load.ts";
 export { attentionMask, causalMask, type Mask } from "./mask.ts";
 export * from "./model.ts";
 export { makeModel, modelTypes } from "./models/mod.ts";
+export * from "./prompt_cache.ts";
 export { type OnProgress, type Progress, progressBar } from "./progress.ts";
 export { initializeRope, type OffsetOptions, type Rope, type RopeSettings } from "./rope.ts";
 export * from "./sample.ts";

@@ -3,6 +3,7 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import * as mx from "../../core/mod.ts";
 import * as lm from "../../lm/mod.ts";
 import { inFolder, tinyConfig, tinyModel, writeModel } from "./tiny.ts";
 
@@ -52,6 +53,26 @@ Deno.test(
     const raw = await run([...flags, "-p", "- hi\n", "--ignore-chat-template", "--verbose"]);
     assertEquals(raw.out, await lm.generate(model, tokenizer, "- hi\n", { maxTokens }));
     assert(raw.err.endsWith("Compiled steps: 10 calls, 1 traces, 1 programs\n"), raw.err);
+  }),
+);
+Deno.test(
+  "a prompt goes on with the text of a cache file",
+  withModel(async (folder) => {
+    const { model, tokenizer } = await lm.load(folder), path = `${folder}/cache.safetensors`, text = "- hi\n";
+    const cache = lm.makePromptCache(model), rest = tokenizer.encode("more");
+    model.forward(mx.array(tokenizer.encode(text), mx.int32).reshape([1, -1]), { cache });
+    await lm.savePromptCache(path, cache, { model: folder, "tokenizer_config": "{}" });
+    const flags = ["--prompt-cache-file", path, "-p", "more", "--ignore-chat-template", "-m", "6"];
+    const expected = await lm.generate(model, tokenizer, rest, { promptCache: cache, maxTokens: 6 });
+    assertEquals((await run(flags)).out, expected);
+    assertEquals((await run(["--kv-bits", "8", "--kv-group-size", "32", ...flags])).out, expected, "not yet quantized");
+    const wrong = await run([...flags, "--model", "another"]);
+    assertEquals([wrong.code, wrong.out], [2, ""]);
+    assert(wrong.err.includes("is not the model of the prompt cache"), wrong.err);
+    const quantized = cache.map(() => new lm.QuantizedKVCache({ groupSize: 32, bits: 8 }));
+    await lm.savePromptCache(path, quantized, { model: folder });
+    assert((await run(flags)).err.includes("--kv-group-size has to be that of the prompt cache, 32"));
+    assert((await run([...flags, "--kv-bits", "4"])).err.includes("--kv-bits has to be that of the prompt cache, 8"));
   }),
 );
 Deno.test(

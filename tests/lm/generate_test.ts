@@ -141,11 +141,6 @@ Deno.test("what is not there yet is a clear error", async () => {
   const model = tinyModel(),
     steps = (o: lm.GenerateStepOptions, prompt = PROMPT) => () => tokensOf(lm.generateStep(prompt, model, o));
   assertEquals(
-    assertThrows(steps({ kvBits: 8 }), mx.ValueError).message,
-    "[generate] cannot quantize the cache: expected kvBits left out, got 8. " +
-      "Fix: bound the cache with maxKvSize: quantized caches are not there yet",
-  );
-  assertEquals(
     assertThrows(steps({}, []), mx.ValueError).message,
     "[generate] cannot read the prompt: expected a list of at least one token, got int32[0]. Fix: encode a text",
   );

@@ -1,0 +1,116 @@
+/**
+ * Files of prompt caches, in mlx-lm's format: a safetensors file whose arrays are named by their places in the list of the
+ * caches' states (`0.1` is the second part of the first cache), and whose metadata hold the user's texts (`0.name`), the
+ * classes (`1.0`, `1.1`, ...) and which arrays stand for numbers or nothing (`2.1.0` the place, `2.1.1` `scalar` or `none`).
+ * @module
+ */
+import * as mx from "../core/mod.ts";
+import { openMapped } from "../core/io/mapped.ts";
+import { loadSafetensors } from "../core/io/safetensors.ts";
+import { type Cache, type CacheState, KVCache, QuantizedKVCache, RotatingKVCache } from "./cache.ts";
+
+/** Free texts of a file, by name. */
+export type PromptCacheMetadata = Readonly<Record<string, string>>;
+
+const CLASSES = new Map<string, { fromState(state: CacheState): Cache }>([
+  ["KVCache", KVCache],
+  ["RotatingKVCache", RotatingKVCache],
+  ["QuantizedKVCache", QuantizedKVCache],
+]);
+
+/**
+ * Saves caches that hold a text, to go on with it later (`save_prompt_cache` of mlx-lm).
+ *
+ * ```ts ignore
+ * const cache = makePromptCache(model);
+ * for (const _ of generateStep(tokenizer.encode(text), model, { promptCache: cache, maxTokens: 1 }));
+ * await savePromptCache("cache.safetensors", cache, { model: "my model" });
+ * ```
+ */
+export async function savePromptCache(
+  path: string,
+  cache: readonly Cache[],
+  metadata: PromptCacheMetadata = {},
+): Promise<void> {
+  const arrays: Record<string, mx.NDArray> = {}, texts: [string, string][] = [["2.0", ""]];
+  let marks = 0;
+  const mark = (place: string, kind: string): void => {
+    marks++;
+    texts.push([`2.${marks}.0`, place], [`2.${marks}.1`, kind]);
+  };
+  const put = (state: CacheState, place: string): void => {
+    if (state instanceof mx.NDArray) arrays[place] = mx.contiguous(state);
+    else if (typeof state === "number") {
+      arrays[place] = mx.array(state, mx.int32);
+      mark(place, "scalar");
+    } else if (state === null) {
+      arrays[place] = mx.zeros([0]);
+      mark(place, "none");
+    } else state.forEach((part, i) => put(part, `${place}.${i}`));
+  };
+  cache.forEach((c, i) => put(c.snapshot(), `${i}`));
+  cache.forEach((c, i) => texts.push([`1.${i}`, c.constructor.name]));
+  for (const [name, text] of Object.entries(metadata)) texts.push([`0.${name}`, text]);
+  mx.eval(Object.values(arrays));
+  await mx.saveSafetensors(path, arrays, Object.fromEntries(texts));
+}
+
+function refuse(path: string, expected: string, got: string): never {
+  return mx.fail(mx.CheckpointError, "loadPromptCache", {
+    cannot: `load a prompt cache from ${path}`,
+    expected,
+    got,
+    fix: "give a file of savePromptCache or of mlx_lm.cache_prompt",
+  });
+}
+/** The state at a place: an array, a number, nothing, or the list of what is below. */
+function stateAt(
+  place: string,
+  arrays: ReadonlyMap<string, mx.NDArray>,
+  kinds: ReadonlyMap<string, string>,
+): CacheState {
+  const x = arrays.get(place);
+  if (!x) {
+    const parts: CacheState[] = [], prefix = `${place}.`, names = [...arrays.keys()];
+    for (let i = 0; names.some((n) => n === `${prefix}${i}` || n.startsWith(`${prefix}${i}.`)); i++) {
+      parts.push(stateAt(`${prefix}${i}`, arrays, kinds));
+    }
+    return parts;
+  }
+  const kind = kinds.get(place);
+  if (kind === "none") return null;
+  return kind === "scalar" ? Number(x.item()) : x;
+}
+
+/** Options of {@linkcode loadPromptCache}. */
+export interface LoadPromptCacheOptions {
+  /** Also return the texts of the file. Default false. */
+  readonly returnMetadata?: boolean;
+}
+/**
+ * Loads caches (`load_prompt_cache` of mlx-lm), for `promptCache` of `generateStep`; the prompt is then what follows.
+ * @throws CheckpointError where the file holds none, or caches of an unknown class.
+ */
+export function loadPromptCache(
+  path: string,
+  options: { readonly returnMetadata: true },
+): [Cache[], PromptCacheMetadata];
+export function loadPromptCache(path: string, options?: { readonly returnMetadata?: false }): Cache[];
+export function loadPromptCache(
+  path: string,
+  { returnMetadata = false }: LoadPromptCacheOptions = {},
+): Cache[] | [Cache[], PromptCacheMetadata] {
+  const { arrays, metadata } = loadSafetensors(path, openMapped), kinds = new Map<string, string>();
+  for (const [name, place] of Object.entries(metadata)) {
+    const mark = /^2\.(\d+)\.0$/.exec(name);
+    if (mark) kinds.set(place, metadata[`2.${mark[1]}.1`] ?? "");
+  }
+  const cache: Cache[] = [];
+  for (let name = metadata["1.0"]; name !== undefined; name = metadata[`1.${cache.length}`]) {
+    const known = CLASSES.get(name) ?? refuse(path, `caches of the classes ${[...CLASSES.keys()].join(", ")}`, name);
+    cache.push(known.fromState(stateAt(`${cache.length}`, arrays, kinds)));
+  }
+  if (cache.length === 0) refuse(path, "classes of caches in its metadata", "none");
+  const own = Object.entries(metadata).filter(([name]) => name.startsWith("0."));
+  return returnMetadata ? [cache, Object.fromEntries(own.map(([name, text]) => [name.slice(2), text]))] : cache;
+}

@@ -1,0 +1,158 @@
+/**
+ * Quantized caches, masks in compiled steps, and files of prompt caches.
+ * @module
+ */
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import * as mx from "../../core/mod.ts";
+import {
+  type Cache,
+  causalMask,
+  Clock,
+  generateStep,
+  KVCache,
+  loadPromptCache,
+  makePromptCache,
+  QuantizedKVCache,
+  RotatingKVCache,
+  savePromptCache,
+  scaledDotProductAttention,
+} from "../../lm/mod.ts";
+import { decodeStatistics } from "../../lm/decode.ts";
+import { inFolder, row, someIds, tinyConfig, tinyModel } from "./tiny.ts";
+
+const numbers = (x: mx.NDArray): number[] => Array.from(x.astype(mx.float32).dataSync(), Number);
+function assertClose(x: mx.NDArray, y: mx.NDArray, tolerance = 1e-4): void {
+  assertEquals(x.shape, y.shape);
+  const expected = numbers(y);
+  numbers(x).forEach((v, i) => assert(Math.abs(v - (expected[i] ?? NaN)) <= tolerance, `${i}: ${v}, ${expected[i]}`));
+}
+/** A model whose heads are wide enough for groups of 32. */
+const config = tinyConfig("llama", { head_dim: 32 });
+const tokensOf = (options: Parameters<typeof generateStep>[2], ids = someIds(11), model = tinyModel(config)) =>
+  [...generateStep(ids, model, options)].map(([token]) => token);
+
+Deno.test("attention to a quantized cache is that to the dequantized numbers", () => {
+  mx.random.seed(3);
+  for (const [heads, L, mask] of [[4, 1, null], [4, 5, "causal"], [2, 5, causalMask(5, 8, 6)]] as const) {
+    const cache = new QuantizedKVCache({ groupSize: 32, bits: 8 });
+    const part = (n: number) => mx.random.normal([2, 2, n, 32]);
+    cache.updateAndFetch(part(8), part(8));
+    const seen = cache.updateAndFetch(part(L), part(L)), queries = mx.random.normal([2, heads, L, 32]);
+    const plain = ([w, scales, biases]: readonly mx.NDArray[]): mx.NDArray =>
+      mx.dequantize(w!, scales!, { biases: biases!, groupSize: 32, bits: 8 });
+    const dequantized = { keys: plain(seen.keys), values: plain(seen.values), length: null };
+    const how = { scale: 0.2, mask };
+    assertClose(scaledDotProductAttention(queries, seen, how), scaledDotProductAttention(queries, dequantized, how));
+    assertEquals(cache.offset, 8 + L);
+    assertEquals(seen.keys.map((x) => x.shape), [[2, 2, 8 + L, 8], [2, 2, 8 + L, 1], [2, 2, 8 + L, 1]]);
+  }
+});
+Deno.test("generation with a quantized cache: compiled steps give what single ones give", () => {
+  const model = tinyModel(config), ids = someIds(250), made: number[] = [];
+  const caches: Cache[] = model.layers.map(() => new QuantizedKVCache({ groupSize: 32, bits: 8 }));
+  let logits = model.forward(row(ids), { cache: caches });
+  for (let i = 0; i < 12; i++) {
+    const token = Number(logits.index(0, -1).argmax().item());
+    made.push(token);
+    logits = model.forward(row([token]), { cache: caches });
+  }
+  const options = { kvBits: 8, kvGroupSize: 32, maxTokens: 12 };
+  assertEquals(tokensOf({ ...options, quantizedKvStart: 0 }, ids, model), made);
+  assert(decodeStatistics(model).calls > 0);
+  const given = makePromptCache(model);
+  tokensOf({ ...options, quantizedKvStart: 253, promptCache: given }, ids, model);
+  assert(given.every((c) => c instanceof QuantizedKVCache && c.offset >= 262));
+  const untouched = makePromptCache(model);
+  tokensOf({ ...options, promptCache: untouched }, ids, model);
+  assert(untouched.every((c) => c instanceof KVCache));
+});
+Deno.test("a rotating cache cannot be quantized", () => {
+  const error = assertThrows(() => tokensOf({ kvBits: 8, quantizedKvStart: 0, promptCache: [new RotatingKVCache(8)] }));
+  assert(error instanceof mx.ValueError && error.message.startsWith("[toQuantized] cannot quantize a rotating cache"));
+});
+
+Deno.test("masks of compiled steps are those of single steps", () => {
+  for (const start of [3, 6, 7, 11]) {
+    for (const cache of [new KVCache(), new RotatingKVCache(8), new QuantizedKVCache({ groupSize: 32 })]) {
+      const wide = cache instanceof QuantizedKVCache ? 32 : 4, size = (n: number) => mx.zeros([1, 1, n, wide]);
+      cache.updateAndFetch(size(2), size(2));
+      for (let i = 2; i < start; i++) cache.updateAndFetch(size(1), size(1));
+      const single = cache.makeMask(1, { windowSize: 5 });
+      assert(cache.follow(new Clock(start), 4));
+      const compiled = cache.makeMask(1, { windowSize: 5 });
+      assert(compiled instanceof mx.NDArray);
+      const count = Math.min(start + 1, cache instanceof RotatingKVCache ? 8 : start + 1);
+      const expected = single instanceof mx.NDArray ? numbers(single) : new Array<number>(count).fill(1);
+      assertEquals(numbers(compiled).slice(0, count), expected, `${cache.kind} at ${start}`);
+    }
+  }
+});
+
+Deno.test("a saved cache goes on where the text ended, whatever its kind", async () => {
+  await inFolder(async (folder) => {
+    const model = tinyModel(config), ids = someIds(23), path = `${folder}/cache.safetensors`;
+    const kinds: readonly (() => Cache)[] = [
+      () => new KVCache(),
+      () => new RotatingKVCache(16, { keep: 4 }),
+      () => new QuantizedKVCache({ groupSize: 32, bits: 4 }),
+    ];
+    for (const make of kinds) {
+      const cache = model.layers.map(make);
+      model.forward(row(ids), { cache });
+      await savePromptCache(path, cache, { model: "tiny", "tokenizer_config": "{}" });
+      const [loaded, metadata] = loadPromptCache(path, { returnMetadata: true });
+      assertEquals(metadata, { model: "tiny", "tokenizer_config": "{}" });
+      assertEquals(loaded.map((c) => [c.kind, c.offset]), cache.map((c) => [c.kind, c.offset]));
+      const rest = [9, 8, 7];
+      assertEquals(
+        tokensOf({ promptCache: loaded, maxTokens: 5 }, rest, model),
+        tokensOf({ promptCache: cache, maxTokens: 5 }, rest, model),
+      );
+    }
+  });
+});
+Deno.test("a saved file has mlx-lm's metadata and whole steps of the buffers", async () => {
+  await inFolder(async (folder) => {
+    const model = tinyModel(config), cache = makePromptCache(model), path = `${folder}/cache.safetensors`;
+    tokensOf({ promptCache: cache, maxTokens: 3 }, someIds(4), model);
+    await savePromptCache(path, cache);
+    const length = Number(new DataView((await Deno.readFile(path)).buffer).getBigUint64(0, true));
+    const header = JSON.parse(new TextDecoder().decode((await Deno.readFile(path)).subarray(8, 8 + length)));
+    assertEquals(header.__metadata__, {
+      "1.0": "KVCache",
+      "1.1": "KVCache",
+      "2.0": "",
+      "2.1.0": "0.2",
+      "2.1.1": "scalar",
+      "2.2.0": "1.2",
+      "2.2.1": "scalar",
+    });
+    assertEquals(header["0.0"].shape, [1, 2, 256, 32]);
+    assertEquals(header["1.2"], { dtype: "I32", shape: [], data_offsets: header["1.2"].data_offsets });
+  });
+});
+Deno.test("what is no prompt cache is refused", async () => {
+  await inFolder(async (folder) => {
+    const path = `${folder}/x.safetensors`,
+      refuses = (text: string) => {
+        const error = assertThrows(() => loadPromptCache(path), mx.CheckpointError);
+        assert(error.message.includes(text), error.message);
+      };
+    await mx.saveSafetensors(path, { a: mx.zeros([2]) });
+    refuses("expected classes of caches in its metadata, got none");
+    await mx.saveSafetensors(path, { "0.0": mx.zeros([2]) }, { "1.0": "MagicCache" });
+    refuses("expected caches of the classes KVCache, RotatingKVCache, QuantizedKVCache");
+    await mx.saveSafetensors(path, { "0.0": mx.zeros([2]) }, { "1.0": "KVCache" });
+    refuses("cannot restore a KVCache");
+  });
+});
+Deno.test("metadata that are null are none", async () => {
+  await inFolder(async (folder) => {
+    const header = '{"__metadata__":null,"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}';
+    const bytes = new Uint8Array(8 + header.length + 4);
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
+    bytes.set(new TextEncoder().encode(header), 8);
+    await Deno.writeFile(`${folder}/x.safetensors`, bytes);
+    assertEquals(Object.keys(mx.load(`${folder}/x.safetensors`)), ["x"]);
+  });
+});
