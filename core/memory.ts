@@ -19,9 +19,9 @@ const MB = 2 ** 20;
 /** A collection is due after this many new bytes, or as many as are live. */
 const PRESSURE_BYTES = 48 * MB;
 /** Collections take at most this share of the time, unless pressure is HARD times what makes one due. */
-const TIME_SHARE = 0.03, HARD = 3;
+const TIME_SHARE = 0.03, HARD = 2;
 /** What an array costs beside its bytes, here and in V8's heap: many small ones are pressure, too. */
-const ARRAY_BYTES = 1024;
+const ARRAY_BYTES = 4096;
 /** Smaller buffers are not shown to V8: an ArrayBuffer costs more than they do. */
 const SHOWN_BYTES = 4096;
 
