@@ -3,9 +3,9 @@
  *
  *     deno task bench [--filter TEXT] [--quick] [--json FILE] [--model PATH]
  *
- * `--filter` takes the works whose name or group holds the text; several texts are separated by commas. `--quick` spends a
- * tenth of the time on each. `--json` writes the report that `compare.ts` reads. `--model` is the folder or .gguf file of a
- * language model, or `default` for the one that `generate` uses.
+ * `--filter` takes the works whose name or group holds the text; several texts are separated by commas. `--quick`
+ * spends a tenth of the time on each. `--json` writes the report that `compare.ts` reads. `--model` is the folder or
+ * .gguf file of a language model, or `default` for the one that `generate` uses.
  * @module
  */
 import { parseArgs } from "node:util";

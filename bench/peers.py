@@ -106,8 +106,20 @@ simple(
     lambda torch: lambda x: x.square().sum(),
     lambda mx, nn: lambda x: mx.square(x).sum(),
 )
-simple("sum_axis0_4096", SQUARE, lambda np: lambda x: x.sum(0), lambda torch: lambda x: x.sum(0), lambda mx, nn: lambda x: x.sum(0))
-simple("max_axis1_4096", SQUARE, lambda np: lambda x: x.max(1), lambda torch: lambda x: x.amax(1), lambda mx, nn: lambda x: x.max(1))
+simple(
+    "sum_axis0_4096",
+    SQUARE,
+    lambda np: lambda x: x.sum(0),
+    lambda torch: lambda x: x.sum(0),
+    lambda mx, nn: lambda x: x.sum(0),
+)
+simple(
+    "max_axis1_4096",
+    SQUARE,
+    lambda np: lambda x: x.max(1),
+    lambda torch: lambda x: x.amax(1),
+    lambda mx, nn: lambda x: x.max(1),
+)
 simple(
     "argmax_4096",
     SQUARE,
@@ -122,7 +134,13 @@ simple(
     lambda torch: lambda x: x.cumsum(-1),
     lambda mx, nn: lambda x: mx.cumsum(x, -1),
 )
-simple("softmax_4096", SQUARE, None, lambda torch: lambda x: torch.softmax(x, -1), lambda mx, nn: lambda x: mx.softmax(x, -1))
+simple(
+    "softmax_4096",
+    SQUARE,
+    None,
+    lambda torch: lambda x: torch.softmax(x, -1),
+    lambda mx, nn: lambda x: mx.softmax(x, -1),
+)
 simple(
     "layernorm_4096",
     SQUARE,
@@ -376,10 +394,7 @@ def classifier_torch():
     import torch
     from torch import nn
 
-    sizes = [784, 256, 256, 10]
-    model = nn.Sequential(
-        nn.Linear(sizes[0], sizes[1]), nn.ReLU(), nn.Linear(sizes[1], sizes[2]), nn.ReLU(), nn.Linear(sizes[2], sizes[3])
-    )
+    model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 10))
     return train_torch(model, torch.randn(256, 784), torch.randint(0, 10, (256,)), 0.01)
 
 

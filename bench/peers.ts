@@ -4,8 +4,8 @@
  *     deno run -A bench/peers.ts --python PATH [--libraries numpy,torch,mlx] [--filter TEXT] [--quick] [--json FILE]
  *     deno run -A bench/peers.ts --node-llama-cpp FOLDER --model FILE.gguf
  *
- * A ratio above 1 says that Denim is faster. Absolute times of one machine say little; ratios of times that were taken in
- * turn say more. `--python` is a Python that has the libraries, `--node-llama-cpp` a folder where that npm package is
+ * A ratio above 1 says that Denim is faster. Absolute times of one machine say little; ratios of times that were taken
+ * in turn say more. `--python` is a Python that has the libraries, `--node-llama-cpp` a folder where that npm package is
  * installed (its works are those of a language model, so they need `--model`).
  * @module
  */
@@ -49,7 +49,7 @@ export async function inTurn(work: Work, peers: readonly Python[], seconds: numb
   return { work: work.name, denim: timer.times(), peers: Object.fromEntries(times) };
 }
 
-/** The works of language models with llama.cpp: all of its turn after ours, as it loads the model into its own process. */
+/** The works of language models with llama.cpp, which loads the model for itself: all of its turn, then ours. */
 async function withLlama(folder: string, model: string, threads: number, seconds: number): Promise<readonly Row[]> {
   const program = new URL("llama_cpp.mjs", import.meta.url).pathname;
   const args = [program, model, threads, PROMPT_TOKENS, NEW_TOKENS, seconds].map(String);

@@ -1,6 +1,6 @@
 /**
- * The machine's own limits, measured by a small native program (`roofs.cc`) that is built for this very processor, and the
- * shortest time that they allow for a work.
+ * The machine's own limits, measured by a small native program (`roofs.cc`) that is built for this very processor, and
+ * the shortest time that they allow for a work.
  * @module
  */
 import { cacheFolder, exists, install, locked } from "../ffi/cache.ts";
@@ -52,7 +52,7 @@ async function program(): Promise<string> {
     return path;
   }, () => report("waiting for another process that builds ..."));
 }
-/** Measures the roofs with one thread, and with that many, for so many milliseconds each; there are about twenty of them. */
+/** Measures the roofs with one thread, and with that many, for so many milliseconds each. There are about twenty. */
 export async function measureRoofs(threads: number, milliseconds: number = 100): Promise<readonly Roofs[]> {
   const { code, stdout, stderr } = await run({ command: await program() }, [threads, milliseconds].map(String));
   if (code !== 0) throw new Error(`the program of the roofs ended with ${code}: ${stderr}`);
@@ -66,7 +66,7 @@ export function memoryRoof(roofs: Roofs, bytes: number): MemoryRoof {
   if (!smallest) throw new Error("roofs without memory");
   return roofs.memory.findLast((m) => m.footprint <= bytes) ?? smallest;
 }
-/** The least seconds that a work of this cost can take here: the longer one of its arithmetic and its memory traffic. */
+/** The least seconds that a work of this cost can take here: the longer one of arithmetic and memory traffic. */
 export function leastSeconds(roofs: Roofs, { flops, read, written, footprint, dtype }: Cost): number {
   const bytes = read + written, { read: reading, copy } = memoryRoof(roofs, footprint ?? bytes);
 

@@ -1,5 +1,6 @@
 /**
- * The smallest useful program, for the bench of starting: it adds two arrays and prints what took how long, in milliseconds.
+ * The smallest useful program, for the bench of starting: it adds two arrays and prints what took how long, in
+ * milliseconds.
  * @module
  */
 
