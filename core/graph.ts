@@ -23,7 +23,10 @@ export type AnyParams = Params<ParamSchema>;
 export type StreamId = number;
 
 let nextId = 0;
-/** What the graph knows of an array. {@linkcode NDArray} adds what users call. */
+/**
+ * What the graph knows of an array. {@linkcode NDArray} adds what users call.
+ * @internal
+ */
 export class Node implements Aval {
   /** A number of its own, in order of creation. */
   readonly id: number = nextId++;

@@ -219,7 +219,9 @@ export class KVCache implements Cache {
 
 /** What a model offers to make caches. */
 export interface CacheMaker {
+  /** Its layers, each of which gets a cache. */
   readonly layers: readonly unknown[];
+  /** One cache per layer, where plain ones would not do. */
   makeCache?(): Cache[];
 }
 /** One cache per layer: the model's own kind, else rotating ones of `maxKvSize` (keep 4), else plain ones. */

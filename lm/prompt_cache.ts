@@ -95,6 +95,7 @@ export function loadPromptCache(
   path: string,
   options: { readonly returnMetadata: true },
 ): [Cache[], PromptCacheMetadata];
+/** As above, without the texts. */
 export function loadPromptCache(path: string, options?: { readonly returnMetadata?: false }): Cache[];
 export function loadPromptCache(
   path: string,

@@ -20,8 +20,11 @@ export interface QuantizeOptions {
 }
 /** The options with their defaults. */
 export interface Quantization {
+  /** Elements that share a scale. */
   readonly groupSize: number;
+  /** Bits of an element. */
   readonly bits: number;
+  /** How elements, scales and biases are stored. */
   readonly mode: QuantizationMode;
 }
 const DEFAULTS: Readonly<Record<QuantizationMode, readonly [groupSize: number, bits: number]>> = {
