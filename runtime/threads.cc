@@ -236,7 +236,8 @@ void run_job(Pool& p, int64_t n, void (*fn)(void*, int64_t, int), void* ctx) {
   p.fn = fn;
   p.ctx = ctx;
   p.n = n;
-  p.caller_sleeps = 0;
+  // The last worker of the job before may still be about to look: whatever it sees, at most it wakes nobody.
+  __atomic_store_n(&p.caller_sleeps, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&p.unfinished, static_cast<uint32_t>(n), __ATOMIC_RELAXED);
   const uint32_t job = p.epoch + 1;
   __atomic_store_n(&p.ticket, static_cast<uint64_t>(job) << 32 | static_cast<uint64_t>(n), __ATOMIC_RELEASE);
