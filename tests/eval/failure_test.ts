@@ -18,7 +18,11 @@ test("failure: outputs are poisoned with the first error; dependants rethrow it;
   const message = messageOf(() => mx.eval(after, bad, good));
   assertMatch(message, /\[rmsNorm\] cannot finish: .*Fix: /);
   assertEquals([bad.state, first(good), first(x)], ["evaluated", 2, 1]);
-  assertEquals([messageOf(() => first(bad)), messageOf(() => bad.add(1).sum().item()), messageOf(() => after.item())], [message, message, message]);
+  assertEquals([messageOf(() => first(bad)), messageOf(() => bad.add(1).sum().item()), messageOf(() => after.item())], [
+    message,
+    message,
+    message,
+  ]);
   assertEquals(first(cell(x, k)), CELL_1_2);
 });
 test("failure: a spent node on a failed path is not poisoned: touching it computes it again", () => {
@@ -48,10 +52,11 @@ test("failure: a poisoned buffer that is reused carries no error", () => {
   }
 });
 test("failure: a poisoned state of a compiled call poisons its results, and good state heals it", () => {
-  const state = { s: full(N, 1) }, step = mx.compile((x: NDArray) => {
-    state.s = state.s.add(x);
-    return state.s.sum();
-  }, { inputs: state, outputs: state });
+  const state = { s: full(N, 1) },
+    step = mx.compile((x: NDArray) => {
+      state.s = state.s.add(x);
+      return state.s.sum();
+    }, { inputs: state, outputs: state });
   const x = full(N, 1);
   mx.eval(x, state);
   step(x);

@@ -20,7 +20,18 @@ interface Item {
 }
 type Values = Float64Array;
 /** How often each thing was met. */
-const tally = { read: 0, memory: 0, kernel: 0, SpentError: 0, DonatedError: 0, copies: 0, donated: 0, cast: 0, stream: 0, compiled: 0 };
+const tally = {
+  read: 0,
+  memory: 0,
+  kernel: 0,
+  SpentError: 0,
+  DonatedError: 0,
+  copies: 0,
+  donated: 0,
+  cast: 0,
+  stream: 0,
+  compiled: 0,
+};
 
 /** Would touching `x` now meet a donated array? */
 function broken(x: NDArray): boolean {
@@ -62,13 +73,22 @@ const operations: readonly Op[] = [
     return a.map((_, i) => a[(i % 4) * n + Math.floor(i / 4)]!);
   }],
   [(a) => a.index(mx.slice(null, null, -1)), (a) => a.toReversed()],
-  [(a, b) => mx.concatenate([a.index(mx.slice(2, null)), b.index(mx.slice(null, 2))]), (a, b) => a.map((_, i) => i + 2 < a.length ? a[i + 2]! : b[i + 2 - a.length]!)],
+  [
+    (a, b) => mx.concatenate([a.index(mx.slice(2, null)), b.index(mx.slice(null, 2))]),
+    (a, b) => a.map((_, i) => i + 2 < a.length ? a[i + 2]! : b[i + 2 - a.length]!),
+  ],
   [(a) => mx.broadcastTo(a.index(mx.slice(0, 1)), a.shape), (a) => a.map(() => a[0]!)],
-  [(a, b) => a.reshape([-1, 4]).matmul(b.index(mx.slice(null, 4)).reshape([4, 1])).reshape([-1, 1]).mul(mx.ones([1, 4], a.dtype)).reshape([-1]).tanh(), (a, b) =>
-    a.map((_, i) => {
-      const r = i - i % 4;
-      return Math.tanh(a[r]! * b[0]! + a[r + 1]! * b[1]! + a[r + 2]! * b[2]! + a[r + 3]! * b[3]!);
-    })],
+  [
+    (a, b) =>
+      a.reshape([-1, 4]).matmul(b.index(mx.slice(null, 4)).reshape([4, 1])).reshape([-1, 1]).mul(
+        mx.ones([1, 4], a.dtype),
+      ).reshape([-1]).tanh(),
+    (a, b) =>
+      a.map((_, i) => {
+        const r = i - i % 4;
+        return Math.tanh(a[r]! * b[0]! + a[r + 1]! * b[1]! + a[r + 2]! * b[2]! + a[r + 3]! * b[3]!);
+      }),
+  ],
 ];
 
 /** One random program. */
@@ -103,13 +123,17 @@ class Run {
     return ((this.seed = (Math.imul(this.seed, 1664525) + 1013904223) >>> 0) >>> 8) % n;
   }
   #fill(): Values {
-    return Float64Array.from({ length: this.#size }, () => rounded[this.#dtype?.name ?? "float32"]!((this.#random(200) - 100) / 100));
+    return Float64Array.from(
+      { length: this.#size },
+      () => rounded[this.#dtype?.name ?? "float32"]!((this.#random(200) - 100) / 100),
+    );
   }
   #pick(): Item {
     return this.#pool[this.#random(this.#pool.length)]!;
   }
   #put(make: () => NDArray, value: Values, from: readonly Item[]): void {
-    const deadAtBirth = from.some((i) => i.deadAtBirth || broken(i.x)), s = this.#streams[this.#random(this.#streams.length)]!;
+    const deadAtBirth = from.some((i) => i.deadAtBirth || broken(i.x)),
+      s = this.#streams[this.#random(this.#streams.length)]!;
     if (s.index) tally.stream++;
     try {
       this.#pool.push({ x: mx.stream(s, make), value, deadAtBirth });
@@ -130,7 +154,9 @@ class Run {
     } catch (e) {
       if (e instanceof mx.MemoryLimitError) {
         assert(starving);
-        items.forEach((i, k) => assert(i.x.state === before[k] || i.x.state === "evaluated", "running out of memory changed a state"));
+        items.forEach((i, k) =>
+          assert(i.x.state === before[k] || i.x.state === "evaluated", "running out of memory changed a state")
+        );
         tally.memory++;
         this.#limited = true;
       } else if (e instanceof mx.KernelError) {
@@ -179,7 +205,10 @@ class Run {
     this.#put(() => a.x.mul(16).astype(mx.int16).astype(this.#dtype).mul(0).add(a.x), a.value, [a]);
   }
   #write(): void {
-    const a = this.#pick(), at = this.#random(this.#size - 3), v = [this.#random(9), this.#random(9)], value = a.value.slice();
+    const a = this.#pick(),
+      at = this.#random(this.#size - 3),
+      v = [this.#random(9), this.#random(9)],
+      value = a.value.slice();
     value.set(v, at);
     this.#given.add(a.x);
     this.#put(() => update(a.x, mx.array(v, this.#dtype), at, this.#random(3) > 0), value, [a]);
@@ -211,8 +240,9 @@ class Run {
     if (action < 6) this.#compute();
     else if (action === 6) this.#cast();
     else if (action === 7) this.#write();
-    else if (action === 8) this.#guarded([a, b], () => this.#random(2) ? mx.eval(a.x, b.x) : void mx.asyncEval(a.x, b.x));
-    else if (action === 9) this.#pool.splice(this.#random(this.#pool.length), 1);
+    else if (action === 8) {
+      this.#guarded([a, b], () => this.#random(2) ? mx.eval(a.x, b.x) : void mx.asyncEval(a.x, b.x));
+    } else if (action === 9) this.#pool.splice(this.#random(this.#pool.length), 1);
     else if (action === 10) this.#random(4) ? this.#hold() : this.#random(8) || collectGarbage();
     else if (action === 11) this.#call();
     else this.#guarded([a], () => this.#check(a));
@@ -222,7 +252,9 @@ class Run {
     for (let t = 0; t < 120; t++) this.#turn();
     for (const i of [...this.#pool]) this.#guarded([i], () => this.#check(i));
     if (!broken(this.#state.s)) assertNear(this.#state.s, this.#stateValue, this.#dtype === mx.float64 ? 1e-9 : 2e-3);
-    if (!this.#limited && !this.#faulty) assert(this.#pool.every((i) => i.x.computed <= 3 || this.#given.has(i.x)), "computed more than three times");
+    if (!this.#limited && !this.#faulty) {
+      assert(this.#pool.every((i) => i.x.computed <= 3 || this.#given.has(i.x)), "computed more than three times");
+    }
     tally.copies += this.#world.count.copies;
     tally.donated += this.#pool.filter((i) => i.x.state === "donated").length;
   }
@@ -240,6 +272,10 @@ Deno.test("fuzz: values equal an eager oracle; only arrays that were given away 
       calm();
     }
   }
-  if (seeds.length >= 60) for (const [what, n] of Object.entries(tally)) assert(n > 0, `the fuzzer never met ${what}`);
+  if (seeds.length >= 60) {
+    for (const [what, n] of Object.entries(tally)) {
+      assert(n > 0, `the fuzzer never met ${what}`);
+    }
+  }
   if (seeds.length > 60) console.log(tally);
 });

@@ -24,6 +24,6 @@ addEventListener("message", (event) => {
     kept.push(h);
   }
   const value = h.index(0, 0).item();
-  if (queue) for (let i = 0; i < 200; i++) mx.asyncEval(h = mx.tanh(mx.matmul(h, h)));
+  if (queue) { for (let i = 0; i < 200; i++) mx.asyncEval(h = mx.tanh(mx.matmul(h, h))); }
   Reflect.apply(Reflect.get(globalThis, "postMessage"), globalThis, [value]);
 });

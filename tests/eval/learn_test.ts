@@ -147,7 +147,9 @@ test("learning never changes results: random programs, learned against forgotten
       const nodes = [x], pick = () => nodes[random(nodes.length)]!;
       for (let i = 0; i < 12; i++) {
         const a = pick(), b = pick(), kind = (i + random(2)) % 5;
-        nodes.push(kind === 0 ? a.add(b) : kind === 1 ? a.mul(b) : kind === 2 ? a.tanh() : kind === 3 ? cell(a, b) : a.mul(0.5));
+        nodes.push(
+          kind === 0 ? a.add(b) : kind === 1 ? a.mul(b) : kind === 2 ? a.tanh() : kind === 3 ? cell(a, b) : a.mul(0.5),
+        );
       }
       for (let i = 0; i < 3; i++) seen.push(Number(pick().sum().item()));
       if (!learn) forgetLearned();

@@ -2,7 +2,7 @@
  * States of arrays, and what an evaluation keeps.
  * @module
  */
-import { assertEquals, assertStrictEquals, assertMatch, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import * as mx from "../../mod.ts";
 import { cell, CELL_1_2, first, full, kernels, N, states, test, update } from "./util.ts";
 

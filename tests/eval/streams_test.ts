@@ -29,7 +29,11 @@ test("streams: one array read by many streams and written by one", () => {
   assertEquals([...sums.map((s) => s.item()), values(k2)[0], k.state], [...sums.map(() => N), 9, "donated"]);
 });
 test("streams: roots of several streams in one eval", () => {
-  const s = mx.newStream(), x = full(N, 2), y = mx.stream(s, () => x.add(1)), z = x.mul(y), w = mx.stream(s, () => z.sum());
+  const s = mx.newStream(),
+    x = full(N, 2),
+    y = mx.stream(s, () => x.add(1)),
+    z = x.mul(y),
+    w = mx.stream(s, () => z.sum());
   mx.eval(y, z, w);
   assertEquals([first(y), first(z), w.item()], [3, 6, 6 * N]);
 });
@@ -64,7 +68,8 @@ async function until(bytes: number): Promise<number> {
 }
 test("workers: several isolates use the library at once, and a terminated one frees its memory", async () => {
   collectGarbage();
-  const before = runtime().stats().active, workers = Array.from({ length: 3 }, () => start({ steps: 20, queue: false }));
+  const before = runtime().stats().active,
+    workers = Array.from({ length: 3 }, () => start({ steps: 20, queue: false }));
   const results = await Promise.all(workers.map((w) => w.result));
   assert(results.every((r) => r === results[0] && Math.abs(r) <= 1));
   assert(runtime().stats().active >= before + 3 * 20 * 256 * 256 * 4);

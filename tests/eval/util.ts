@@ -105,6 +105,8 @@ export function assertNear(x: NDArray, expected: ArrayLike<number>, tolerance = 
   assertEquals(got.length, expected.length);
   for (let i = 0; i < got.length; i++) {
     const e = expected[i]!;
-    if (!(Math.abs(got[i]! - e) <= tolerance * (1 + Math.abs(e)))) assertEquals(got, Array.from(expected), `element ${i}`);
+    if (!(Math.abs(got[i]! - e) <= tolerance * (1 + Math.abs(e)))) {
+      assertEquals(got, Array.from(expected), `element ${i}`);
+    }
   }
 }
