@@ -1,7 +1,7 @@
 /**
- * Shows that the tests find mistakes: `deno run -A scripts/seed_bugs.ts`. Each of five bugs is put into a copy of the sources in
- * a temporary folder, and the suite that has to find it is run there. Ends with 1 if one is not found, or if a suite fails
- * without a bug.
+ * Shows that the tests find mistakes: `deno run -A scripts/seed_bugs.ts`. Each of five bugs is put into a copy of the
+ * sources in a temporary folder, and the suite that has to find it is run there. Ends with 1 if one is not found, or if
+ * a suite fails without a bug.
  * @module
  */
 import { dirname, join } from "node:path";
@@ -28,7 +28,8 @@ const BUGS: readonly Bug[] = [
     title: "a kernel reads through views as if they were not there",
     file: "core/lower.ts",
     from: "const at = this.reads.push(ref(x)) - 1;",
-    to: "const at = this.reads.push(ref(x.inputs[0]?.shape.length === x.shape.length && x.prim.kind === 'view' ? x.inputs[0] : x)) - 1;",
+    to:
+      "const at = this.reads.push(ref(x.inputs[0]?.shape.length === x.shape.length && x.prim.kind === 'view' ? x.inputs[0] : x)) - 1;",
     suite: GRAPHS,
   },
   {
@@ -62,7 +63,19 @@ const BUGS: readonly Bug[] = [
 ];
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const PARTS = ["core", "ffi", "nn", "optimizers", "lm", "runtime", "scripts", "tests", "mod.ts", "deno.json", "deno.lock"];
+const PARTS = [
+  "core",
+  "ffi",
+  "nn",
+  "optimizers",
+  "lm",
+  "runtime",
+  "scripts",
+  "tests",
+  "mod.ts",
+  "deno.json",
+  "deno.lock",
+];
 
 function copy(from: string, to: string): void {
   if (Deno.statSync(from).isFile) return Deno.copyFileSync(from, to);
@@ -78,10 +91,19 @@ function plant(folder: string, { file, from, to }: Bug): () => void {
 }
 /** Whether the suite passes in the folder, and the first lines of what it says if not. */
 async function passes(folder: string, { args, env }: Suite): Promise<{ passed: boolean; says: string }> {
-  const command = new Deno.Command(Deno.execPath(), { args: [...args], cwd: folder, env: { ...env, NO_COLOR: "1" }, stdout: "piped", stderr: "piped" });
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd: folder,
+    env: { ...env, NO_COLOR: "1" },
+    stdout: "piped",
+    stderr: "piped",
+  });
   const { success, stdout, stderr } = await command.output(), decoder = new TextDecoder();
   const lines = `${decoder.decode(stdout)}\n${decoder.decode(stderr)}`.split("\n");
-  return { passed: success, says: (lines.find((line) => /^error: Error|seed \d+:|checks failed/.test(line)) ?? "it fails").slice(0, 160) };
+  return {
+    passed: success,
+    says: (lines.find((line) => /^error: Error|seed \d+:|checks failed/.test(line)) ?? "it fails").slice(0, 160),
+  };
 }
 async function main(): Promise<boolean> {
   const folder = Deno.makeTempDirSync({ prefix: "denim-bugs-" });

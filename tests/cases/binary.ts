@@ -5,7 +5,21 @@
 import { bool_, complex64, type DType, float32 } from "../../core/dtype.ts";
 import type { binaryPrimitives } from "../../core/primitives/binary.ts";
 import type { Shape } from "../../core/primitive.ts";
-import { all, type Case, type Cases, elementwise, floats, inexact, integral, LARGE, numbers, SHAPES, type Skips, type Tolerance, type Variant } from "./case.ts";
+import {
+  all,
+  type Case,
+  type Cases,
+  elementwise,
+  floats,
+  inexact,
+  integral,
+  LARGE,
+  numbers,
+  SHAPES,
+  type Skips,
+  type Tolerance,
+  type Variant,
+} from "./case.ts";
 import * as c from "./complex.ts";
 import { awayFromZero, between, distinct, type Domain, integers, listed } from "./generate.ts";
 
@@ -28,7 +42,10 @@ const PAIRS: readonly (readonly [Shape, Shape])[] = [...SHAPES.map((s) => [s, s]
 
 function binary(f: Function2): Case<NoParams> {
   const taken = f.dtypes ?? (f.general ? inexact : floats), b = f.b ?? f.a;
-  const variants: Variant<NoParams>[] = PAIRS.map(([x, y]) => ({ params: {}, inputs: [{ shape: x, domain: f.a }, { shape: y, domain: b }] }));
+  const variants: Variant<NoParams>[] = PAIRS.map(([x, y]) => ({
+    params: {},
+    inputs: [{ shape: x, domain: f.a }, { shape: y, domain: b }],
+  }));
   const special = f.special ?? SPECIAL, real = taken.filter((d) => d.kind === "float"), n = special.length;
   if (n && real.length) {
     const first = listed(...special.flatMap((x) => special.map(() => x))), second = listed(...special);
@@ -42,7 +59,13 @@ function binary(f: Function2): Case<NoParams> {
     tolerance: f.tolerance ?? {},
     skips: f.skips ?? {},
     reference: elementwise(f.plain, f.general),
-    perf: [{ label: "1M", dtype, params: {}, inputs: [{ shape: LARGE, domain: f.a }, { shape: LARGE, domain: b }], flops: 1 }],
+    perf: [{
+      label: "1M",
+      dtype,
+      params: {},
+      inputs: [{ shape: LARGE, domain: f.a }, { shape: LARGE, domain: b }],
+      flops: 1,
+    }],
   };
 }
 /** Comparisons of numbers that are equal now and then. */
@@ -67,10 +90,13 @@ function remainder(x: number, y: number): number {
   const r = x % y;
   return r !== 0 && (r < 0) !== (y < 0) ? r + y : r;
 }
-const divisible: Domain = (r, n, dtype) => awayFromZero(1, 3)(r, n, dtype).map((x) => dtype.kind === "float" ? x + 0.01 * Math.sign(x) : x);
+const divisible: Domain = (r, n, dtype) =>
+  awayFromZero(1, 3)(r, n, dtype).map((x) => dtype.kind === "float" ? x + 0.01 * Math.sign(x) : x);
 /** Exponents: small integers in integer dtypes. */
-const exponent: Domain = (r, n, dtype) => (dtype.kind === "int" || dtype.kind === "uint" ? integers(0, 4) : between(-2, 2))(r, n, dtype);
-const base: Domain = (r, n, dtype) => (dtype.kind === "int" || dtype.kind === "uint" ? between(-3, 3) : between(0.3, 2))(r, n, dtype);
+const exponent: Domain = (r, n, dtype) =>
+  (dtype.kind === "int" || dtype.kind === "uint" ? integers(0, 4) : between(-2, 2))(r, n, dtype);
+const base: Domain = (r, n, dtype) =>
+  (dtype.kind === "int" || dtype.kind === "uint" ? between(-3, 3) : between(0.3, 2))(r, n, dtype);
 const bits: readonly DType[] = [...integral, bool_];
 const complexPower = "MLX's reverse rule of complex powers does not conjugate";
 
@@ -78,7 +104,13 @@ const complexPower = "MLX's reverse rule of complex powers does not conjugate";
 export const binaryCases: Cases<keyof typeof binaryPrimitives> = {
   add: binary({ plain: (x, y) => x + y, general: c.plus, a: between(-4, 4), dtypes: numbers }),
   subtract: binary({ plain: (x, y) => x - y, general: c.minus, a: between(-4, 4), dtypes: numbers }),
-  multiply: binary({ plain: (x, y) => x * y, general: c.times, a: between(-4, 4), dtypes: numbers, tolerance: { floor: 1e-30 } }),
+  multiply: binary({
+    plain: (x, y) => x * y,
+    general: c.times,
+    a: between(-4, 4),
+    dtypes: numbers,
+    tolerance: { floor: 1e-30 },
+  }),
   divide: binary({ plain: (x, y) => x / y, general: c.over, a: between(-4, 4), b: awayFromZero(0.5, 3) }),
   power: binary({
     plain: Math.pow,
@@ -107,10 +139,28 @@ export const binaryCases: Cases<keyof typeof binaryPrimitives> = {
     dtypes: numbers,
     special: [1, -1, 2.5, Infinity, -Infinity, NaN],
   }),
-  remainder: binary({ plain: remainder, a: between(-9, 9), b: divisible, dtypes: [...floats, ...integral], tolerance: { floor: 1 }, special: [] }),
-  floorDivide: binary({ plain: (x, y) => Math.floor(x / y), a: between(-9, 9), b: divisible, dtypes: [...floats, ...integral], special: [] }),
+  remainder: binary({
+    plain: remainder,
+    a: between(-9, 9),
+    b: divisible,
+    dtypes: [...floats, ...integral],
+    tolerance: { floor: 1 },
+    special: [],
+  }),
+  floorDivide: binary({
+    plain: (x, y) => Math.floor(x / y),
+    a: between(-9, 9),
+    b: divisible,
+    dtypes: [...floats, ...integral],
+    special: [],
+  }),
   logaddexp: binary({ plain: logaddexp, a: between(-4, 4), tolerance: { ulps: 8, floor: 0.25 } }),
-  arctan2: binary({ plain: Math.atan2, a: awayFromZero(0.2, 4), tolerance: { ulps: 6 }, special: [1, -1, 2.5, -3, NaN] }),
+  arctan2: binary({
+    plain: Math.atan2,
+    a: awayFromZero(0.2, 4),
+    tolerance: { ulps: 6 },
+    special: [1, -1, 2.5, -3, NaN],
+  }),
   equal: comparison((x, y) => x === y, same),
   notEqual: comparison((x, y) => x !== y, (x, y) => !same(x, y)),
   greater: comparison((x, y) => x > y, (x, y) => before(y, x)),
@@ -123,5 +173,10 @@ export const binaryCases: Cases<keyof typeof binaryPrimitives> = {
   bitwiseOr: binary({ plain: (x, y) => x | y, a: between(-99, 99), dtypes: bits }),
   bitwiseXor: binary({ plain: (x, y) => x ^ y, a: between(-99, 99), dtypes: bits }),
   leftShift: binary({ plain: (x, y) => x * 2 ** y, a: between(-9, 9), b: integers(0, 7), dtypes: integral }),
-  rightShift: binary({ plain: (x, y) => Math.floor(x / 2 ** y), a: between(-99, 99), b: integers(0, 7), dtypes: integral }),
+  rightShift: binary({
+    plain: (x, y) => Math.floor(x / 2 ** y),
+    a: between(-99, 99),
+    b: integers(0, 7),
+    dtypes: integral,
+  }),
 };

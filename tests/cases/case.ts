@@ -1,6 +1,7 @@
 /**
- * What a case is: for one primitive the inputs to try, the dtypes, how exact the result has to be, and the reference, which
- * is written from the mathematics in double precision. The generic suites in `tests/ops` name no primitive; they read this.
+ * What a case is: for one primitive the inputs to try, the dtypes, how exact the result has to be, and the reference,
+ * which is written from the mathematics in double precision. The generic suites in `tests/ops` name no primitive; they
+ * read this.
  * @module
  */
 import {
@@ -23,7 +24,7 @@ import {
 import type { AnyParams } from "../../core/graph.ts";
 import type { Aval, Shape } from "../../core/primitive.ts";
 import type { ParamsOf, PrimitiveName } from "../../core/primitives/mod.ts";
-import { plus as complexPlus, type C } from "./complex.ts";
+import { type C, plus as complexPlus } from "./complex.ts";
 import type { Domain } from "./generate.ts";
 import { count, type Tensor, type Values } from "./tensor.ts";
 
@@ -41,7 +42,9 @@ export interface Variant<P = AnyParams> {
   readonly inputs: readonly Input[];
   /** In place of the case's dtypes. */
   readonly dtypes?: readonly DType[];
-  /** What is special here: the forward test prints it. Variants with a label take no part in the tests of derivatives. */
+  /**
+   * What is special here: the forward test prints it. Variants with a label take no part in the tests of derivatives.
+   */
   readonly label?: string;
   /** Why second derivatives are not tested here. */
   readonly firstOrder?: string;
@@ -125,7 +128,9 @@ export function elementwise(
 ): (xs: readonly Tensor[], params: unknown, out: Aval) => Values {
   return (xs, _params, out) => {
     const place = (x: Tensor, i: number) => x.shape.length === 0 ? 0 : i;
-    if (general && xs.some((x) => x.im)) return complexFrom(out, (i) => general(...xs.map((x) => elementOf(x, place(x, i)))));
+    if (general && xs.some((x) => x.im)) {
+      return complexFrom(out, (i) => general(...xs.map((x) => elementOf(x, place(x, i)))));
+    }
     return valuesFrom(count(out.shape), (i) => plain(...xs.map((x) => x.re[place(x, i)]!)));
   };
 }

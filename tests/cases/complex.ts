@@ -1,6 +1,6 @@
 /**
- * Complex numbers as pairs, with the elementary functions from their definitions by exp and log. References use these, in
- * double precision.
+ * Complex numbers as pairs, with the elementary functions from their definitions by exp and log. References use these,
+ * in double precision.
  * @module
  */
 /** Real and imaginary part. */

@@ -2,7 +2,7 @@
  * Cases of the convolution, by plain loops over any number of spatial axes.
  * @module
  */
-import { float32, float64, float16, bfloat16 } from "../../core/dtype.ts";
+import { bfloat16, float16, float32, float64 } from "../../core/dtype.ts";
 import type { convPrimitives } from "../../core/primitives/conv.ts";
 import type { ParamsOf } from "../../core/primitives/mod.ts";
 import type { Aval, Shape } from "../../core/primitive.ts";
@@ -14,20 +14,37 @@ type Conv = ParamsOf<"conv">;
 const numbers = (shape: Shape): Input => ({ shape, domain: between(-2, 2) });
 function variant(x: Shape, w: Shape, p: Partial<Conv> = {}): Variant<Conv> {
   const each = (n: number) => new Array<number>(x.length - 2).fill(n);
-  const none = { stride: each(1), paddingLow: each(0), paddingHigh: each(0), kernelDilation: each(1), inputDilation: each(1), groups: 1, flip: false };
+  const none = {
+    stride: each(1),
+    paddingLow: each(0),
+    paddingHigh: each(0),
+    kernelDilation: each(1),
+    inputDilation: each(1),
+    groups: 1,
+    flip: false,
+  };
   return { params: { ...none, ...p }, inputs: [numbers(x), numbers(w)] };
 }
 /** Σ over the kernel and the group's channels; what lies outside of x or between its dilated entries is 0. */
 function convolved(x: Tensor, w: Tensor, p: Conv, out: Aval): Float64Array {
-  const kernel = w.shape.slice(1, -1), own = w.shape.at(-1)!, perGroup = w.shape[0]! / p.groups, steps = stepsOf(out.shape);
+  const kernel = w.shape.slice(1, -1),
+    own = w.shape.at(-1)!,
+    perGroup = w.shape[0]! / p.groups,
+    steps = stepsOf(out.shape);
   return valuesFrom(count(out.shape), (at) => {
-    const index = out.shape.map((n, axis) => Math.floor(at / steps[axis]!) % n), o = index.at(-1)!, first = Math.floor(o / perGroup) * own;
+    const index = out.shape.map((n, axis) => Math.floor(at / steps[axis]!) % n),
+      o = index.at(-1)!,
+      first = Math.floor(o / perGroup) * own;
     let sum = 0;
     for (const tap of indicesOf(kernel)) {
-      const from = tap.map((k, i) => (index[i + 1]! * p.stride[i]! + k * p.kernelDilation[i]! - p.paddingLow[i]!) / p.inputDilation[i]!);
+      const from = tap.map((k, i) =>
+        (index[i + 1]! * p.stride[i]! + k * p.kernelDilation[i]! - p.paddingLow[i]!) / p.inputDilation[i]!
+      );
       if (!from.every((v, i) => Number.isInteger(v) && v >= 0 && v < x.shape[i + 1]!)) continue;
       const weight = p.flip ? tap.map((k, i) => kernel[i]! - 1 - k) : tap;
-      for (let c = 0; c < own; c++) sum += x.re[placeOf(x.shape, [index[0]!, ...from, first + c])]! * w.re[placeOf(w.shape, [o, ...weight, c])]!;
+      for (let c = 0; c < own; c++) {
+        sum += x.re[placeOf(x.shape, [index[0]!, ...from, first + c])]! * w.re[placeOf(w.shape, [o, ...weight, c])]!;
+      }
     }
     return sum;
   });

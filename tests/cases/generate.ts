@@ -63,7 +63,10 @@ export function awayFromZero(low: number, high: number): Domain {
     return dtype.kind === "uint" ? sizes.map((x) => Math.max(x, 1)) : sizes.map((x) => r.next() < 0.5 ? -x : x);
   };
 }
-/** Numbers of [low, high] that differ by at least half of (high - low) / n, so that order does not change under small steps. */
+/**
+ * Numbers of [low, high] that differ by at least half of (high - low) / n, so that order does not change under small
+ * steps.
+ */
 export function distinct(low: number, high: number): Domain {
   return (r, n, dtype) => {
     if (!isFloat(dtype)) return between(low, high)(r, n, dtype);

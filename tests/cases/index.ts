@@ -13,7 +13,11 @@ import { indicesOf, placeOf, taken, type Tensor, type Values, valuesOf } from ".
 
 const values = between(-9, 9);
 const numbersOf = (shape: Shape, domain: Domain = values): Input => ({ shape, domain });
-const indices = (shape: Shape, low: number, high: number, dtype = int32): Input => ({ shape, domain: integers(low, high), dtype });
+const indices = (shape: Shape, low: number, high: number, dtype = int32): Input => ({
+  shape,
+  domain: integers(low, high),
+  dtype,
+});
 const distinctIndices = (shape: Shape): Input => ({ shape, domain: permutation, dtype: int32 });
 
 /** An index counted from the front. */
@@ -45,7 +49,12 @@ function updated(x: Tensor, updates: Tensor, moves: Iterable<readonly [number, n
   return im ? { re, im } : re;
 }
 /** Moves of a scatter: the slices of the updates begin where the indices say. */
-function* scatterMoves(x: Aval, updates: Aval, indexArrays: readonly Tensor[], axes: readonly number[]): Generator<[number, number]> {
+function* scatterMoves(
+  x: Aval,
+  updates: Aval,
+  indexArrays: readonly Tensor[],
+  axes: readonly number[],
+): Generator<[number, number]> {
   const own = updates.shape.length - x.shape.length;
   let from = 0;
   for (const index of indicesOf(updates.shape)) {
@@ -54,9 +63,16 @@ function* scatterMoves(x: Aval, updates: Aval, indexArrays: readonly Tensor[], a
   }
 }
 /** Moves into a region with a start and a step per axis. */
-function* regionMoves(x: Aval, region: Shape, first: readonly number[], steps: readonly number[]): Generator<[number, number]> {
+function* regionMoves(
+  x: Aval,
+  region: Shape,
+  first: readonly number[],
+  steps: readonly number[],
+): Generator<[number, number]> {
   let from = 0;
-  for (const index of indicesOf(region)) yield [placeOf(x.shape, index.map((v, axis) => first[axis]! + v * steps[axis]!)), from++];
+  for (const index of indicesOf(region)) {
+    yield [placeOf(x.shape, index.map((v, axis) => first[axis]! + v * steps[axis]!)), from++];
+  }
 }
 /** Start of a dynamic slice. */
 function dynamicStart(x: Aval, start: Tensor, axes: readonly number[]): number[] {
@@ -77,7 +93,10 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
     dtypes: all,
     variants: [
       { params: { axes: [0], sliceSizes: [1, 4] }, inputs: [numbersOf([5, 4]), indices([3], -5, 4)] },
-      { params: { axes: [0, 1], sliceSizes: [1, 1, 2] }, inputs: [numbersOf([3, 4, 2]), indices([2, 2], 0, 2), indices([2, 2], -4, 3)] },
+      {
+        params: { axes: [0, 1], sliceSizes: [1, 1, 2] },
+        inputs: [numbersOf([3, 4, 2]), indices([2, 2], 0, 2), indices([2, 2], -4, 3)],
+      },
       { params: { axes: [1], sliceSizes: [2, 3] }, inputs: [numbersOf([2, 6]), indices([4], 0, 3, uint32)] },
       { params: { axes: [1], sliceSizes: [3, 1] }, inputs: [numbersOf([3, 4]), indices([], 0, 3, int64)] },
       { params: { axes: [0], sliceSizes: [1, 2] }, inputs: [numbersOf([3, 2]), indices([0], 0, 2)] },
@@ -92,22 +111,38 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       });
       return valuesOf(taken(x!, out.shape, places));
     },
-    perf: [{ label: "4096 rows", dtype: float32, params: { axes: [0], sliceSizes: [1, 1024] }, inputs: perfInputs(4096), flops: 0 }],
+    perf: [{
+      label: "4096 rows",
+      dtype: float32,
+      params: { axes: [0], sliceSizes: [1, 1024] },
+      inputs: perfInputs(4096),
+      flops: 0,
+    }],
   },
   scatter: {
     dtypes: numbers,
     variants: all5.flatMap((mode) => {
-      const u = (shape: Shape) => numbersOf(shape, updatesDomain(mode)), x = (shape: Shape) => numbersOf(shape, updatesDomain(mode));
+      const u = (shape: Shape) => numbersOf(shape, updatesDomain(mode)),
+        x = (shape: Shape) => numbersOf(shape, updatesDomain(mode));
       const dtypes = mode > 2 ? realOnly : numbers;
       return [
-        { params: { axes: [0], mode }, inputs: [x([5, 3]), u([4, 1, 3]), mode === 0 ? distinctIndices([4]) : indices([4], -5, 4)], dtypes },
-        { params: { axes: [0, 1], mode }, inputs: [x([4, 4]), u([4, 1, 1]), distinctIndices([4]), indices([4], 0, 3)], dtypes },
+        {
+          params: { axes: [0], mode },
+          inputs: [x([5, 3]), u([4, 1, 3]), mode === 0 ? distinctIndices([4]) : indices([4], -5, 4)],
+          dtypes,
+        },
+        {
+          params: { axes: [0, 1], mode },
+          inputs: [x([4, 4]), u([4, 1, 1]), distinctIndices([4]), indices([4], 0, 3)],
+          dtypes,
+        },
         { params: { axes: [1], mode }, inputs: [x([2, 6]), u([2, 3]), indices([], 0, 3)], dtypes },
         { params: { axes: [0], mode }, inputs: [x([3, 2]), u([0, 1, 2]), indices([0], 0, 2)], dtypes },
       ];
     }),
     tolerance: few,
-    reference: ([x, updates, ...index], { axes, mode }) => updated(x!, updates!, scatterMoves(x!, updates!, index, axes), mode),
+    reference: ([x, updates, ...index], { axes, mode }) =>
+      updated(x!, updates!, scatterMoves(x!, updates!, index, axes), mode),
     perf: [{
       label: "add 4096 rows",
       dtype: float32,
@@ -126,18 +161,39 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       { params: { axis: 2 }, inputs: [numbersOf([2, 1, 3, 2, 2]), indices([2, 1, 4, 2, 2], 0, 2)] },
     ],
     reference: ([x, index], { axis }, out) => {
-      const places = [...indicesOf(out.shape)].map((at, i) => placeOf(x!.shape, at.with(axis, wrapped(index!.re[i]!, x!.shape[axis]!))));
+      const places = [...indicesOf(out.shape)].map((at, i) =>
+        placeOf(x!.shape, at.with(axis, wrapped(index!.re[i]!, x!.shape[axis]!)))
+      );
       return valuesOf(taken(x!, out.shape, places));
     },
-    perf: [{ label: "1M", dtype: float32, params: { axis: 1 }, inputs: [numbersOf(LARGE), indices(LARGE, 0, 1023)], flops: 0 }],
+    perf: [{
+      label: "1M",
+      dtype: float32,
+      params: { axis: 1 },
+      inputs: [numbersOf(LARGE), indices(LARGE, 0, 1023)],
+      flops: 0,
+    }],
   },
   scatterAxis: {
     dtypes: numbers,
     variants: [0, 1].flatMap((mode) => [
-      { params: { axis: 0, mode }, inputs: [numbersOf([6]), mode === 0 ? distinctIndices([4]) : indices([4], -6, 5), numbersOf([4])] },
-      { params: { axis: 1, mode }, inputs: [numbersOf([3, 5]), mode === 0 ? indices([3, 1], -5, 4) : indices([3, 4], 0, 4), numbersOf([3, mode === 0 ? 1 : 4])] },
+      {
+        params: { axis: 0, mode },
+        inputs: [numbersOf([6]), mode === 0 ? distinctIndices([4]) : indices([4], -6, 5), numbersOf([4])],
+      },
+      {
+        params: { axis: 1, mode },
+        inputs: [
+          numbersOf([3, 5]),
+          mode === 0 ? indices([3, 1], -5, 4) : indices([3, 4], 0, 4),
+          numbersOf([3, mode === 0 ? 1 : 4]),
+        ],
+      },
       { params: { axis: 0, mode }, inputs: [numbersOf([3, 5]), indices([0, 5], 0, 2), numbersOf([0, 5])] },
-      { params: { axis: 2, mode }, inputs: [numbersOf([2, 1, 3, 2, 2]), indices([2, 1, 1, 2, 2], 0, 2), numbersOf([2, 1, 1, 2, 2])] },
+      {
+        params: { axis: 2, mode },
+        inputs: [numbersOf([2, 1, 3, 2, 2]), indices([2, 1, 1, 2, 2], 0, 2), numbersOf([2, 1, 1, 2, 2])],
+      },
     ]),
     tolerance: few,
     reference: ([x, index, updates], { axis, mode }) => {
@@ -146,7 +202,13 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       );
       return updated(x!, updates!, moves, mode);
     },
-    perf: [{ label: "1M", dtype: float32, params: { axis: 1, mode: 1 }, inputs: [numbersOf(LARGE), indices(LARGE, 0, 1023), numbersOf(LARGE)], flops: 1 }],
+    perf: [{
+      label: "1M",
+      dtype: float32,
+      params: { axis: 1, mode: 1 },
+      inputs: [numbersOf(LARGE), indices(LARGE, 0, 1023), numbersOf(LARGE)],
+      flops: 1,
+    }],
   },
   sliceUpdate: {
     dtypes: numbers,
@@ -157,12 +219,22 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
         { params: { starts: [3, 4], steps: [-1, -2], mode }, inputs: [n([4, 5]), n([3, 2])], dtypes },
         { params: { starts: [], steps: [], mode }, inputs: [n([]), n([])], dtypes },
         { params: { starts: [1, 1], steps: [1, 1], mode }, inputs: [n([4, 5]), n([0, 3])], dtypes },
-        { params: { starts: [0, 0, 2, 0, 1], steps: [1, 1, -2, 1, 1], mode }, inputs: [n([2, 1, 3, 2, 2]), n([2, 1, 2, 2, 1])], dtypes },
+        {
+          params: { starts: [0, 0, 2, 0, 1], steps: [1, 1, -2, 1, 1], mode },
+          inputs: [n([2, 1, 3, 2, 2]), n([2, 1, 2, 2, 1])],
+          dtypes,
+        },
       ];
     }),
     tolerance: few,
     reference: ([x, updates], p) => updated(x!, updates!, regionMoves(x!, updates!.shape, p.starts, p.steps), p.mode),
-    perf: [{ label: "half", dtype: float32, params: { starts: [0, 0], steps: [2, 1], mode: 0 }, inputs: [numbersOf(LARGE), numbersOf([512, 1024])], flops: 0 }],
+    perf: [{
+      label: "half",
+      dtype: float32,
+      params: { starts: [0, 0], steps: [2, 1], mode: 0 },
+      inputs: [numbersOf(LARGE), numbersOf([512, 1024])],
+      flops: 0,
+    }],
   },
   dynamicSlice: {
     dtypes: all,
@@ -176,7 +248,13 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       const first = dynamicStart(x!, start!, axes);
       return valuesOf(taken(x!, out.shape, [...indicesOf(sizes)].map((at) => placeOf(x!.shape, shifted(at, first)))));
     },
-    perf: [{ label: "half", dtype: float32, params: { axes: [0], sizes: [512, 1024] }, inputs: [numbersOf(LARGE), indices([1], 0, 99)], flops: 0 }],
+    perf: [{
+      label: "half",
+      dtype: float32,
+      params: { axes: [0], sizes: [512, 1024] },
+      inputs: [numbersOf(LARGE), indices([1], 0, 99)],
+      flops: 0,
+    }],
   },
   dynamicSliceUpdate: {
     dtypes: all,
@@ -190,7 +268,13 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       const first = dynamicStart(x!, start!, axes);
       return updated(x!, updates!, regionMoves(x!, updates!.shape, first, first.map(() => 1)), 0);
     },
-    perf: [{ label: "one row", dtype: float32, params: { axes: [0] }, inputs: [numbersOf(LARGE), numbersOf([1, 1024]), indices([1], 0, 1023)], flops: 0 }],
+    perf: [{
+      label: "one row",
+      dtype: float32,
+      params: { axes: [0] },
+      inputs: [numbersOf(LARGE), numbersOf([1, 1024]), indices([1], 0, 1023)],
+      flops: 0,
+    }],
   },
   concatenate: {
     dtypes: all,
@@ -210,6 +294,12 @@ export const indexCases: Cases<keyof typeof indexPrimitives> = {
       const re = Float64Array.from(moves, ([k, at]) => xs[k]!.re[at]!);
       return xs[0]!.im ? { re, im: Float64Array.from(moves, ([k, at]) => xs[k]!.im![at]!) } : re;
     },
-    perf: [{ label: "two", dtype: float32, params: { axis: 1 }, inputs: [numbersOf(LARGE), numbersOf(LARGE)], flops: 0 }],
+    perf: [{
+      label: "two",
+      dtype: float32,
+      params: { axis: 1 },
+      inputs: [numbersOf(LARGE), numbersOf(LARGE)],
+      flops: 0,
+    }],
   },
 };

@@ -17,7 +17,9 @@ const indices = (shape: Shape, n: number, dtype = int32): Input => ({ shape, dom
 function dot(a: Tensor, b: Tensor, p: number, q: number, i: number, j: number): c.C {
   const [m, k] = [a.shape.at(-2)!, a.shape.at(-1)!], n = b.shape.at(-1)!;
   let sum: c.C = [0, 0];
-  for (let l = 0; l < k; l++) sum = c.plus(sum, c.times(elementOf(a, (p * m + i) * k + l), elementOf(b, (q * k + l) * n + j)));
+  for (let l = 0; l < k; l++) {
+    sum = c.plus(sum, c.times(elementOf(a, (p * m + i) * k + l), elementOf(b, (q * k + l) * n + j)));
+  }
   return sum;
 }
 /** The place in a stack of [m, n] matrices: matrix, row, column. */
@@ -47,15 +49,30 @@ export const matmulCases: Cases<keyof typeof matmulPrimitives> = {
         return dot(a!, b!, p, p, i, j);
       }),
     perf: [
-      { label: "1024³", dtype: float32, params: {}, inputs: [numbers([1024, 1024]), numbers([1024, 1024])], flops: 2 * 1024 ** 3 },
-      { label: "vector", dtype: float32, params: {}, inputs: [numbers([1, 4096]), numbers([4096, 4096])], flops: 2 * 4096 ** 2 },
+      {
+        label: "1024³",
+        dtype: float32,
+        params: {},
+        inputs: [numbers([1024, 1024]), numbers([1024, 1024])],
+        flops: 2 * 1024 ** 3,
+      },
+      {
+        label: "vector",
+        dtype: float32,
+        params: {},
+        inputs: [numbers([1, 4096]), numbers([4096, 4096])],
+        flops: 2 * 4096 ** 2,
+      },
     ],
   },
   addmm: {
     dtypes: inexact,
     variants: SHAPES.flatMap(([a, b]) => {
       const shape = [...a.slice(0, -1), b.at(-1)!];
-      return [{ alpha: 1, beta: 1 }, { alpha: 0.5, beta: -2 }].map((params) => ({ params, inputs: [numbers(shape), numbers(a), numbers(b)] }));
+      return [{ alpha: 1, beta: 1 }, { alpha: 0.5, beta: -2 }].map((params) => ({
+        params,
+        inputs: [numbers(shape), numbers(a), numbers(b)],
+      }));
     }),
     tolerance,
     reference: ([z, a, b], { alpha, beta }, out) =>
@@ -63,13 +80,22 @@ export const matmulCases: Cases<keyof typeof matmulPrimitives> = {
         const [p, i, j] = split(at, out.shape.at(-2)!, out.shape.at(-1)!);
         return c.plus(c.scaled(alpha, dot(a!, b!, p, p, i, j)), c.scaled(beta, elementOf(z!, at)));
       }),
-    perf: [{ label: "1024³", dtype: float32, params: { alpha: 1, beta: 1 }, inputs: [numbers([1024, 1024]), numbers([1024, 1024]), numbers([1024, 1024])], flops: 2 * 1024 ** 3 }],
+    perf: [{
+      label: "1024³",
+      dtype: float32,
+      params: { alpha: 1, beta: 1 },
+      inputs: [numbers([1024, 1024]), numbers([1024, 1024]), numbers([1024, 1024])],
+      flops: 2 * 1024 ** 3,
+    }],
   },
   gatherMm: {
     dtypes: inexact.slice(0, 4),
     variants: [
       { params: {}, inputs: [numbers([3, 2, 4]), numbers([2, 4, 3]), indices([5], 3), indices([5], 2)] },
-      { params: {}, inputs: [numbers([2, 2, 1, 4]), numbers([3, 4, 2]), indices([2, 3], 4, uint32), indices([2, 3], 3, uint32)] },
+      {
+        params: {},
+        inputs: [numbers([2, 2, 1, 4]), numbers([3, 4, 2]), indices([2, 3], 4, uint32), indices([2, 3], 3, uint32)],
+      },
       { params: {}, inputs: [numbers([2, 3]), numbers([2, 3, 2]), indices([], 1), indices([], 2)] },
       { params: {}, inputs: [numbers([2, 2, 3]), numbers([2, 3, 2]), indices([0], 2), indices([0], 2)] },
     ],

@@ -1,9 +1,9 @@
 /**
- * Cases of the products with quantized matrices: numbers are taken out of the words bit by bit, scaled, and multiplied by
- * plain loops.
+ * Cases of the products with quantized matrices: numbers are taken out of the words bit by bit, scaled, and multiplied
+ * by plain loops.
  * @module
  */
-import { bfloat16, float16, float32, int32, uint32, uint8, type DType } from "../../core/dtype.ts";
+import { bfloat16, type DType, float16, float32, int32, uint32, uint8 } from "../../core/dtype.ts";
 import type { ParamsOf } from "../../core/primitives/mod.ts";
 import type { quantizedPrimitives } from "../../core/primitives/quantized.ts";
 import type { Shape } from "../../core/primitive.ts";
@@ -18,12 +18,18 @@ interface Packing {
   readonly mode: number;
 }
 const AFFINE: readonly Packing[] = [2, 3, 4, 5, 6, 8].map((bits) => ({ groupSize: 32, bits, mode: 0 }));
-const FLOATS: readonly Packing[] = [{ groupSize: 32, bits: 4, mode: 1 }, { groupSize: 32, bits: 8, mode: 2 }, { groupSize: 16, bits: 4, mode: 3 }];
+const FLOATS: readonly Packing[] = [{ groupSize: 32, bits: 4, mode: 1 }, { groupSize: 32, bits: 8, mode: 2 }, {
+  groupSize: 16,
+  bits: 4,
+  mode: 3,
+}];
 const PACKINGS = [...AFFINE, ...FLOATS];
 
 /** Sign, `exponent` and `fraction` bits; an exponent of 0 is subnormal. */
 function smallFloat(code: number, exponent: number, fraction: number, bias: number): number {
-  const sign = (code >> (exponent + fraction)) & 1 ? -1 : 1, e = (code >> fraction) & (2 ** exponent - 1), f = code & (2 ** fraction - 1);
+  const sign = (code >> (exponent + fraction)) & 1 ? -1 : 1,
+    e = (code >> fraction) & (2 ** exponent - 1),
+    f = code & (2 ** fraction - 1);
   return sign * (e === 0 ? f * 2 ** (1 - bias - fraction) : (1 + f * 2 ** -fraction) * 2 ** (e - bias));
 }
 /** What a code, a scale and a bias stand for. */
@@ -38,32 +44,55 @@ function unpacked(w: Tensor, scales: Tensor, biases: Tensor | undefined, p: Pack
   return valuesFrom(count(w.shape) * 32 / p.bits, (at) => {
     const row = Math.floor(at / n), i = at % n, first = i * p.bits, place = row * words + Math.floor(first / 32);
     const both = BigInt(w.re[place]!) | (BigInt(first % 32 + p.bits > 32 ? w.re[place + 1]! : 0) << 32n);
-    const code = Number((both >> BigInt(first % 32)) & BigInt(2 ** p.bits - 1)), group = row * groups + Math.floor(i / p.groupSize);
+    const code = Number((both >> BigInt(first % 32)) & BigInt(2 ** p.bits - 1)),
+      group = row * groups + Math.floor(i / p.groupSize);
     return valueOf(code, scales.re[group]!, biases?.re[group] ?? 0, p);
   });
 }
 /** Words without the code for NaN in 8-bit floats. */
-const words: Domain = (r, n) => Array.from({ length: n }, () => {
-  const byte = () => r.pick([0, 128]) + r.below(127);
-  return byte() + 256 * byte() + 65536 * byte() + 16777216 * byte();
-});
+const words: Domain = (r, n) =>
+  Array.from({ length: n }, () => {
+    const byte = () => r.pick([0, 128]) + r.below(127);
+    return byte() + 256 * byte() + 65536 * byte() + 16777216 * byte();
+  });
 /** Words, scales and biases of a matrix of this shape before packing. */
 function matrix(shape: Shape, p: Packing, scaleType?: DType): Input[] {
-  const n = shape.at(-1)!, lead = shape.slice(0, -1), groups = [...lead, n / p.groupSize], own = scaleType ? { dtype: scaleType } : {};
+  const n = shape.at(-1)!,
+    lead = shape.slice(0, -1),
+    groups = [...lead, n / p.groupSize],
+    own = scaleType ? { dtype: scaleType } : {};
   const packed = { shape: [...lead, n * p.bits / 32], domain: words, dtype: uint32 };
-  if (p.mode > 0) return [packed, { shape: groups, domain: p.mode === 3 ? integers(40, 64) : integers(122, 129), dtype: uint8 }];
-  return [packed, { shape: groups, domain: between(0.1, 0.5), ...own }, { shape: groups, domain: between(-1, 1), ...own }];
+  if (p.mode > 0) {
+    return [packed, { shape: groups, domain: p.mode === 3 ? integers(40, 64) : integers(122, 129), dtype: uint8 }];
+  }
+  return [packed, { shape: groups, domain: between(0.1, 0.5), ...own }, {
+    shape: groups,
+    domain: between(-1, 1),
+    ...own,
+  }];
 }
 type Product = ParamsOf<"quantizedMatmul">;
 const numbers = (shape: Shape): Input => ({ shape, domain: between(-2, 2) });
 const indices = (shape: Shape, n: number): Input => ({ shape, domain: integers(0, n - 1), dtype: int32 });
 /** x [..., M, K] with w of N columns, packed along K if transposed, else along N. */
-function product(x: Shape, n: number, lead: Shape, transpose: boolean, p: Packing, scaleType?: DType): Variant<Product> {
+function product(
+  x: Shape,
+  n: number,
+  lead: Shape,
+  transpose: boolean,
+  p: Packing,
+  scaleType?: DType,
+): Variant<Product> {
   const shape = transpose ? [...lead, n, x.at(-1)!] : [...lead, x.at(-1)!, n];
   return { params: { transpose, ...p }, inputs: [numbers(x), ...matrix(shape, p, scaleType)] };
 }
 /** Row i of x's matrix p times column j of w's matrix q. */
-function dot(x: Tensor, w: Float64Array, at: { p: number; q: number; i: number; j: number; n: number }, transpose: boolean): number {
+function dot(
+  x: Tensor,
+  w: Float64Array,
+  at: { p: number; q: number; i: number; j: number; n: number },
+  transpose: boolean,
+): number {
   const [m, k] = [x.shape.at(-2)!, x.shape.at(-1)!], { p, q, i, j, n } = at;
   let sum = 0;
   for (let l = 0; l < k; l++) sum += x.re[(p * m + i) * k + l]! * w[q * n * k + (transpose ? j * k + l : l * n + j)]!;
@@ -71,7 +100,10 @@ function dot(x: Tensor, w: Float64Array, at: { p: number; q: number; i: number; 
 }
 function gathered(transpose: boolean, p: Packing): Variant<Product> {
   const shape = transpose ? [2, 3, 32] : [2, 32, 32];
-  return { params: { transpose, ...p }, inputs: [numbers([3, 2, 32]), ...matrix(shape, p), indices([4], 3), indices([4], 2)] };
+  return {
+    params: { transpose, ...p },
+    inputs: [numbers([3, 2, 32]), ...matrix(shape, p), indices([4], 3), indices([4], 2)],
+  };
 }
 const tolerance = { ulps: 64, half: 2 };
 const four: Packing = { groupSize: 64, bits: 4, mode: 0 };
@@ -98,7 +130,12 @@ export const quantizedCases: Cases<keyof typeof quantizedPrimitives> = {
     },
     perf: [
       { label: "vector, 4 bits", dtype: float32, ...product([1, 4096], 4096, [], true, four), flops: 2 * 4096 ** 2 },
-      { label: "512 rows, 4 bits", dtype: float32, ...product([512, 1024], 1024, [], true, four), flops: 2 * 512 * 1024 ** 2 },
+      {
+        label: "512 rows, 4 bits",
+        dtype: float32,
+        ...product([512, 1024], 1024, [], true, four),
+        flops: 2 * 512 * 1024 ** 2,
+      },
     ],
   },
   gatherQmm: {
@@ -110,7 +147,12 @@ export const quantizedCases: Cases<keyof typeof quantizedPrimitives> = {
       const dense = unpacked(w!, scales!, biases, p), [m, n] = [out.shape.at(-2)!, out.shape.at(-1)!];
       return valuesFrom(count(out.shape), (at) => {
         const t = Math.floor(at / (m * n));
-        return dot(x!, dense, { p: left.re[t]!, q: right.re[t]!, i: Math.floor(at / n) % m, j: at % n, n }, p.transpose);
+        return dot(
+          x!,
+          dense,
+          { p: left.re[t]!, q: right.re[t]!, i: Math.floor(at / n) % m, j: at % n, n },
+          p.transpose,
+        );
       });
     },
     perf: [{
@@ -125,10 +167,20 @@ export const quantizedCases: Cases<keyof typeof quantizedPrimitives> = {
     dtypes: networkFloats,
     variants: [
       ...PACKINGS.map((p) => ({ params: { ...p, dtype: float32 }, inputs: matrix([3, 64], p) })),
-      ...[float16, bfloat16].map((dtype) => ({ params: { ...four, dtype }, inputs: matrix([2, 2, 64], four, dtype), dtypes: [dtype] })),
+      ...[float16, bfloat16].map((dtype) => ({
+        params: { ...four, dtype },
+        inputs: matrix([2, 2, 64], four, dtype),
+        dtypes: [dtype],
+      })),
     ],
     tolerance,
     reference: ([w, scales, biases], p) => unpacked(w!, scales!, biases, p),
-    perf: [{ label: "4M", dtype: float32, params: { ...four, dtype: float32 }, inputs: matrix([1024, 4096], four), flops: 0 }],
+    perf: [{
+      label: "4M",
+      dtype: float32,
+      params: { ...four, dtype: float32 },
+      inputs: matrix([1024, 4096], four),
+      flops: 0,
+    }],
   },
 };

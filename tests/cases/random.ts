@@ -24,7 +24,10 @@ function threefry(k0: number, k1: number, c0: number, c1: number): [number, numb
   }
   return [x, y];
 }
-/** `bytes` bytes of one key: words i and i + ⌈n/2⌉ are the hash of both counters; an odd middle word has the counter 0 beside it. */
+/**
+ * `bytes` bytes of one key: words i and i + ⌈n/2⌉ are the hash of both counters; an odd middle word has the counter 0
+ * beside it.
+ */
 function bytesOf(k0: number, k1: number, bytes: number): Uint8Array {
   const n = Math.ceil(bytes / 4), half = Math.ceil(n / 2), words = new Uint32Array(n);
   for (let i = 0; i < half; i++) {
@@ -51,8 +54,12 @@ export const randomCases: Cases<keyof typeof randomPrimitives> = {
     ],
     reference: ([key], { shape, width }) => {
       const n = count(shape), rows = count(key!.shape) / 2;
-      const streams = Array.from({ length: rows }, (_, row) => new DataView(bytesOf(key!.re[2 * row]!, key!.re[2 * row + 1]!, n * width).buffer));
-      const read = (view: DataView, at: number) => width === 4 ? view.getUint32(at, true) : width === 2 ? view.getUint16(at, true) : view.getUint8(at);
+      const streams = Array.from(
+        { length: rows },
+        (_, row) => new DataView(bytesOf(key!.re[2 * row]!, key!.re[2 * row + 1]!, n * width).buffer),
+      );
+      const read = (view: DataView, at: number) =>
+        width === 4 ? view.getUint32(at, true) : width === 2 ? view.getUint16(at, true) : view.getUint8(at);
       return valuesFrom(rows * n, (i) => read(streams[Math.floor(i / n)]!, (i % n) * width));
     },
     perf: [{ label: "4M words", dtype: uint32, params: { shape: [1 << 22], width: 4 }, inputs: keys([2]), flops: 0 }],

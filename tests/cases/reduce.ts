@@ -5,7 +5,20 @@
 import { bool_, type DType, float32 } from "../../core/dtype.ts";
 import type { reducePrimitives } from "../../core/primitives/reduce.ts";
 import type { Aval, Shape } from "../../core/primitive.ts";
-import { all, type Case, type Cases, complexFrom, elementOf, floats, integral, LARGE, numbers, type Tolerance, valuesFrom, type Variant } from "./case.ts";
+import {
+  all,
+  type Case,
+  type Cases,
+  complexFrom,
+  elementOf,
+  floats,
+  integral,
+  LARGE,
+  numbers,
+  type Tolerance,
+  valuesFrom,
+  type Variant,
+} from "./case.ts";
 import * as c from "./complex.ts";
 import { awayFromZero, between, distinct, type Domain, integers, withZeros } from "./generate.ts";
 import { count, indicesOf, placeOf, type Tensor } from "./tensor.ts";
@@ -14,7 +27,9 @@ import { count, indicesOf, placeOf, type Tensor } from "./tensor.ts";
 function meeting(x: Aval, axes: readonly number[], out: Shape): number[][] {
   const met = Array.from({ length: count(out) }, (): number[] => []);
   let place = 0;
-  for (const index of indicesOf(x.shape)) met[placeOf(out, index.filter((_, axis) => !axes.includes(axis)))]!.push(place++);
+  for (const index of indicesOf(x.shape)) {
+    met[placeOf(out, index.filter((_, axis) => !axes.includes(axis)))]!.push(place++);
+  }
   return met;
 }
 type Axes = { readonly axes: readonly number[] };
@@ -42,11 +57,23 @@ interface Reduction {
   readonly zeros?: boolean;
 }
 function reduction(f: Reduction): Case<Axes> {
-  const empty: readonly (readonly [Shape, readonly number[]])[] = f.ofNothing ? [[[0, 3], [0]], [[3, 0], [0]]] : [[[3, 0], [0]]];
-  const variants: Variant<Axes>[] = [...SHAPES, ...empty].map(([shape, axes]) => ({ params: { axes }, inputs: [{ shape, domain: f.domain }] }));
+  const empty: readonly (readonly [Shape, readonly number[]])[] = f.ofNothing
+    ? [[[0, 3], [0]], [[3, 0], [0]]]
+    : [[[3, 0], [0]]];
+  const variants: Variant<Axes>[] = [...SHAPES, ...empty].map(([shape, axes]) => ({
+    params: { axes },
+    inputs: [{ shape, domain: f.domain }],
+  }));
   const dtypes = f.dtypes.filter((d) => d.kind === "float");
   if (f.zeros) variants.push({ params: { axes: [0, 2] }, inputs: [{ shape: [3, 4, 2], domain: withZeros(f.domain) }] });
-  if (f.special) variants.push({ params: { axes: [1] }, inputs: [{ shape: [5, 40], domain: f.special }], dtypes, label: "zeros, NaN, infinities" });
+  if (f.special) {
+    variants.push({
+      params: { axes: [1] },
+      inputs: [{ shape: [5, 40], domain: f.special }],
+      dtypes,
+      label: "zeros, NaN, infinities",
+    });
+  }
   const inputs = [{ shape: LARGE, domain: f.domain }];
   return {
     dtypes: f.dtypes,
@@ -58,11 +85,18 @@ function reduction(f: Reduction): Case<Axes> {
     },
     perf: [
       { label: "rows", dtype: f.dtypes.includes(float32) ? float32 : bool_, params: { axes: [1] }, inputs, flops: 1 },
-      { label: "columns", dtype: f.dtypes.includes(float32) ? float32 : bool_, params: { axes: [0] }, inputs, flops: 1 },
+      {
+        label: "columns",
+        dtype: f.dtypes.includes(float32) ? float32 : bool_,
+        params: { axes: [0] },
+        inputs,
+        flops: 1,
+      },
     ],
   };
 }
-const total = (x: Tensor, places: readonly number[]): c.C => places.reduce((sum: c.C, at) => c.plus(sum, elementOf(x, at)), [0, 0]);
+const total = (x: Tensor, places: readonly number[]): c.C =>
+  places.reduce((sum: c.C, at) => c.plus(sum, elementOf(x, at)), [0, 0]);
 /** Real parts multiply as real numbers: infinity times a zero imaginary part would be NaN. */
 function product(x: Tensor, places: readonly number[]): c.C {
   if (!x.im) return c.real(places.reduce((p, at) => p * x.re[at]!, 1));
@@ -84,7 +118,16 @@ const real: readonly DType[] = [...floats, ...integral];
 type Axis = { readonly axis: number };
 /** The first place of the extreme, NaN before all. */
 function position(above: (x: number, y: number) => boolean): Case<Axis> {
-  const shapes: readonly (readonly [Shape, number])[] = [[[3, 4], 0], [[3, 4], 1], [[2, 3, 4], 1], [[5], 0], [[3, 0], 0], [[2, 1, 3, 2, 2], 2], [[3, 333], 1], [[333, 3], 0]];
+  const shapes: readonly (readonly [Shape, number])[] = [
+    [[3, 4], 0],
+    [[3, 4], 1],
+    [[2, 3, 4], 1],
+    [[5], 0],
+    [[3, 0], 0],
+    [[2, 1, 3, 2, 2], 2],
+    [[3, 333], 1],
+    [[333, 3], 0],
+  ];
   return {
     dtypes: [...real, bool_],
     variants: [
@@ -102,18 +145,63 @@ function position(above: (x: number, y: number) => boolean): Case<Axis> {
         return best;
       });
     },
-    perf: [{ label: "rows", dtype: float32, params: { axis: 1 }, inputs: [{ shape: LARGE, domain: between(-4, 4) }], flops: 1 }],
+    perf: [{
+      label: "rows",
+      dtype: float32,
+      params: { axis: 1 },
+      inputs: [{ shape: LARGE, domain: between(-4, 4) }],
+      flops: 1,
+    }],
   };
 }
 
 /** The cases of the family `reduce`. */
 export const reduceCases: Cases<keyof typeof reducePrimitives> = {
-  sum: reduction({ fold: total, domain: between(-4, 4), dtypes: numbers, ofNothing: true, tolerance: { ulps: 64, half: 2 }, special: spoiled }),
-  prod: reduction({ fold: product, domain: awayFromZero(0.9, 1.1), dtypes: numbers, ofNothing: true, tolerance: { ulps: 64, half: 2 }, special: withZeros(between(-2, 2)), zeros: true }),
-  max: reduction({ fold: extreme((x, y) => x > y), domain: distinct(-4, 4), dtypes: real, ofNothing: false, special: spoiled }),
-  min: reduction({ fold: extreme((x, y) => x < y), domain: distinct(-4, 4), dtypes: real, ofNothing: false, special: spoiled }),
-  all: reduction({ fold: (x, places) => c.real(Number(places.every((at) => truth(x, at)))), domain: integers(0, 9), dtypes: all, ofNothing: true, special: spoiled }),
-  any: reduction({ fold: (x, places) => c.real(Number(places.some((at) => truth(x, at)))), domain: withZeros(integers(0, 1)), dtypes: all, ofNothing: true, special: spoiled }),
+  sum: reduction({
+    fold: total,
+    domain: between(-4, 4),
+    dtypes: numbers,
+    ofNothing: true,
+    tolerance: { ulps: 64, half: 2 },
+    special: spoiled,
+  }),
+  prod: reduction({
+    fold: product,
+    domain: awayFromZero(0.9, 1.1),
+    dtypes: numbers,
+    ofNothing: true,
+    tolerance: { ulps: 64, half: 2 },
+    special: withZeros(between(-2, 2)),
+    zeros: true,
+  }),
+  max: reduction({
+    fold: extreme((x, y) => x > y),
+    domain: distinct(-4, 4),
+    dtypes: real,
+    ofNothing: false,
+    special: spoiled,
+  }),
+  min: reduction({
+    fold: extreme((x, y) => x < y),
+    domain: distinct(-4, 4),
+    dtypes: real,
+    ofNothing: false,
+    special: spoiled,
+  }),
+  all: reduction({
+    fold: (x, places) => c.real(Number(places.every((at) => truth(x, at)))),
+    domain: integers(0, 9),
+    dtypes: all,
+    ofNothing: true,
+    special: spoiled,
+  }),
+  any: reduction({
+    fold: (x, places) => c.real(Number(places.some((at) => truth(x, at)))),
+    domain: withZeros(integers(0, 1)),
+    dtypes: all,
+    ofNothing: true,
+    special: spoiled,
+  }),
   argmax: position((x, y) => x > y),
   argmin: position((x, y) => x < y),
 };

@@ -1,6 +1,6 @@
 /**
- * Arrays of the tests: numbers of the host in row-major order, what a dtype can store of them, and the way to the library's
- * arrays and back. References and generators of the cases work on these alone.
+ * Arrays of the tests: numbers of the host in row-major order, what a dtype can store of them, and the way to the
+ * library's arrays and back. References and generators of the cases work on these alone.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -53,7 +53,10 @@ function roundFloat16(x: number): number {
   halves[0] = x;
   return halves[0];
 }
-/** The number that a real dtype stores for `x`: floats round, integers truncate and wrap, booleans say whether it is not 0. */
+/**
+ * The number that a real dtype stores for `x`: floats round, integers truncate and wrap, booleans say whether it is not
+ * 0.
+ */
 export function stored(dtype: DType, x: number): number {
   if (dtype.kind === "bool") return x === 0 ? 0 : 1;
   if (dtype.kind === "float" || dtype.kind === "complex") {

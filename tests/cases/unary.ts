@@ -16,8 +16,9 @@ import {
   LARGE,
   numbers,
   SHAPES,
+  type Skips,
   type Tolerance,
-  type Skips, type Variant,
+  type Variant,
 } from "./case.ts";
 import * as c from "./complex.ts";
 import { awayFromZero, between, type Domain, listed } from "./generate.ts";

@@ -2,14 +2,26 @@
  * Cases of the views. A reference says for each element of the result the place that it is read from.
  * @module
  */
-import { bool_, type DType, float16, float32, float64, int32, int8, uint16, uint32, uint64, uint8 } from "../../core/dtype.ts";
+import {
+  bool_,
+  type DType,
+  float16,
+  float32,
+  float64,
+  int32,
+  int8,
+  uint16,
+  uint32,
+  uint64,
+  uint8,
+} from "../../core/dtype.ts";
 import { allocate, write } from "../../core/host.ts";
 import type { ParamsOf, PrimitiveName } from "../../core/primitives/mod.ts";
 import type { viewPrimitives } from "../../core/primitives/view.ts";
 import type { Aval, Shape } from "../../core/primitive.ts";
 import { all, type Case, type Cases, LARGE, type Perf, type Variant } from "./case.ts";
 import { between, integers } from "./generate.ts";
-import { indicesOf, placeOf, type Tensor, taken, type Values, valuesOf } from "./tensor.ts";
+import { indicesOf, placeOf, taken, type Tensor, type Values, valuesOf } from "./tensor.ts";
 
 const values = between(-9, 9);
 function variant<P>(params: P, shape: Shape, label?: string): Variant<P> {

@@ -1,6 +1,6 @@
 /**
- * Every primitive compiled against eager, bit for bit, and fused with its neighbours against every intermediate evaluated on
- * its own.
+ * Every primitive compiled against eager, bit for bit, and fused with its neighbours against every intermediate
+ * evaluated on its own.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -16,7 +16,11 @@ function arraysOf(xs: readonly Tensor[], layout: string): NDArray[] {
   return xs.map((x) => (LAYOUTS[layout]!(x) ?? LAYOUTS.contiguous!(x)!).array);
 }
 /** Elementwise work on both sides of the primitive that changes no value: it fuses with what lets it. */
-function surrounded(name: PrimitiveName, variant: Variant, step: (x: NDArray) => NDArray): (...xs: NDArray[]) => NDArray {
+function surrounded(
+  name: PrimitiveName,
+  variant: Variant,
+  step: (x: NDArray) => NDArray,
+): (...xs: NDArray[]) => NDArray {
   return (...xs) => {
     const y = step(call(name, xs.map((x) => step(copy(x))), variant));
     return step(where(step(equal(y, y)), step(copy(y)), y));
@@ -26,7 +30,9 @@ function computed(x: NDArray): NDArray {
   evaluate(x);
   return x;
 }
-/** One compiled function for all inputs that go with the same parameters: other shapes and dtypes need other programs. */
+/**
+ * One compiled function for all inputs that go with the same parameters: other shapes and dtypes need other programs.
+ */
 type Compiled = (...xs: NDArray[]) => NDArray;
 function compare(
   name: PrimitiveName,
@@ -37,7 +43,9 @@ function compare(
   layout: string,
 ): string | null {
   const eager = fromArray(call(name, arraysOf(xs, layout), variant));
-  const unfused = surrounded(name, variant, computed), fused = surrounded(name, variant, (x) => x), wanted = fromArray(unfused(...arraysOf(xs, layout)));
+  const unfused = surrounded(name, variant, computed),
+    fused = surrounded(name, variant, (x) => x),
+    wanted = fromArray(unfused(...arraysOf(xs, layout)));
   const again = arraysOf(xs, layout), first = exactDifference(fromArray(compiled(...again)), eager);
   if (first) return `compiled: ${first}`;
   const second = exactDifference(fromArray(compiled(...again)), eager);
@@ -64,7 +72,10 @@ suite("compiled", (name, c, t) => {
       if (!FULL && d > 0 && (v + d) % 3 > 0) return;
       const xs = inputsOf(variant, dtype, 13 * v + d);
       for (const layout of FULL || d === 0 ? ["contiguous", "transposed", "reversed"] : ["contiguous"]) {
-        t.check(nameOf(name, variant, dtype, layout), () => compare(name, compiledFor(variant), c.tolerance ?? {}, variant, xs, layout));
+        t.check(
+          nameOf(name, variant, dtype, layout),
+          () => compare(name, compiledFor(variant), c.tolerance ?? {}, variant, xs, layout),
+        );
       }
     });
   });

@@ -1,7 +1,8 @@
 /**
- * Derivatives of every primitive. The forward rule against central differences of the reference in a random direction, the
- * reverse rule as the transpose of the forward rule, second derivatives against second differences of the reference, through
- * both rules. References are in double precision, so the differences are good to about 1e-9 whatever the dtype.
+ * Derivatives of every primitive. The forward rule against central differences of the reference in a random direction,
+ * the reverse rule as the transpose of the forward rule, second derivatives against second differences of the
+ * reference, through both rules. References are in double precision, so the differences are good to about 1e-9 whatever
+ * the dtype.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -17,10 +18,14 @@ import { call, FULL, inputsOf, nameOf, suite, type Trial } from "./harness.ts";
 /** Elements beyond which a variant is left to the full run. */
 const LARGE = 300;
 const isSmooth = (dtype: DType): boolean => dtype.kind === "float" || dtype.kind === "complex";
-/** How far derivatives in a dtype may be off: of first order (against differences), of the transpose, of second order. */
+/**
+ * How far derivatives in a dtype may be off: of first order (against differences), of the transpose, of second order.
+ */
 function toleranceOf(dtype: DType): { readonly first: number; readonly transpose: number; readonly second: number } {
   if (dtype === float64) return { first: 1e-6, transpose: 1e-11, second: 1e-6 };
-  return dtype.size === 2 ? { first: 3e-2, transpose: 3e-2, second: 3e-2 } : { first: 1e-3, transpose: 2e-5, second: 1e-3 };
+  return dtype.size === 2
+    ? { first: 3e-2, transpose: 3e-2, second: 3e-2 }
+    : { first: 1e-3, transpose: 2e-5, second: 1e-3 };
 }
 
 /** Numbers of [-1, 1] in the shape and dtype of `like`. */
@@ -39,7 +44,8 @@ function inner(a: Tensor, b: Tensor): number {
   for (let i = 0; i < a.re.length; i++) sum += a.re[i]! * b.re[i]! + (a.im?.[i] ?? 0) * (b.im?.[i] ?? 0);
   return sum;
 }
-const innerAll = (a: readonly Tensor[], b: readonly Tensor[]): number => a.reduce((sum, x, i) => sum + inner(x, b[i]!), 0);
+const innerAll = (a: readonly Tensor[], b: readonly Tensor[]): number =>
+  a.reduce((sum, x, i) => sum + inner(x, b[i]!), 0);
 /** Values in parts; what is infinite where nothing was reduced does not move, and counts as 0. */
 function partsOf(v: Values): { re: Float64Array; im: Float64Array | null } {
   const finite = (x: Float64Array) => x.map((a) => Number.isFinite(a) ? a : 0);
@@ -63,7 +69,8 @@ function smoothPart(name: PrimitiveName, c: Case, variant: Variant, xs: readonly
     at,
     arrays: at.map((i) => arrays[i]!),
     f: (...smooth) => call(name, arrays.map((x, i) => at.includes(i) ? smooth[at.indexOf(i)]! : x), variant),
-    reference: (h, directions) => c.reference(xs.map((x, i) => at.includes(i) ? moved(x, directions[at.indexOf(i)]!, h) : x), variant.params, out),
+    reference: (h, directions) =>
+      c.reference(xs.map((x, i) => at.includes(i) ? moved(x, directions[at.indexOf(i)]!, h) : x), variant.params, out),
   };
 }
 /** The dtype with the fewest digits, of the inputs and the result. */
@@ -74,7 +81,9 @@ function coarser(s: Smooth, out: DType): DType {
 /** Do two numbers agree, up to a part of `size`? */
 function agree(what: string, got: number, wanted: number, size: number, tolerance: number): string | null {
   const error = Math.abs(got - wanted);
-  return error <= tolerance * Math.max(Math.abs(wanted), size, 1e-3) ? null : `${what} ${got}, expected ${wanted} (${(error / size).toExponential(1)})`;
+  return error <= tolerance * Math.max(Math.abs(wanted), size, 1e-3)
+    ? null
+    : `${what} ${got}, expected ${wanted} (${(error / size).toExponential(1)})`;
 }
 const norm = (xs: readonly Tensor[]): number => Math.sqrt(innerAll(xs, xs));
 
@@ -83,7 +92,9 @@ function forward(s: Smooth, t: readonly Tensor[], out: DType): string | null {
   const slope = (a: Float64Array, b: Float64Array) => a.map((v, i) => (v - b[i]!) / (2 * h));
   const wanted = { re: slope(plus.re, minus.re), im: plus.im && slope(plus.im, minus.im!) };
   const [, [got]] = jvp(s.f, s.arrays, t.map(toArray)), y = fromArray(got!);
-  const size = Math.sqrt(wanted.re.reduce((sum, v, i) => sum + v * v + (wanted.im?.[i] ?? 0) ** 2, 0) / Math.max(1, wanted.re.length));
+  const size = Math.sqrt(
+    wanted.re.reduce((sum, v, i) => sum + v * v + (wanted.im?.[i] ?? 0) ** 2, 0) / Math.max(1, wanted.re.length),
+  );
   const { first } = toleranceOf(coarser(s, out));
   for (let i = 0; i < y.re.length; i++) {
     const text = agree(`jvp[${i}]`, y.re[i]!, wanted.re[i]!, size, first) ??
@@ -98,18 +109,29 @@ function transpose(s: Smooth, t: readonly Tensor[], ct: Tensor): string | null {
   const wrong = back.findIndex((g, i) => g.shape.join() !== s.xs[i]!.shape.join() || g.dtype !== s.xs[i]!.dtype);
   if (wrong >= 0) return `cotangent ${wrong} is ${back[wrong]!.dtype}[${back[wrong]!.shape}]`;
   const cotangents = back.map(fromArray), forwardValue = inner(ct, fromArray(y!)), backward = innerAll(cotangents, t);
-  return agree("<Jᵀ ct, t> is", backward, forwardValue, norm([ct]) * norm([fromArray(y!)]), toleranceOf(coarser(s, ct.dtype)).transpose);
+  return agree(
+    "<Jᵀ ct, t> is",
+    backward,
+    forwardValue,
+    norm([ct]) * norm([fromArray(y!)]),
+    toleranceOf(coarser(s, ct.dtype)).transpose,
+  );
 }
-/** With φ(x) = <ct, f(x)>: <t, H t> through forward over reverse and reverse over reverse, against φ's second difference. */
+/**
+ * With φ(x) = <ct, f(x)>: <t, H t> through forward over reverse and reverse over reverse, against φ's second
+ * difference.
+ */
 function second(s: Smooth, t: readonly Tensor[], ct: Tensor): string | null {
   const gradient = (...xs: NDArray[]): NDArray[] => vjp(s.f, xs, [toArray(ct)])[1];
-  const h = 1e-4, phi = (step: number): number => {
-    const { re, im } = partsOf(s.reference(step, t));
-    return inner(ct, { ...ct, re, im });
-  };
+  const h = 1e-4,
+    phi = (step: number): number => {
+      const { re, im } = partsOf(s.reference(step, t));
+      return inner(ct, { ...ct, re, im });
+    };
   const middle = phi(0), wanted = (phi(h) - 2 * middle + phi(-h)) / (h * h);
   const tangents = t.map(toArray), size = norm(t) * norm(t) + Math.abs(middle);
-  const over = jvp(gradient, s.arrays, tangents)[1].map(fromArray), twice = vjp(gradient, s.arrays, tangents)[1].map(fromArray);
+  const over = jvp(gradient, s.arrays, tangents)[1].map(fromArray),
+    twice = vjp(gradient, s.arrays, tangents)[1].map(fromArray);
   const tolerance = toleranceOf(coarser(s, ct.dtype)).second;
   return agree("<t, H t> by jvp of vjp is", innerAll(t, over), wanted, size, tolerance) ??
     agree("<t, H t> by vjp of vjp is", innerAll(t, twice), wanted, size, tolerance);
@@ -118,7 +140,9 @@ function second(s: Smooth, t: readonly Tensor[], ct: Tensor): string | null {
 function tryVariant(name: PrimitiveName, c: Case, variant: Variant, dtype: DType, seed: number, t: Trial): void {
   const xs = inputsOf(variant, dtype, seed), r = new Random(seed + 1);
   const out = primitive(name).infer(xs, variant.params);
-  if (!isSmooth(out.dtype) || !xs.some((x) => isSmooth(x.dtype))) return t.skip("integers and booleans have no derivative");
+  if (!isSmooth(out.dtype) || !xs.some((x) => isSmooth(x.dtype))) {
+    return t.skip("integers and booleans have no derivative");
+  }
   const reason = c.skips?.derivative?.(dtype);
   if (reason) return t.skip(reason);
   const s = smoothPart(name, c, variant, xs), tangents = s.xs.map((x) => randomLike(x, r)), ct = randomLike(out, r);
@@ -127,7 +151,9 @@ function tryVariant(name: PrimitiveName, c: Case, variant: Variant, dtype: DType
   // One input at a time: the others have no tangent.
   if (s.xs.length > 1) {
     s.xs.forEach((_, only) => {
-      const alone = tangents.map((d, i) => i === only ? d : { ...d, re: d.re.map(() => 0), im: d.im && d.im.map(() => 0) });
+      const alone = tangents.map((d, i) =>
+        i === only ? d : { ...d, re: d.re.map(() => 0), im: d.im && d.im.map(() => 0) }
+      );
       t.check(`${what} along input ${s.at[only]}`, () => forwardAlone(s, alone, only, out.dtype));
     });
   }
@@ -140,7 +166,13 @@ function tryVariant(name: PrimitiveName, c: Case, variant: Variant, dtype: DType
 /** The forward rule where only one input has a tangent: rules see null for the others. */
 function forwardAlone(s: Smooth, directions: readonly Tensor[], only: number, out: DType): string | null {
   const f = (x: NDArray): NDArray => s.f(...s.arrays.map((a, i) => i === only ? x : a));
-  const alone: Smooth = { xs: [s.xs[only]!], at: [s.at[only]!], arrays: [s.arrays[only]!], f, reference: (h) => s.reference(h, directions) };
+  const alone: Smooth = {
+    xs: [s.xs[only]!],
+    at: [s.at[only]!],
+    arrays: [s.arrays[only]!],
+    f,
+    reference: (h) => s.reference(h, directions),
+  };
   return forward(alone, [directions[only]!], out);
 }
 
@@ -151,6 +183,8 @@ suite("derivative", (name, c, t) => {
     const n = variant.inputs.reduce((sum, { shape }) => sum + count(shape), 0);
     if (variant.label) return t.skip("variants for special values and layouts of bytes");
     if (n > LARGE && !FULL) return t.skip("large inputs are left to the full run");
-    for (const dtype of taken.length ? taken : (variant.dtypes ?? []).slice(0, 1)) tryVariant(name, c, variant, dtype, 77 * v + 5, t);
+    for (const dtype of taken.length ? taken : (variant.dtypes ?? []).slice(0, 1)) {
+      tryVariant(name, c, variant, dtype, 77 * v + 5, t);
+    }
   });
 });

@@ -17,7 +17,12 @@ suite("forward", (name, c, t) => {
         const placed = inputsOf(variant, dtype, 1000 * v + d).map((x) => place(x) ?? LAYOUTS.contiguous!(x)!);
         t.check(nameOf(name, variant, dtype, layout), () => {
           const { stored } = expected(name, c, placed.map((p) => p.tensor), variant);
-          return difference(valueOf(call(name, placed.map((p) => p.array), variant)), stored, c.tolerance ?? {}, elementwise);
+          return difference(
+            valueOf(call(name, placed.map((p) => p.array), variant)),
+            stored,
+            c.tolerance ?? {},
+            elementwise,
+          );
         });
       });
     });

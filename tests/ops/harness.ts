@@ -1,6 +1,6 @@
 /**
- * What the generic suites share: inputs drawn for a case, the layouts they are tried in, comparison with a tolerance, and
- * skips, which need a reason and are counted. `DENIM_FULL=1` runs all combinations, else a part of them.
+ * What the generic suites share: inputs drawn for a case, the layouts they are tried in, comparison with a tolerance,
+ * and skips, which need a reason and are counted. `DENIM_FULL=1` runs all combinations, else a part of them.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -11,7 +11,18 @@ import { eval as evaluate, slice } from "../../mod.ts";
 import type { Case, Tolerance, Variant } from "../cases/case.ts";
 import { Random } from "../cases/generate.ts";
 import { allCases } from "../cases/mod.ts";
-import { count, fromArray, indicesOf, placeOf, stepsOf, taken, type Tensor, tensor, toArray, type Values } from "../cases/tensor.ts";
+import {
+  count,
+  fromArray,
+  indicesOf,
+  placeOf,
+  stepsOf,
+  taken,
+  type Tensor,
+  tensor,
+  toArray,
+  type Values,
+} from "../cases/tensor.ts";
 
 /** Whether everything is tried. */
 export const FULL: boolean = Deno.env.get("DENIM_FULL") === "1";
@@ -21,7 +32,12 @@ export function call(name: PrimitiveName, xs: readonly NDArray[], variant: Varia
   return bindRecord(primitive(name), xs, variant.params);
 }
 /** What the reference gives, in double precision or as the dtype of the result stores it. */
-export function expected(name: PrimitiveName, c: Case, xs: readonly Tensor[], variant: Variant): { exact: Values; stored: Tensor } {
+export function expected(
+  name: PrimitiveName,
+  c: Case,
+  xs: readonly Tensor[],
+  variant: Variant,
+): { exact: Values; stored: Tensor } {
   const out = primitive(name).infer(xs, variant.params), exact = c.reference(xs, variant.params, out);
   return { exact, stored: tensor(out.shape, out.dtype, exact) };
 }
@@ -70,7 +86,11 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
   },
   sliced: (x) => {
     if (x.shape.length === 0) return null;
-    const wide = moved(x, x.shape.map((n) => 2 * n + 1), (index) => index.every((i) => i % 2 === 1) ? index.map((i) => (i - 1) / 2) : null);
+    const wide = moved(
+      x,
+      x.shape.map((n) => 2 * n + 1),
+      (index) => index.every((i) => i % 2 === 1) ? index.map((i) => (i - 1) / 2) : null,
+    );
     return { tensor: x, array: computed(toArray(wide)).index(...x.shape.map((n) => slice(1, 2 * n, 2))) };
   },
   reversed: (x) => {
@@ -80,7 +100,11 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
   },
   offset: (x) => {
     if (x.shape.length === 0) return null;
-    const longer = moved(x, [x.shape[0]! + 2, ...x.shape.slice(1)], ([i, ...rest]) => i! < 2 ? null : [i! - 2, ...rest]);
+    const longer = moved(
+      x,
+      [x.shape[0]! + 2, ...x.shape.slice(1)],
+      ([i, ...rest]) => i! < 2 ? null : [i! - 2, ...rest],
+    );
     return { tensor: x, array: computed(toArray(longer)).index(slice(2, null), ...x.shape.slice(1).map(() => whole)) };
   },
   broadcast: (x) => {
@@ -93,8 +117,20 @@ export const LAYOUTS: Readonly<Record<string, Layout>> = {
 
 // ---- comparison ----
 
-const EPSILON: Readonly<Record<string, number>> = { float16: 2 ** -10, bfloat16: 2 ** -7, float32: 2 ** -23, complex64: 2 ** -23, float64: 2 ** -52 };
-const SMALLEST: Readonly<Record<string, number>> = { float16: 2 ** -24, bfloat16: 1e-40, float32: 1e-44, complex64: 1e-44, float64: 5e-324 };
+const EPSILON: Readonly<Record<string, number>> = {
+  float16: 2 ** -10,
+  bfloat16: 2 ** -7,
+  float32: 2 ** -23,
+  complex64: 2 ** -23,
+  float64: 2 ** -52,
+};
+const SMALLEST: Readonly<Record<string, number>> = {
+  float16: 2 ** -24,
+  bfloat16: 1e-40,
+  float32: 1e-44,
+  complex64: 1e-44,
+  float64: 5e-324,
+};
 
 /** The largest finite number of a tensor. */
 function largest(x: Tensor): number {
@@ -118,8 +154,12 @@ export function difference(actual: Tensor, wanted: Tensor, t: Tolerance, element
     if (Object.is(a, b) && Object.is(ai, bi)) continue;
     const size = Math.hypot(b, bi), error = Math.hypot(a - b, ai - bi);
     if (a === b && ai === bi) continue;
-    if (Number.isFinite(error) && error <= Math.max(units * eps * Math.max(size, floor), eps ? SMALLEST[name]! : 0)) continue;
-    return `element ${i} is ${show(a, ai, actual)}, expected ${show(b, bi, wanted)} (${(error / (eps * Math.max(size, floor))).toFixed(1)} units, ${units} allowed)`;
+    if (Number.isFinite(error) && error <= Math.max(units * eps * Math.max(size, floor), eps ? SMALLEST[name]! : 0)) {
+      continue;
+    }
+    return `element ${i} is ${show(a, ai, actual)}, expected ${show(b, bi, wanted)} (${
+      (error / (eps * Math.max(size, floor))).toFixed(1)
+    } units, ${units} allowed)`;
   }
   return null;
 }
@@ -128,16 +168,25 @@ function show(re: number, im: number, x: Tensor): string {
 }
 /** Bit for bit, but for the sign of NaN. */
 export function exactDifference(actual: Tensor, wanted: Tensor): string | null {
-  if (actual.dtype !== wanted.dtype || actual.shape.join() !== wanted.shape.join()) return difference(actual, wanted, {}, true);
+  if (actual.dtype !== wanted.dtype || actual.shape.join() !== wanted.shape.join()) {
+    return difference(actual, wanted, {}, true);
+  }
   const at = actual.re.findIndex((v, i) => !Object.is(v, wanted.re[i]) || !Object.is(actual.im?.[i], wanted.im?.[i]));
-  return at < 0 ? null : `element ${at} is ${show(actual.re[at]!, actual.im?.[at] ?? 0, actual)}, expected ${show(wanted.re[at]!, wanted.im?.[at] ?? 0, wanted)}`;
+  return at < 0
+    ? null
+    : `element ${at} is ${show(actual.re[at]!, actual.im?.[at] ?? 0, actual)}, expected ${
+      show(wanted.re[at]!, wanted.im?.[at] ?? 0, wanted)
+    }`;
 }
 
 // ---- running ----
 
 /** Parameters as text; equal ones have equal texts. */
 export function paramsText(params: AnyParams): string {
-  return JSON.stringify(params, (_key, v) => ArrayBuffer.isView(v) ? `data of ${v.byteLength} bytes` : v instanceof DType ? v.name : v);
+  return JSON.stringify(
+    params,
+    (_key, v) => ArrayBuffer.isView(v) ? `data of ${v.byteLength} bytes` : v instanceof DType ? v.name : v,
+  );
 }
 /** How a failure names what was tried. */
 export function nameOf(name: PrimitiveName, variant: Variant, dtype: DType, more = ""): string {

@@ -1,12 +1,24 @@
 /**
- * Layouts that meet: each input of a primitive in a layout of its own, views of views, and the result read through a view.
+ * Layouts that meet: each input of a primitive in a layout of its own, views of views, and the result read through a
+ * view.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
 import { primitive } from "../../core/graph.ts";
 import { slice } from "../../mod.ts";
 import { count, fromArray, type Tensor } from "../cases/tensor.ts";
-import { call, difference, expected, FULL, inputsOf, type Layout, LAYOUTS, nameOf, type Placed, suite } from "./harness.ts";
+import {
+  call,
+  difference,
+  expected,
+  FULL,
+  inputsOf,
+  type Layout,
+  LAYOUTS,
+  nameOf,
+  type Placed,
+  suite,
+} from "./harness.ts";
 
 /** The elements of the first axis in reverse order. */
 function reversed(x: Tensor): Tensor {
@@ -31,7 +43,9 @@ function placed(x: Tensor, which: number): Placed {
 suite("layout", (name, c, t) => {
   const elementwise = primitive(name).kind === "elementwise";
   c.variants.forEach((variant, v) => {
-    if (!FULL && variant.inputs.some(({ shape }) => count(shape) > 500)) return t.skip("large inputs are left to the full run");
+    if (!FULL && variant.inputs.some(({ shape }) => count(shape) > 500)) {
+      return t.skip("large inputs are left to the full run");
+    }
     const dtypes = variant.dtypes ?? c.dtypes, dtype = dtypes[v % dtypes.length]!;
     ALL.forEach((_, k) => {
       const inputs = inputsOf(variant, dtype, 17 * v + k).map((x, i) => placed(x, k + 5 * i));

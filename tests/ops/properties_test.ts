@@ -1,6 +1,6 @@
 /**
- * Laws of the composite operations on random arrays: moves undo each other, indexing is what plain lists say, updates touch
- * what they name, broadcasting is symmetric. Failures print a small counterexample.
+ * Laws of the composite operations on random arrays: moves undo each other, indexing is what plain lists say, updates
+ * touch what they name, broadcasting is symmetric. Failures print a small counterexample.
  * @module
  */
 import { assertEquals } from "@std/assert";
@@ -9,12 +9,16 @@ import * as mx from "../../mod.ts";
 import { count, indicesOf, placeOf } from "../cases/tensor.ts";
 
 const RUNS = { numRuns: Deno.env.get("DENIM_FULL") === "1" ? 1000 : 60, seed: 20 };
-const shapes = (max = 4): fc.Arbitrary<number[]> => fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: max });
+const shapes = (max = 4): fc.Arbitrary<number[]> =>
+  fc.array(fc.integer({ min: 1, max: 4 }), { minLength: 1, maxLength: max });
 const whole = fc.integer({ min: -9, max: 9 });
 /** Whole numbers in a shape. */
 const arrays = (max = 4): fc.Arbitrary<{ shape: number[]; values: number[] }> =>
-  shapes(max).chain((shape) => fc.array(whole, { minLength: count(shape), maxLength: count(shape) }).map((values) => ({ shape, values })));
-const arrayOf = ({ shape, values }: { shape: readonly number[]; values: readonly number[] }): mx.NDArray => mx.array(values).reshape(shape);
+  shapes(max).chain((shape) =>
+    fc.array(whole, { minLength: count(shape), maxLength: count(shape) }).map((values) => ({ shape, values }))
+  );
+const arrayOf = ({ shape, values }: { shape: readonly number[]; values: readonly number[] }): mx.NDArray =>
+  mx.array(values).reshape(shape);
 const listOf = (x: mx.NDArray): number[] => Array.from(x.dataSync(), Number);
 function holds<T>(title: string, inputs: fc.Arbitrary<T>, law: (value: T) => void): void {
   Deno.test(`law: ${title}`, () => fc.assert(fc.property(inputs, law), RUNS));
@@ -28,7 +32,11 @@ const withAxis = arrays().chain((a) => fc.integer({ min: 0, max: a.shape.length 
 
 holds("reshape, flatten and back", arrays(), (a) => same(arrayOf(a).flatten().reshape(a.shape), arrayOf(a)));
 holds("transpose twice", arrays(), (a) => same(arrayOf(a).T.T, arrayOf(a)));
-holds("moveaxis there and back", withAxis, ({ axis, ...a }) => same(arrayOf(a).moveaxis(axis, 0).moveaxis(0, axis), arrayOf(a)));
+holds(
+  "moveaxis there and back",
+  withAxis,
+  ({ axis, ...a }) => same(arrayOf(a).moveaxis(axis, 0).moveaxis(0, axis), arrayOf(a)),
+);
 holds("flip twice", withAxis, ({ axis, ...a }) => same(arrayOf(a).flip(axis).flip(axis), arrayOf(a)));
 holds("roll by n and by -n", withAxis, ({ axis, ...a }) => same(arrayOf(a).roll(3, axis).roll(-3, axis), arrayOf(a)));
 holds("pad and cut", arrays(), (a) => {
@@ -64,7 +72,10 @@ holds("rows of softmax sum to 1, and it is blind to a shift", withAxis, ({ axis,
 });
 holds("logsumexp is log of the sum of exp", withAxis, ({ axis, ...a }) => {
   const x = arrayOf(a);
-  assertEquals(mx.allclose(mx.logsumexp(x, axis), mx.log(mx.exp(x).sum(axis)), { rtol: 1e-4, atol: 1e-5 }).item(), true);
+  assertEquals(
+    mx.allclose(mx.logsumexp(x, axis), mx.log(mx.exp(x).sum(axis)), { rtol: 1e-4, atol: 1e-5 }).item(),
+    true,
+  );
 });
 holds("a sum over all axes is one over each, in any order", arrays(), (a) => {
   let x = arrayOf(a);
@@ -85,7 +96,9 @@ function entry(n: number): fc.Arbitrary<{ item: number | mx.Slice | number[]; pl
   const bound = fc.option(fc.integer({ min: -n - 1, max: n + 1 })), step = fc.constantFrom(null, 1, 2, -1, -2);
   const slices = fc.tuple(bound, bound, step).map(([start, stop, by]) => {
     const s = by ?? 1, clamp = (i: number) => Math.min(Math.max(i < 0 ? i + n : i, s > 0 ? 0 : -1), s > 0 ? n : n - 1);
-    const first = start === null ? (s > 0 ? 0 : n - 1) : clamp(start), last = stop === null ? (s > 0 ? n : -1) : clamp(stop), places: number[] = [];
+    const first = start === null ? (s > 0 ? 0 : n - 1) : clamp(start),
+      last = stop === null ? (s > 0 ? n : -1) : clamp(stop),
+      places: number[] = [];
     for (let i = first; s > 0 ? i < last : i > last; i += s) places.push(i);
     return { item: mx.slice(start, stop, by), places, drops: false };
   });
@@ -93,9 +106,14 @@ function entry(n: number): fc.Arbitrary<{ item: number | mx.Slice | number[]; pl
 }
 const indexed = arrays(3).chain((a) => fc.tuple(...a.shape.map(entry)).map((entries) => ({ ...a, entries })));
 /** Places of the elements that the entries name, and the shape of the result. */
-function selected(shape: readonly number[], entries: readonly { places: number[]; drops: boolean }[]): { places: number[]; shape: number[] } {
+function selected(
+  shape: readonly number[],
+  entries: readonly { places: number[]; drops: boolean }[],
+): { places: number[]; shape: number[] } {
   const lengths = entries.map((e) => e.places.length);
-  const places = [...indicesOf(lengths)].map((index) => placeOf(shape, index.map((i, axis) => entries[axis]!.places[i]!)));
+  const places = [...indicesOf(lengths)].map((index) =>
+    placeOf(shape, index.map((i, axis) => entries[axis]!.places[i]!))
+  );
   return { places, shape: lengths.filter((_, axis) => !entries[axis]!.drops) };
 }
 holds("numbers and slices read what plain lists have there", indexed, ({ entries, ...a }) => {
@@ -112,9 +130,17 @@ holds("at().set, add and multiply change what index reads, and nothing else", in
   assertEquals(listOf(at().multiply(3)), changed((v) => v * 3).map((v) => v + 0));
   assertEquals(listOf(at().maximum(2)), changed((v) => Math.max(v, 2)));
 });
-const gathered = arrays(3).chain((a) => fc.array(fc.integer({ min: -a.shape[0]!, max: a.shape[0]! - 1 }), { minLength: 1, maxLength: 6 }).map((rows) => ({ ...a, rows })));
+const gathered = arrays(3).chain((a) =>
+  fc.array(fc.integer({ min: -a.shape[0]!, max: a.shape[0]! - 1 }), { minLength: 1, maxLength: 6 }).map((rows) => ({
+    ...a,
+    rows,
+  }))
+);
 holds("a list of rows gathers them; adding through it counts them", gathered, ({ rows, ...a }) => {
-  const x = arrayOf(a), row = count(a.shape.slice(1)), index = mx.array(rows, mx.int32), places = rows.map((i) => i < 0 ? i + a.shape[0]! : i);
+  const x = arrayOf(a),
+    row = count(a.shape.slice(1)),
+    index = mx.array(rows, mx.int32),
+    places = rows.map((i) => i < 0 ? i + a.shape[0]! : i);
   const taken = places.flatMap((i) => a.values.slice(i * row, (i + 1) * row));
   assertEquals(listOf(x.index(index)), taken);
   assertEquals(listOf(mx.take(x, index, 0)), taken);
@@ -130,7 +156,12 @@ holds("a mask sets what it marks", arrays(3), (a) => {
 // ---- broadcasting ----
 
 const pairs = shapes(3).chain((shape) =>
-  fc.tuple(fc.constant(shape), fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }), fc.nat(shape.length), fc.array(whole, { minLength: count(shape), maxLength: count(shape) }))
+  fc.tuple(
+    fc.constant(shape),
+    fc.array(fc.boolean(), { minLength: shape.length, maxLength: shape.length }),
+    fc.nat(shape.length),
+    fc.array(whole, { minLength: count(shape), maxLength: count(shape) }),
+  )
 );
 holds("broadcasting repeats axes of length 1 and adds axes in front", pairs, ([shape, ones, drop, values]) => {
   const small = shape.map((n, i) => ones[i] ? 1 : n).slice(drop), a = mx.array(values).reshape(shape);
@@ -138,12 +169,27 @@ holds("broadcasting repeats axes of length 1 and adds axes in front", pairs, ([s
   same(a.add(b), a.add(wide));
   same(b.sub(a), a.sub(b).mul(-1).add(0));
   assertEquals(mx.broadcastShapes(shape, small), shape);
-  assertEquals(listOf(wide), [...indicesOf(shape)].map((index) => values[placeOf(small, index.slice(drop).map((i, axis) => small[axis] === 1 ? 0 : i))]!));
+  assertEquals(
+    listOf(wide),
+    [...indicesOf(shape)].map((index) =>
+      values[placeOf(small, index.slice(drop).map((i, axis) => small[axis] === 1 ? 0 : i))]!
+    ),
+  );
 });
-holds("matmul is linear, and transposes in reverse", fc.tuple(fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 }), fc.integer({ min: 1, max: 5 }), fc.infiniteStream(whole)), ([m, k, n, stream]) => {
-  const draw = (shape: number[]) => mx.array(Array.from({ length: count(shape) }, () => stream.next().value)).reshape(shape);
-  const [a, b, c] = [draw([m, k]), draw([k, n]), draw([k, n])];
-  same(mx.matmul(a, b.add(c)).add(0), mx.matmul(a, b).add(mx.matmul(a, c)));
-  same(mx.matmul(a, b).T, mx.matmul(b.T, a.T));
-  same(mx.einsum("mk,kn->mn", a, b), mx.matmul(a, b));
-});
+holds(
+  "matmul is linear, and transposes in reverse",
+  fc.tuple(
+    fc.integer({ min: 1, max: 5 }),
+    fc.integer({ min: 1, max: 5 }),
+    fc.integer({ min: 1, max: 5 }),
+    fc.infiniteStream(whole),
+  ),
+  ([m, k, n, stream]) => {
+    const draw = (shape: number[]) =>
+      mx.array(Array.from({ length: count(shape) }, () => stream.next().value)).reshape(shape);
+    const [a, b, c] = [draw([m, k]), draw([k, n]), draw([k, n])];
+    same(mx.matmul(a, b.add(c)).add(0), mx.matmul(a, b).add(mx.matmul(a, c)));
+    same(mx.matmul(a, b).T, mx.matmul(b.T, a.T));
+    same(mx.einsum("mk,kn->mn", a, b), mx.matmul(a, b));
+  },
+);

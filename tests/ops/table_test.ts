@@ -17,8 +17,12 @@ Deno.test("cases give the parameters and inputs of their records", () => {
     const { params, arity } = primitive(name), perf: Variant[] = [...c.perf];
     if (!c.variants.length || !c.perf.length || !c.dtypes.length) wrong.push(`${name} has nothing to try`);
     for (const variant of [...c.variants, ...perf]) {
-      if (Object.keys(variant.params).toSorted().join() !== Object.keys(params).toSorted().join()) wrong.push(`${name}: parameters ${Object.keys(variant.params)}`);
-      if (Number.isFinite(arity) && variant.inputs.length !== arity) wrong.push(`${name}: ${variant.inputs.length} inputs`);
+      if (Object.keys(variant.params).toSorted().join() !== Object.keys(params).toSorted().join()) {
+        wrong.push(`${name}: parameters ${Object.keys(variant.params)}`);
+      }
+      if (Number.isFinite(arity) && variant.inputs.length !== arity) {
+        wrong.push(`${name}: ${variant.inputs.length} inputs`);
+      }
     }
   }
   assertEquals(wrong, []);

@@ -1,6 +1,6 @@
 /**
- * Runs a program in several ways that must agree: all at once (fused), in two parts, compiled, and every node on its own with
- * loops in place of vmap.
+ * Runs a program in several ways that must agree: all at once (fused), in two parts, compiled, and every node on its
+ * own with loops in place of vmap.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -31,7 +31,9 @@ export type Listed = (...xs: NDArray[]) => NDArray[];
 const isSmooth = (x: NDArray): boolean => x.dtype.kind === "float" || x.dtype.kind === "complex";
 /** The sum of all that has derivatives, as a real number. */
 function total(ys: readonly NDArray[]): NDArray | null {
-  const parts = ys.filter(isSmooth).map((y) => sum(y.dtype.kind === "complex" ? y.real.add(y.imag) : y).astype(float32));
+  const parts = ys.filter(isSmooth).map((y) =>
+    sum(y.dtype.kind === "complex" ? y.real.add(y.imag) : y).astype(float32)
+  );
   return parts.length ? parts.reduce((a, b) => a.add(b)) : null;
 }
 const half = (x: NDArray): NDArray => x.mul(0.5).astype(x.dtype);
@@ -89,12 +91,16 @@ const WAYS: Readonly<Record<string, (g: Listed, xs: readonly NDArray[]) => NDArr
   compiled: (g, xs) => together(compile(g), xs),
 };
 
-/** The largest difference of two lists as a part of their size; infinite where one is NaN or infinite and the other is not. */
+/**
+ * The largest difference of two lists as a part of their size; infinite where one is NaN or infinite and the other is
+ * not.
+ */
 function distance(a: readonly Tensor[], b: readonly Tensor[]): number {
   let worst = 0;
   a.forEach((x, i) => {
     const y = b[i]!, parts = [[x.re, y.re], ...x.im && y.im ? [[x.im, y.im]] : []] as [Float64Array, Float64Array][];
-    const finite = y.re.filter((v) => Number.isFinite(v)), size = Math.sqrt(finite.reduce((s, v) => s + v * v, 0) / Math.max(1, finite.length));
+    const finite = y.re.filter((v) => Number.isFinite(v)),
+      size = Math.sqrt(finite.reduce((s, v) => s + v * v, 0) / Math.max(1, finite.length));
     for (const [p, q] of parts) {
       p.forEach((v, k) => {
         const w = q[k]!;
@@ -122,7 +128,8 @@ function nudge(seed: number): (x: NDArray) => NDArray {
 /** Runs the program in all ways. */
 export function verdict(p: Program): Verdict {
   const arrays = () => p.inputs.map(toArray), g = transformed((...xs) => run(p, xs), p.transforms);
-  const apart = (after?: (x: NDArray) => NDArray) => computedApart(transformed((...xs) => run(p, xs, after), p.transforms, true), arrays()).map(fromArray);
+  const apart = (after?: (x: NDArray) => NDArray) =>
+    computedApart(transformed((...xs) => run(p, xs, after), p.transforms, true), arrays()).map(fromArray);
   let how = "every node on its own throws";
   try {
     const wanted = apart(), isHalf = avals(p).some((a) => a.dtype.size === 2 && a.dtype.kind === "float");
@@ -132,7 +139,10 @@ export function verdict(p: Program): Verdict {
       if (off <= (isHalf ? 3e-2 : 1e-3)) continue;
       const swing = Math.max(...[1, 2, 3].map((seed) => distance(apart(nudge(seed)), wanted)));
       if (swing >= off / 8) return { kind: "sensitive" };
-      return { kind: "differs", how: `${way}: off by ${off.toExponential(2)} of the size (a nudge moves results by ${swing.toExponential(1)})` };
+      return {
+        kind: "differs",
+        how: `${way}: off by ${off.toExponential(2)} of the size (a nudge moves results by ${swing.toExponential(1)})`,
+      };
     }
     return { kind: "agrees" };
   } catch (e) {

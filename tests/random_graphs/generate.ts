@@ -1,6 +1,7 @@
 /**
- * Draws random programs from the case table: every primitive, with its variants, on what earlier steps made. Elementwise
- * primitives take the shape of what they find, so that they fuse; the rest is made to fit by views and casts.
+ * Draws random programs from the case table: every primitive, with its variants, on what earlier steps made.
+ * Elementwise primitives take the shape of what they find, so that they fuse; the rest is made to fit by views and
+ * casts.
  * @module
  */
 import { bfloat16, type DType, float16, float32, float64 } from "../../core/dtype.ts";
@@ -19,12 +20,16 @@ const SHAPES: readonly Shape[] = [[2, 3], [4], [3, 2, 2], [], [6, 5], [1, 4]];
 const TYPES: readonly DType[] = [float32, float32, float64, float16, bfloat16];
 const TRANSFORMS: readonly Transform[] = ["grad", "vjp", "jvp", "vmap", "compile", "checkpoint"];
 
-/** Variants of a primitive whose inputs are neither empty nor large; the labelled ones only where there are no others. */
+/**
+ * Variants of a primitive whose inputs are neither empty nor large; the labelled ones only where there are no others.
+ */
 function usable(c: Case): Variant[] {
   const fitting = c.variants.filter((v) => v.inputs.every(({ shape }) => count(shape) > 0 && count(shape) <= MOST));
   return fitting.some((v) => !v.label) ? fitting.filter((v) => !v.label) : fitting;
 }
-const CHOICES: readonly (readonly [PrimitiveName, Case, readonly Variant[]])[] = allCases.map(([name, c]) => [name, c, usable(c)]);
+const CHOICES: readonly (readonly [PrimitiveName, Case, readonly Variant[]])[] = allCases.map((
+  [name, c],
+) => [name, c, usable(c)]);
 
 /** Numbers of an input's domain. */
 function drawn(input: Input, shape: Shape, dtype: DType, r: Random): Tensor {
@@ -57,7 +62,8 @@ function sourceFor(input: Input, shape: Shape, dtype: DType, values: readonly Av
 function step(values: readonly Aval[], r: Random): Step {
   const [name, c, variants] = r.pick(CHOICES), variant = r.pick(variants), { kind } = primitive(name);
   const dtype = r.pick(variant.dtypes ?? c.dtypes);
-  const usual = r.pick(values), stretch = kind === "elementwise" && count(usual.shape) > 0 && count(usual.shape) <= MOST;
+  const usual = r.pick(values),
+    stretch = kind === "elementwise" && count(usual.shape) > 0 && count(usual.shape) <= MOST;
   // The values' own dtype where the primitive takes it: casts in between would keep chains short.
   const own = stretch && (variant.dtypes ?? c.dtypes).includes(usual.dtype) ? usual.dtype : dtype;
   const inputs = variant.inputs.map((input) =>
@@ -69,7 +75,8 @@ function step(values: readonly Aval[], r: Random): Step {
 function stack(r: Random): Transform[] {
   const list: Transform[] = [];
   for (let n = r.below(4); n > 0; n--) {
-    const next = r.pick(TRANSFORMS), derivatives = list.filter((t) => t === "grad" || t === "vjp" || t === "jvp").length;
+    const next = r.pick(TRANSFORMS),
+      derivatives = list.filter((t) => t === "grad" || t === "vjp" || t === "jvp").length;
     if (derivatives < 2 || next === "vmap" || next === "compile" || next === "checkpoint") list.push(next);
   }
   return list;
@@ -82,7 +89,8 @@ export function programOf(seed: number): Program {
     return tensor(shape, dtype, Float64Array.from({ length: count(shape) }, () => 4 * r.next() - 2));
   });
   const values: Aval[] = [...inputs], steps: Step[] = [];
-  for (let n = 20 + r.below(9); steps.length < n;) {
+  const n = 20 + r.below(9);
+  while (steps.length < n) {
     const next = step(values, r);
     const out = primitive(next.name).infer(next.inputs.map((i) => "value" in i ? i.fit : i.numbers), next.params);
     if (count(out.shape) === 0 || count(out.shape) > 6 * MOST) continue;

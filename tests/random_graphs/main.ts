@@ -1,6 +1,6 @@
 /**
- * Random programs by the thousand: `SEEDS=10000 deno run -A tests/random_graphs/main.ts [first seed]`. Prints each failure as a
- * program to paste, and how often each primitive took part.
+ * Random programs by the thousand: `SEEDS=10000 deno run -A tests/random_graphs/main.ts [first seed]`. Prints each
+ * failure as a program to paste, and how often each primitive took part.
  * @module
  */
 import { allPrimitives } from "../../core/graph.ts";
@@ -18,7 +18,8 @@ export interface Report {
 }
 /** Runs the programs of these seeds; at most `most` failures are shrunk and reported. */
 export function runSeeds(first: number, n: number, most = 3): Report {
-  const failures: { seed: number; how: string; program: Program }[] = [], coverage = new Map<string, number>(allPrimitives().map((p) => [p.name, 0]));
+  const failures: { seed: number; how: string; program: Program }[] = [],
+    coverage = new Map<string, number>(allPrimitives().map((p) => [p.name, 0]));
   let sensitive = 0;
   for (let seed = first; seed < first + n && failures.length < most; seed++) {
     const program = programOf(seed), v = verdict(program);
@@ -36,9 +37,14 @@ export function failureText(f: Report["failures"][number]): string {
 }
 if (import.meta.main) {
   const n = Number(Deno.env.get("SEEDS") ?? 1000), first = Number(Deno.args[0] ?? 0), start = performance.now();
-  const { failures, sensitive, coverage } = runSeeds(first, n, 20), least = [...coverage].toSorted((a, b) => a[1] - b[1]);
+  const { failures, sensitive, coverage } = runSeeds(first, n, 20),
+    least = [...coverage].toSorted((a, b) => a[1] - b[1]);
   failures.forEach((f) => console.log(failureText(f)));
-  console.log(`${n} programs in ${((performance.now() - start) / 1000).toFixed(0)} s: ${failures.length} differ, ${sensitive} hang on last bits`);
+  console.log(
+    `${n} programs in ${
+      ((performance.now() - start) / 1000).toFixed(0)
+    } s: ${failures.length} differ, ${sensitive} hang on last bits`,
+  );
   console.log(`seldom: ${least.slice(0, 8).map(([name, k]) => `${name} ${k}`).join(", ")}`);
   if (failures.length) Deno.exit(1);
 }

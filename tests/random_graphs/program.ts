@@ -1,6 +1,6 @@
 /**
- * Random programs as data: a list of steps, each one primitive of the case table on results of earlier steps. Here is what a
- * program is, how it runs, and how it prints as TypeScript that can be pasted.
+ * Random programs as data: a list of steps, each one primitive of the case table on results of earlier steps. Here is
+ * what a program is, how it runs, and how it prints as TypeScript that can be pasted.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -38,8 +38,8 @@ export interface Program {
 }
 
 /**
- * Makes any array fit: its elements again and again until there are enough, and `low + (high - low) sigmoid(x)` where there
- * is an interval, rounded down for integers.
+ * Makes any array fit: its elements again and again until there are enough, and `low + (high - low) sigmoid(x)` where
+ * there is an interval, rounded down for integers.
  */
 export function fitted(x: NDArray, { shape, dtype, range }: Fit): NDArray {
   const n = count(shape), size = count(x.shape);
@@ -103,14 +103,21 @@ function literal(x: Tensor): string {
 function paramText(v: unknown): string {
   if (Array.isArray(v)) return `[${v.join(", ")}]`;
   if (v instanceof Object && "code" in v && "name" in v) return `mx.${v.name === "bool" ? "bool_" : v.name}`;
-  if (ArrayBuffer.isView(v)) return `new ${v.constructor.name}([${v}])`.replace(/(\d+)(?=[,\]])/g, v.constructor.name.startsWith("Big") ? "$1n" : "$1");
+  if (ArrayBuffer.isView(v)) {
+    return `new ${v.constructor.name}([${v}])`.replace(
+      /(\d+)(?=[,\]])/g,
+      v.constructor.name.startsWith("Big") ? "$1n" : "$1",
+    );
+  }
   return String(v);
 }
 function sourceText(s: Source, aval: Aval | undefined): string {
   if ("numbers" in s) return literal(s.numbers);
   const { shape, dtype, range } = s.fit;
   if (!range && aval && aval.dtype === dtype && aval.shape.join() === shape.join()) return `v${s.value}`;
-  return `fitted(v${s.value}, { shape: [${shape}], dtype: ${typeName(dtype)}, range: ${range ? `[${range}]` : "null"} })`;
+  return `fitted(v${s.value}, { shape: [${shape}], dtype: ${typeName(dtype)}, range: ${
+    range ? `[${range}]` : "null"
+  } })`;
 }
 /** A TypeScript module that runs the program both ways and prints what comes out. */
 export function source(p: Program): string {
@@ -118,7 +125,9 @@ export function source(p: Program): string {
   const lines = p.steps.map((step, k) => {
     const inputs = step.inputs.map((i) => sourceText(i, "value" in i ? all[i.value] : undefined)).join(", ");
     const params = Object.entries(step.params).map(([key, v]) => `${key}: ${paramText(v)}`).join(", ");
-    return `  const v${n + k} = bind("${step.name}", [${inputs}], { ${params} }${donates(p, k, last) ? ", { donate: true }" : ""});`;
+    return `  const v${n + k} = bind("${step.name}", [${inputs}], { ${params} }${
+      donates(p, k, last) ? ", { donate: true }" : ""
+    });`;
   });
   return `import * as mx from "./mod.ts";
 import { bind } from "./core/graph.ts";
@@ -132,6 +141,8 @@ const g = transformed(f, ${JSON.stringify(p.transforms)});
 const xs = [
 ${p.inputs.map((x) => `  ${literal(x)},`).join("\n")}
 ];
-console.log("together", g(...xs).map(String), "apart", computedApart(g, xs).map(String), "compiled", mx.compile(g)(...xs).map(String));
+console.log("together", g(...xs).map(String));
+console.log("apart", computedApart(g, xs).map(String));
+console.log("compiled", mx.compile(g)(...xs).map(String));
 `;
 }
