@@ -25,7 +25,7 @@ import { isContiguous, lower, type Lowered } from "../lower.ts";
 import { adopt, relieve } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
 import { failure } from "../status.ts";
-import { type Flat, flatten, outputArrays, rebuild, type Trace, trace, withoutCalls } from "./trace.ts";
+import { asWritten, type Flat, flatten, outputArrays, rebuild, type Trace, trace, withoutCalls } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -190,9 +190,15 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[],
   cells.forEach((c, i) => parts.push(c.path, described(state[i]!)));
   return parts.join(" ");
 }
-/** State is written in place, so it has to be dense: zeros, say, are one number seen as many. */
+/** Views of at most this many bytes get a buffer of their own before they are state. */
+const SMALL_STATE = 4096;
+/**
+ * State is written in place, so it has to be dense: zeros, say, are one number seen as many. Small views are copied, so that the
+ * next call, which finds what this one wrote, has the same signature.
+ */
 function dense(x: NDArray): NDArray {
-  return x.layout && !isContiguous(x.layout, x.shape) ? bind("copy", [x], {}) : x;
+  const sparse = x.layout !== null && !isContiguous(x.layout, x.shape);
+  return sparse || (!isPlain(x) && x.bufferBytes <= SMALL_STATE) ? bind("copy", [x], {}) : x;
 }
 /** New state has a buffer of its own: as a view it could not be written in place the next time. */
 function own(x: NDArray): NDArray {
@@ -247,7 +253,7 @@ function isInlined(x: NDArray): boolean {
 /** The nodes of the program, and what it captures. */
 function programNodes(t: Trace): { nodes: NDArray[]; captured: NDArray[] } {
   const isLeaf = (n: NDArray) => n.traced ? n.inputs.length === 0 : !isInlined(n);
-  const nodes = collect(t.outputs, isLeaf), inProgram = new Set(nodes);
+  const nodes = asWritten(collect(t.outputs, isLeaf)), inProgram = new Set(nodes);
   const known = new Set<NDArray>(t.inputs), captured = new Set<NDArray>();
   for (const n of [...nodes.flatMap((n) => n.inputs), ...t.outputs]) {
     if (inProgram.has(n) || known.has(n)) continue;

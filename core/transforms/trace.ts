@@ -45,15 +45,20 @@ export function rebuildInto(nodes: readonly NDArray[], made: Map<NDArray, NDArra
     else if (!made.has(n)) rebuildCall(call, made);
   }
 }
-/** Arrays of transforms outside that the trace reads: they are inputs too, but nobody passed them. */
-export function capturedBy(t: Trace): NDArray[] {
-  const nodes = dependents(t), own = new Set<NDArray>([...t.inputs, ...nodes]);
-  const read = [...nodes.flatMap((n) => n.inputs), ...t.outputs];
-  return [...new Set(read.filter((x) => x.traced && !own.has(x)))];
+/** Arrays of transforms outside that the trace reads, made before its function ran: they are inputs too, but nobody passed them. */
+export function capturedBy({ inputs, outputs }: Trace): NDArray[] {
+  const start = inputs[0]?.id ?? Infinity, isOlder = (n: NDArray): boolean => n.id < start;
+  const nodes = collect(outputs, (n) => !n.traced || isOlder(n));
+  const read = [...nodes.flatMap((n) => n.inputs), ...outputs];
+  return [...new Set(read.filter((x) => x.traced && isOlder(x)))];
+}
+/** Nodes in the order in which they were made: a program in this order needs each value about when its author did. */
+export function asWritten(nodes: readonly NDArray[]): NDArray[] {
+  return nodes.toSorted((a, b) => a.id - b.id);
 }
 /** The trace without calls that have rules: nothing will transform it any more. */
 export function withoutCalls(t: Trace): Trace {
-  const nodes = dependents(t);
+  const nodes = asWritten(dependents(t));
   if (!nodes.some(callOf)) return t;
   const made = new Map<NDArray, NDArray>();
   for (const n of nodes) {
