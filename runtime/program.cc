@@ -16,7 +16,7 @@ constexpr uint32_t kMagic = 0xde21, kVersion = 1, kFused = 65535;
 constexpr int64_t kMaxCount = 1 << 20, kMaxBytes = int64_t(1) << 48, kMaxDim = int64_t(1) << 40;
 constexpr int kMaxOperands = 4096;
 
-// ---- memory of a decoded program: blocks that are freed together ----------------------------------------------------------
+// ---- memory of a decoded program: blocks that are freed together ----------------------------------------------------
 struct Block {
   Block* next;
   size_t used, size;
@@ -42,7 +42,7 @@ static T* take_list(Program* p, int64_t n) {
   return static_cast<T*>(take(p, sizeof(T) * static_cast<size_t>(n > 0 ? n : 1)));
 }
 
-// ---- reading words ----------------------------------------------------------------------------------------------------------
+// ---- reading words --------------------------------------------------------------------------------------------------
 struct Reader {
   const double* words;
   int64_t n, at;
@@ -67,7 +67,8 @@ struct Reader {
   }
 };
 
-/// Bytes [low, high) of the value that the array touches; false if that overflows or an axis is empty (then touches nothing).
+/// Bytes [low, high) of the value that the array touches; false if that overflows or an axis is empty (then touches
+/// nothing).
 static bool extent(const Array& a, int64_t offset, int64_t* low, int64_t* high, bool* overflow) {
   int64_t first = 0, last = 0;
   bool bad = false, empty = false;
@@ -149,10 +150,12 @@ struct Decoder {
     const Operand& o = ins.operands[ins.n_in + out];
     const Array& a = ins.arrays[ins.n_in + out];
     const ValueSpec& v = p->values[o.value];
-    if (v.place >= 0 && v.place < p->n_inputs && !p->input_written[v.place]) return r.refuse("an output in an input that is only read");
+    if (v.place >= 0 && v.place < p->n_inputs && !p->input_written[v.place])
+      return r.refuse("an output in an input that is only read");
     int64_t dense[kMaxDims];
     row_major(a.shape, dense, a.ndim);
-    for (int i = 0; i < a.ndim; i++) if (a.shape[i] > 1 && a.strides[i] != dense[i]) return r.refuse("an output that is not contiguous");
+    for (int i = 0; i < a.ndim; i++)
+      if (a.shape[i] > 1 && a.strides[i] != dense[i]) return r.refuse("an output that is not contiguous");
     if (!a.size) return;
     int64_t low = v.offset + o.offset, high = low + a.size * item_size(a.dtype);
     for (int k = 0; k < ins.n_in + ins.n_out; k++) {
@@ -161,8 +164,11 @@ struct Decoder {
       const ValueSpec& w = p->values[ins.operands[k].value];
       int64_t first, last;
       bool overflow;
-      if (w.place != v.place || !extent(b, ins.operands[k].offset + w.offset, &first, &last, &overflow) || last <= low || first >= high) continue;
-      bool allowed = k < ins.n_in && (ins.fused || k == in_place) && first == low && last == high && item_size(b.dtype) == item_size(a.dtype) && same_layout(a, b, dense, ins.fused);
+      if (w.place != v.place || !extent(b, ins.operands[k].offset + w.offset, &first, &last, &overflow) ||
+          last <= low || first >= high)
+        continue;
+      bool allowed = k < ins.n_in && (ins.fused || k == in_place) && first == low && last == high &&
+                     item_size(b.dtype) == item_size(a.dtype) && same_layout(a, b, dense, ins.fused);
       if (!allowed) return r.refuse("an output that overlaps an operand");
     }
   }
@@ -194,7 +200,8 @@ struct Decoder {
         case ParamKind::ints: {
           int64_t n = r.integer(0, 1024, "a list that is too long");
           int64_t* list = take_list<int64_t>(p, n);
-          for (int64_t k = 0; k < n; k++) list[k] = r.integer(-(int64_t(1) << 52), int64_t(1) << 52, "a parameter out of range");
+          for (int64_t k = 0; k < n; k++)
+            list[k] = r.integer(-(int64_t(1) << 52), int64_t(1) << 52, "a parameter out of range");
           Ints ints = {list, n};
           memcpy(at, &ints, sizeof ints);
           at += sizeof ints;
@@ -204,7 +211,8 @@ struct Decoder {
           ParamKind k = facts.params[i];
           bool small = k == ParamKind::bool_, code = k == ParamKind::dtype;
           int64_t limit = int64_t(1) << 52;
-          int64_t v = r.integer(small || code ? 0 : -limit, small ? 1 : code ? kDTypes - 1 : limit, "a parameter out of range");
+          int64_t most = small ? 1 : code ? kDTypes - 1 : limit;
+          int64_t v = r.integer(small || code ? 0 : -limit, most, "a parameter out of range");
           memcpy(at, &v, 8);
           at += 8;
         }
@@ -290,7 +298,9 @@ struct Decoder {
         list[i].c[1] = static_cast<float>(b);
       } else if (list[i].dtype >= DType::float16) list[i].f = a;
       else if (!(fabs(a) <= 4294967296.0) || !(b >= 0 && b < 4294967296.0)) r.refuse("an immediate out of range");
-      else list[i].i = static_cast<int64_t>((static_cast<uint64_t>(static_cast<int64_t>(a)) << 32) | static_cast<uint64_t>(b));
+      else
+        list[i].i =
+            static_cast<int64_t>((static_cast<uint64_t>(static_cast<int64_t>(a)) << 32) | static_cast<uint64_t>(b));
     }
     f->imm = list;
   }
@@ -303,8 +313,10 @@ struct Decoder {
       const OpFacts& facts = kOpFacts[static_cast<int>(s.op)];
       s.dtype = dtype();
       s.n_args = static_cast<int32_t>(r.integer(0, 3, "too many arguments"));
-      if (r.bad || facts.kind != Kind::elementwise || facts.arity != s.n_args) return r.refuse("a step that is not elementwise");
-      for (int k = 0; k < s.n_args; k++) s.args[k] = static_cast<int32_t>(r.integer(0, f->n_in + f->n_imm + i - 1, "an argument that comes later"));
+      if (r.bad || facts.kind != Kind::elementwise || facts.arity != s.n_args)
+        return r.refuse("a step that is not elementwise");
+      for (int k = 0; k < s.n_args; k++)
+        s.args[k] = static_cast<int32_t>(r.integer(0, f->n_in + f->n_imm + i - 1, "an argument that comes later"));
       s.params = params(s.op);
     }
     f->steps = list;
@@ -324,7 +336,8 @@ struct Decoder {
     int64_t op = r.integer(0, kOps - 1, "an op that does not exist");
     f->reduce_op = static_cast<Op>(op);
     f->reduce_value = static_cast<int32_t>(r.integer(0, last, "a reduction of what is not computed"));
-    f->reduced = static_cast<uint32_t>(r.integer(0, (int64_t(1) << f->ndim) - 1, "a reduction of axes that do not exist"));
+    f->reduced =
+        static_cast<uint32_t>(r.integer(0, (int64_t(1) << f->ndim) - 1, "a reduction of axes that do not exist"));
     if (r.bad || kOpFacts[op].kind != Kind::reduce) return r.refuse("a reduction by an op that does not reduce");
     int64_t* kept = take_list<int64_t>(p, f->ndim);
     int ndim = 0;
@@ -351,7 +364,8 @@ struct Decoder {
 
   int64_t counted(const char* what) { return r.integer(0, kMaxCount, what); }
   void header() {
-    if (r.integer(0, 1 << 30, "no program") != kMagic || r.integer(0, 1 << 30, "no program") != kVersion) return r.refuse("no program of this version");
+    if (r.integer(0, 1 << 30, "no program") != kMagic || r.integer(0, 1 << 30, "no program") != kVersion)
+      return r.refuse("no program of this version");
     if (r.word() != static_cast<double>(kOpTableHash)) return r.refuse("a program for another op table");
     if (r.integer(0, r.n, "a wrong length") != r.n) return r.refuse("a wrong length");
     p->n_inputs = static_cast<int32_t>(counted("too many inputs"));
@@ -361,7 +375,8 @@ struct Decoder {
     p->n_constants = static_cast<int32_t>(counted("too many constants"));
     p->n_instructions = static_cast<int32_t>(counted("too many instructions"));
     p->n_outputs = static_cast<int32_t>(counted("too many outputs"));
-    int64_t least = 2 * int64_t(p->n_inputs) + p->n_places + 3 * int64_t(p->n_values) + 3 * int64_t(p->n_constants) + p->n_outputs + 2 * int64_t(p->n_instructions);
+    int64_t least = 2 * int64_t(p->n_inputs) + p->n_places + 3 * int64_t(p->n_values) + 3 * int64_t(p->n_constants) +
+                    p->n_outputs + 2 * int64_t(p->n_instructions);
     if (least > r.n - r.at) r.refuse("more entries than words");
   }
   void tables() {
@@ -391,10 +406,12 @@ struct Decoder {
     }
   }
   int64_t bytes_of(int32_t place) const {
-    return place < 0 ? p->arena_bytes : place < p->n_inputs ? p->input_bytes[place] : p->place_bytes[place - p->n_inputs];
+    if (place < 0) return p->arena_bytes;
+    return place < p->n_inputs ? p->input_bytes[place] : p->place_bytes[place - p->n_inputs];
   }
   void constant(ConstantSpec* c) {
-    c->place = static_cast<int32_t>(r.integer(p->n_inputs, p->n_inputs + p->n_places - 1, "a constant in no place of its own"));
+    c->place = static_cast<int32_t>(
+        r.integer(p->n_inputs, p->n_inputs + p->n_places - 1, "a constant in no place of its own"));
     int64_t at = r.integer(0, r.n, "a constant outside the program");
     c->nbytes = r.integer(0, (r.n - at) * 8, "a constant outside the program");
     if (r.bad || c->nbytes > bytes_of(c->place)) return r.refuse("a constant larger than its place");
@@ -405,7 +422,8 @@ struct Decoder {
   void instructions() {
     p->instructions = take_list<Instruction>(p, p->n_instructions);
     for (int i = 0; i < p->n_instructions && !r.bad; i++) {
-      int64_t start = r.at, op = r.integer(0, kFused, "an op that does not exist"), length = r.integer(2, r.n, "an instruction out of range");
+      int64_t start = r.at, op = r.integer(0, kFused, "an op that does not exist"),
+              length = r.integer(2, r.n, "an instruction out of range");
       if (r.bad) return;
       if (op == kFused) fused(&p->instructions[i]);
       else if (op < kOps) kernel(&p->instructions[i], op);
@@ -425,8 +443,10 @@ Program* decode(const double* words, uint32_t n, Failure** failure) {
   if (!d.r.bad) d.tables();
   if (!d.r.bad) d.instructions();
   if (!d.r.bad) return p;
-  *failure = make_failure(kBadProgram, "run this program\na program as the encoder writes it\n%s (word %lld)\nreport this as a bug\nprogram", d.r.bad,
-                          static_cast<long long>(d.r.at));
+  *failure = make_failure(
+      kBadProgram,
+      "run this program\na program as the encoder writes it\n%s (word %lld)\nreport this as a bug\nprogram", d.r.bad,
+      static_cast<long long>(d.r.at));
   free_program(p);
   return nullptr;
 }
@@ -440,7 +460,7 @@ void free_program(Program* p) {
   free(p);
 }
 
-// ---- running ------------------------------------------------------------------------------------------------------------------
+// ---- running --------------------------------------------------------------------------------------------------------
 static uint8_t* address(const Program* p, const Run& run, const Operand& o) {
   const ValueSpec& v = p->values[o.value];
   return (v.place < 0 ? run.arena : run.places[v.place]) + v.offset + o.offset;
@@ -448,10 +468,13 @@ static uint8_t* address(const Program* p, const Run& run, const Operand& o) {
 static Failure* failed_kernel(const Instruction& ins, const char* message) {
   const char* name = ins.fused ? "fused" : kOpFacts[static_cast<int>(ins.op)].name;
   bool index = strncmp(message, "index", 5) == 0;
-  return make_failure(index ? kBadIndex : kKernelFailed, "finish\n%s\n%s\ncheck the values that go in\n%s", index ? "indices in range" : "valid data", message, name);
+  return make_failure(index ? kBadIndex : kKernelFailed, "finish\n%s\n%s\ncheck the values that go in\n%s",
+                      index ? "indices in range" : "valid data", message, name);
 }
 static const char* run_instruction(const Program* p, Instruction* ins, const Run& run) {
-  if (__atomic_load_n(&g_fail_kernel, __ATOMIC_RELAXED) >= 0 && __atomic_fetch_sub(&g_fail_kernel, 1, __ATOMIC_RELAXED) == 0) return "a failure asked for by a test";
+  if (__atomic_load_n(&g_fail_kernel, __ATOMIC_RELAXED) >= 0 &&
+      __atomic_fetch_sub(&g_fail_kernel, 1, __ATOMIC_RELAXED) == 0)
+    return "a failure asked for by a test";
   for (int i = 0; i < ins->n_in + ins->n_out; i++) ins->arrays[i].data = address(p, run, ins->operands[i]);
   if (ins->fused) {
     if (ins->body->n_reduce) ins->body->reduce_out.data = ins->arrays[ins->n_in + ins->n_out - 1].data;
@@ -467,7 +490,8 @@ void run_program(Program* p, const Run& run) {
   Failure** poison = static_cast<Failure**>(calloc(static_cast<size_t>(p->n_values) + 1, sizeof(Failure*)));
   Failure** made = static_cast<Failure**>(calloc(static_cast<size_t>(p->n_instructions) + 1, sizeof(Failure*)));
   if (!poison || !made) abort();
-  for (int i = 0; i < p->n_values; i++) if (p->values[i].place >= 0 && p->values[i].place < p->n_inputs) poison[i] = run.entry_poison[p->values[i].place];
+  for (int i = 0; i < p->n_values; i++)
+    if (p->values[i].place >= 0 && p->values[i].place < p->n_inputs) poison[i] = run.entry_poison[p->values[i].place];
   for (int k = 0; k < p->n_instructions; k++) {
     Instruction* ins = &p->instructions[k];
     Failure* f = nullptr;

@@ -1,5 +1,5 @@
-// Programs: decoded, checked, and run. The words come from `ffi/program.ts`, which describes the format; they are treated as
-// hostile: every number is checked, so a bad program is an error and never undefined behaviour.
+// Programs: decoded, checked, and run. The words come from `ffi/program.ts`, which describes the format; they are
+// treated as hostile: every number is checked, so a bad program is an error and never undefined behaviour.
 #pragma once
 #include <pthread.h>
 
@@ -8,7 +8,8 @@
 
 namespace denim {
 
-/// Where a value is while the program runs: in place `place` (inputs first, then fresh buffers) or, for -1, in the arena.
+/// Where a value is while the program runs: in place `place` (inputs first, then fresh buffers) or, for -1, in the
+/// arena.
 struct ValueSpec {
   int32_t place;
   int64_t offset, nbytes;
@@ -60,8 +61,9 @@ extern int64_t g_max_elements;
 Program* decode(const double* words, uint32_t n, Failure** failure);
 void free_program(Program* p);
 
-/// Runs it. `places` has the address of every place, `poison_of` the failure of each place's content on entry; on return
-/// `output_poison[i]` is the failure of output i, or null. The first failure made here is owned by the caller through `made`.
+/// Runs it. `places` has the address of every place, `poison_of` the failure of each place's content on entry; on
+/// return `output_poison[i]` is the failure of output i, or null. The first failure made here is owned by the caller
+/// through `made`.
 struct Run {
   uint8_t** places;
   uint8_t* arena;

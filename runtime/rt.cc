@@ -16,14 +16,18 @@ struct Lock {
   Lock() { lock(); }
   ~Lock() { unlock(); }
 };
-Failure* stale(const char* what) { return make_failure(kBadArgument, "use this %s\na live handle of this session\na stale or foreign one\nreport this as a bug\nruntime", what); }
+Failure* stale(const char* what) {
+  return make_failure(
+      kBadArgument, "use this %s\na live handle of this session\na stale or foreign one\nreport this as a bug\nruntime",
+      what);
+}
 void describe(double* out, double handle, const Buffer* b) {
   out[0] = handle;
   out[1] = static_cast<double>(reinterpret_cast<uintptr_t>(b->data));
   out[2] = static_cast<double>(b->nbytes);
 }
-/// Waits for all that writes the buffer, then, without the lock, copies bytes out of it if `to` is given. Buffer and session
-/// stay alive meanwhile.
+/// Waits for all that writes the buffer, then, without the lock, copies bytes out of it if `to` is given. Buffer and
+/// session stay alive meanwhile.
 int32_t settle(Session* s, Buffer* b, uint8_t* to, int64_t offset, int64_t nbytes) {
   b->busy++;
   s->waiting++;
@@ -54,8 +58,8 @@ void rt_session_close(double session) {
   if (Session* s = find_session(session)) close_session(s);
 }
 
-int32_t rt_eval(double session, int32_t stream, const double* words, uint32_t n_words, const double* inputs, uint32_t n_inputs, double* outputs,
-                uint32_t n_outputs, int32_t wait) {
+int32_t rt_eval(double session, int32_t stream, const double* words, uint32_t n_words, const double* inputs,
+                uint32_t n_inputs, double* outputs, uint32_t n_outputs, int32_t wait) {
   Failure* failure = nullptr;
   Program* p = decode(words, n_words, &failure);
   Lock hold;
@@ -82,7 +86,8 @@ int32_t rt_prepare(double session, const double* words, uint32_t n_words, double
   *out = new_handle(s, nullptr, p);
   return kOk;
 }
-int32_t rt_run(double session, int32_t stream, double program, const double* inputs, uint32_t n_inputs, double* outputs, uint32_t n_outputs, int32_t wait) {
+int32_t rt_run(double session, int32_t stream, double program, const double* inputs, uint32_t n_inputs, double* outputs,
+               uint32_t n_outputs, int32_t wait) {
   Lock hold;
   Session* s = find_session(session);
   if (!s) return kBadArgument;
@@ -114,7 +119,8 @@ int32_t rt_map(double session, const uint8_t* path, uint32_t n, double* out) {
   Lock hold;
   Session* s = find_session(session);
   if (!s) return kBadArgument;
-  if (n >= sizeof name) return fail(s, make_failure(kBadFile, "map a file\na path of at most 4095 bytes\n%u\nuse a shorter path\nload", n));
+  if (n >= sizeof name)
+    return fail(s, make_failure(kBadFile, "map a file\na path of at most 4095 bytes\n%u\nuse a shorter path\nload", n));
   memcpy(name, path, n);
   name[n] = 0;
   Failure* failure = nullptr;
@@ -130,7 +136,10 @@ int32_t rt_read(double session, double handle, double offset, uint8_t* to, doubl
   Buffer* b = find_buffer(s, handle);
   if (!b) return fail(s, stale("array"));
   if (!(offset >= 0) || !(nbytes >= 0) || offset + nbytes > static_cast<double>(b->nbytes)) {
-    return fail(s, make_failure(kBadArgument, "read %.0f bytes at %.0f\na range inside the buffer\n%lld bytes\nreport this as a bug\nruntime", nbytes, offset, static_cast<long long>(b->nbytes)));
+    return fail(
+        s, make_failure(kBadArgument,
+                        "read %.0f bytes at %.0f\na range inside the buffer\n%lld bytes\nreport this as a bug\nruntime",
+                        nbytes, offset, static_cast<long long>(b->nbytes)));
   }
   return settle(s, b, to, static_cast<int64_t>(offset), static_cast<int64_t>(nbytes));
 }
@@ -190,8 +199,10 @@ int32_t rt_synchronize(double session, int32_t stream) {
 
 uint32_t rt_stats(double* out, uint32_t capacity) {
   Lock hold;
-  const int64_t stats[kStatCount] = {g_memory.active, g_memory.peak, g_memory.cached, g_memory.mapped, g_memory.buffers, g_memory.peak_buffers,
-                                     g_memory.allocations, g_programs, __atomic_load_n(&g_kernels, __ATOMIC_RELAXED), __atomic_load_n(&g_copies, __ATOMIC_RELAXED)};
+  const int64_t stats[kStatCount] = {
+      g_memory.active, g_memory.peak, g_memory.cached, g_memory.mapped, g_memory.buffers, g_memory.peak_buffers,
+      g_memory.allocations, g_programs, __atomic_load_n(&g_kernels, __ATOMIC_RELAXED),
+      __atomic_load_n(&g_copies, __ATOMIC_RELAXED)};
   for (uint32_t i = 0; i < capacity && i < kStatCount; i++) out[i] = static_cast<double>(stats[i]);
   return kStatCount;
 }
@@ -223,6 +234,7 @@ double rt_set(int32_t setting, double value) {
   }
 }
 uint32_t rt_info(uint8_t* text, uint32_t capacity) {
-  int n = snprintf(reinterpret_cast<char*>(text), capacity, "isa %s\nthreads %d\nmemory %lld\n", isa_name(isa()), worker_count(), static_cast<long long>(total_memory()));
+  int n = snprintf(reinterpret_cast<char*>(text), capacity, "isa %s\nthreads %d\nmemory %lld\n", isa_name(isa()),
+                   worker_count(), static_cast<long long>(total_memory()));
   return n < 0 ? 0 : static_cast<uint32_t>(n) < capacity ? static_cast<uint32_t>(n) : capacity;
 }

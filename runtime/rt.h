@@ -1,8 +1,8 @@
 // The C ABI: everything that crosses between TypeScript and the runtime. `ffi/symbols.ts` is its twin.
 //
-// Numbers are doubles where they may exceed 32 bits (all integers up to 2^53 are exact). A session belongs to one isolate
-// (thread); handles are generational ids inside a session, so a stale or forged one is an error. A call that returns
-// int32_t returns 0 or a status; `rt_failure` then gives the text: lines of cannot, expected, got, fix.
+// Numbers are doubles where they may exceed 32 bits (all integers up to 2^53 are exact). A session belongs to one
+// isolate (thread); handles are generational ids inside a session, so a stale or forged one is an error. A call that
+// returns int32_t returns 0 or a status; `rt_failure` then gives the text: lines of cannot, expected, got, fix.
 #pragma once
 #include <stdint.h>
 
@@ -24,14 +24,14 @@ RT_API double rt_table_hash(void);
 RT_API double rt_session_open(void);
 RT_API void rt_session_close(double session);
 
-/// Decodes and runs a program. inputs: pairs (handle, given away). outputs: triples (handle, address, bytes), written on success.
-/// wait = 0 queues it and returns at once; wait = 1 returns when it has run.
+/// Decodes and runs a program. inputs: pairs (handle, given away). outputs: triples (handle, address, bytes), written
+/// on success. wait = 0 queues it and returns at once; wait = 1 returns when it has run.
 RT_API int32_t rt_eval(double session, int32_t stream, const double* words, uint32_t n_words, const double* inputs,
                        uint32_t n_inputs, double* outputs, uint32_t n_outputs, int32_t wait);
 /// Decodes a program once, to be run many times. out: its handle.
 RT_API int32_t rt_prepare(double session, const double* words, uint32_t n_words, double* out);
-RT_API int32_t rt_run(double session, int32_t stream, double program, const double* inputs, uint32_t n_inputs, double* outputs,
-                      uint32_t n_outputs, int32_t wait);
+RT_API int32_t rt_run(double session, int32_t stream, double program, const double* inputs, uint32_t n_inputs,
+                      double* outputs, uint32_t n_outputs, int32_t wait);
 RT_API void rt_drop(double session, double program);
 
 /// Copies bytes into a new buffer. out: (handle, address, bytes).

@@ -25,7 +25,7 @@ static void make_key() {
   if (dladdr(reinterpret_cast<void*>(make_key), &self)) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
 }
 
-// ---- sessions and handles -----------------------------------------------------------------------------------------------------
+// ---- sessions and handles -------------------------------------------------------------------------------------------
 Session* open_session() {
   pthread_once(&g_once, make_key);
   int at = -1;
@@ -108,13 +108,14 @@ int32_t fail(Session* s, Failure* f) {
   return f->status;
 }
 
-// ---- streams ------------------------------------------------------------------------------------------------------------------
+// ---- streams --------------------------------------------------------------------------------------------------------
 static bool reached(const Ticket& t) { return !t.stream || t.stream->completed >= t.seq; }
 void wait_for(const Ticket& t) {
   while (!reached(t)) wait_done();
 }
 void wait_stream(Session* s, int32_t stream) {
-  for (int i = 0; i < s->n_streams; i++) if (stream < 0 || i == stream) wait_for({s->streams[i], s->streams[i]->submitted});
+  for (int i = 0; i < s->n_streams; i++)
+    if (stream < 0 || i == stream) wait_for({s->streams[i], s->streams[i]->submitted});
 }
 static void execute(Stream* stream, Job* job);
 
@@ -165,7 +166,7 @@ void close_session(Session* s) {
   free(s);
 }
 
-// ---- jobs -----------------------------------------------------------------------------------------------------------------------
+// ---- jobs -----------------------------------------------------------------------------------------------------------
 static void release_buffer(Buffer* b) {
   if (!b) return;
   b->busy--;
@@ -173,7 +174,8 @@ static void release_buffer(Buffer* b) {
 }
 /// A job and its lists in one piece of memory, zeroed.
 static Job* new_job(Program* p) {
-  size_t n_in = static_cast<size_t>(p->n_inputs), n = n_in + static_cast<size_t>(p->n_places), n_out = static_cast<size_t>(p->n_outputs);
+  size_t n_in = static_cast<size_t>(p->n_inputs), n = n_in + static_cast<size_t>(p->n_places),
+         n_out = static_cast<size_t>(p->n_outputs);
   size_t waits = (kReaders + 1) * n * sizeof(Ticket);
   Job* job = static_cast<Job*>(calloc(1, sizeof(Job) + waits + (n + n_in + n_out) * sizeof(Buffer*)));
   if (!job) abort();
@@ -197,7 +199,8 @@ static void copy_entries(Job* job) {
 static void execute(Stream* stream, Job* job) {
   Program* p = job->program;
   for (int i = 0; i < job->n_waits; i++) wait_for(job->waits[i]);
-  size_t n_in = static_cast<size_t>(p->n_inputs), n_out = static_cast<size_t>(p->n_outputs), n = static_cast<size_t>(job->n_places);
+  size_t n_in = static_cast<size_t>(p->n_inputs), n_out = static_cast<size_t>(p->n_outputs),
+         n = static_cast<size_t>(job->n_places);
   void* memory = calloc(n + n_in + n_out + 1, sizeof(void*));
   if (!memory) abort();
   uint8_t** places = static_cast<uint8_t**>(memory);
@@ -211,7 +214,8 @@ static void execute(Stream* stream, Job* job) {
     const ConstantSpec& c = p->constants[i];
     memcpy(places[c.place], c.bytes, static_cast<size_t>(c.nbytes));
   }
-  run_program(p, {places, job->arena ? job->arena->data : nullptr, job->scratch ? job->scratch->data : nullptr, entry, results});
+  run_program(p, {places, job->arena ? job->arena->data : nullptr, job->scratch ? job->scratch->data : nullptr, entry,
+                  results});
   lock();
   for (size_t i = 0; i < n_out; i++) {
     Buffer* b = job->outputs[i];
@@ -275,8 +279,10 @@ struct Submission {
     for (uint32_t i = 0; i < n_inputs; i++) {
       Buffer* b = find_buffer(s, inputs[2 * i]);
       if (!b || b->nbytes < p->input_bytes[i]) {
-        failure = make_failure(kBadArgument, "run this program\na live buffer of %lld bytes as input %u\n%s\nreport this as a bug\nprogram",
-                               static_cast<long long>(p->input_bytes[i]), i, b ? "a smaller one" : "a stale handle");
+        failure =
+            make_failure(kBadArgument,
+                         "run this program\na live buffer of %lld bytes as input %u\n%s\nreport this as a bug\nprogram",
+                         static_cast<long long>(p->input_bytes[i]), i, b ? "a smaller one" : "a stale handle");
         return false;
       }
       bool taken = p->input_written[i] && give(i) && b->refs == 1 && !b->mapped && !repeated(i, n_inputs);
@@ -321,9 +327,13 @@ struct Submission {
   }
 };
 
-int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, uint32_t n_inputs, double* outputs, uint32_t n_outputs, bool wait) {
-  if (stream_id < 0 || stream_id >= s->n_streams || n_inputs != static_cast<uint32_t>(p->n_inputs) || n_outputs != static_cast<uint32_t>(p->n_outputs)) {
-    return fail(s, make_failure(kBadArgument, "run this program\na stream of this session, %d inputs and %d outputs\nstream %d, %u inputs, %u outputs\nreport this as a bug\nprogram",
+int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, uint32_t n_inputs, double* outputs,
+               uint32_t n_outputs, bool wait) {
+  if (stream_id < 0 || stream_id >= s->n_streams || n_inputs != static_cast<uint32_t>(p->n_inputs) ||
+      n_outputs != static_cast<uint32_t>(p->n_outputs)) {
+    return fail(s, make_failure(kBadArgument,
+                                "run this program\na stream of this session, %d inputs and %d outputs\nstream %d, %u "
+                                "inputs, %u outputs\nreport this as a bug\nprogram",
                                 p->n_inputs, p->n_outputs, stream_id, n_inputs, n_outputs));
   }
   Job* job = new_job(p);

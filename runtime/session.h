@@ -67,7 +67,8 @@ void wait_for(const Ticket& t);
 void wait_stream(Session* s, int32_t stream);
 
 /// Reserves all memory, takes what is given away, runs or queues the program. outputs: triples.
-int32_t submit(Session* s, int32_t stream, Program* p, const double* inputs, uint32_t n_inputs, double* outputs, uint32_t n_outputs, bool wait);
+int32_t submit(Session* s, int32_t stream, Program* p, const double* inputs, uint32_t n_inputs, double* outputs,
+               uint32_t n_outputs, bool wait);
 
 extern int64_t g_programs;
 

@@ -1,4 +1,5 @@
-// Runs programs of any bytes as the host would, on buffers that are as small as the program allows, and counts which ops ran.
+// Runs programs of any bytes as the host would, on buffers that are as small as the program allows, and counts which
+// ops ran.
 #pragma once
 #include <time.h>
 
@@ -10,7 +11,8 @@
 namespace denim::fuzz {
 
 constexpr int64_t kSourceBytes = int64_t(1) << 20;
-/// What inputs are filled with: small integers (indices that are mostly in range), small numbers, special ones, anything.
+/// What inputs are filled with: small integers (indices that are mostly in range), small numbers, special ones,
+/// anything.
 enum Filling { kSmall32, kSmall64, kOnes, kZeros, kSpecial, kNoise, kFillings };
 
 struct Driver {
@@ -34,7 +36,8 @@ struct Driver {
     for (uint8_t* s : sources) free(s);
   }
   void fill(Filling kind, uint8_t* out) {
-    static const float special[] = {0.0f, -0.0f, 1.0f, -1.5f, 1e-40f, 3e38f, -3e38f, __builtin_inff(), -__builtin_inff(), __builtin_nanf("")};
+    static const float special[] = {
+        0.0f, -0.0f, 1.0f, -1.5f, 1e-40f, 3e38f, -3e38f, __builtin_inff(), -__builtin_inff(), __builtin_nanf("")};
     for (int64_t i = 0; i < kSourceBytes; i += 8) {
       uint64_t small = r.below(2), word = 0;
       const float pair[2] = {kind == kOnes ? 1.0f : r.of(special), kind == kOnes ? 0.5f : r.of(special)};
@@ -66,7 +69,8 @@ struct Driver {
     const uint32_t filling = r.below(kFillings);
     for (uint32_t i = 0; i < n_in; i++) {
       const double bytes = 11 + 2 * i < n ? words[11 + 2 * i] : 0;
-      inputs[2 * i] = upload(bytes >= 0 && bytes <= kSourceBytes ? bytes : 64, r.one_in(4) ? r.below(kFillings) : filling);
+      inputs[2 * i] =
+          upload(bytes >= 0 && bytes <= kSourceBytes ? bytes : 64, r.one_in(4) ? r.below(kFillings) : filling);
       inputs[2 * i + 1] = r.below(2);
     }
     int32_t status = rt_eval(session, 0, words, n, inputs, n_in, outputs, n_out, r.below(8) != 0);
@@ -76,7 +80,8 @@ struct Driver {
       status = status ? status : later;
       rt_release(session, &outputs[3 * i], 1);
     }
-    for (uint32_t i = 0; i < n_in; i++) rt_release(session, &inputs[2 * i], 1);  // a given one is stale by now, which is fine
+    for (uint32_t i = 0; i < n_in; i++)
+      rt_release(session, &inputs[2 * i], 1);  // a given one is stale by now, which is fine
     (accepted ? status ? failed : ran : refused)++;
     const double took = seconds() - start;
     slowest = took > slowest ? took : slowest;

@@ -1,6 +1,6 @@
-// The mutator: changes that keep a program's form (a length everywhere it stands, a dtype, a rank, strides, parameters, another
-// op, operands of another program), then a repair that gives values the memory which the changed operands need, so that most
-// mutants reach the kernels' checks. Some are left unrepaired, and some have their words changed blindly.
+// The mutator: changes that keep a program's form (a length everywhere it stands, a dtype, a rank, strides, parameters,
+// another op, operands of another program), then a repair that gives values the memory which the changed operands need,
+// so that most mutants reach the kernels' checks. Some are left unrepaired, and some have their words changed blindly.
 #pragma once
 #include "tree.h"
 
@@ -28,18 +28,19 @@ struct Random {
 };
 
 inline double odd_number(Random& r) {
-  static const double odd[] = {0,        1,         2,           3,           -1,           -2,           7,
-                               15,       16,        17,          31,          63,           64,           65,
-                               127,      255,       256,         1024,        4096,         65535,        65536,
-                               1048576,  2147483647, 2147483648.0, -2147483648.0, 4294967296.0, 1099511627776.0, 4503599627370496.0,
-                               -4503599627370496.0, 9007199254740992.0, -9007199254740992.0, 1e300, -1e300, 0.5, -0.5, 1e-300};
+  static const double odd[] = {
+      0, 1, 2, 3, -1, -2, 7, 15, 16, 17, 31, 63, 64, 65, 127, 255, 256, 1024, 4096, 65535, 65536, 1048576, 2147483647,
+      2147483648.0, -2147483648.0, 4294967296.0, 1099511627776.0, 4503599627370496.0, -4503599627370496.0,
+      9007199254740992.0, -9007199254740992.0, 1e300, -1e300, 0.5, -0.5, 1e-300};
   if (!r.one_in(10)) return r.of(odd);
   const uint64_t bits = r.one_in(3) ? 0x7ff8000000000000u : r.one_in(2) ? 0x7ff0000000000000u : r.next();
   return __builtin_bit_cast(double, bits);
 }
 /// Lengths at which loops change: of vectors, of tiles, of blocks.
 inline double length(Random& r) {
-  static const double lengths[] = {0, 0, 1, 1, 1, 2, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 31, 32, 33, 40, 48, 63, 64, 65, 96, 97, 100, 127, 128, 129, 255, 257, 512, 600, 1025, 2000};
+  static const double lengths[] = {0,  0,   1,   1,   1,   2,   2,   3,   4,   5,    7,   8,  9,
+                                   12, 15,  16,  17,  31,  32,  33,  40,  48,  63,   64,  65, 96,
+                                   97, 100, 127, 128, 129, 255, 257, 512, 600, 1025, 2000};
   return r.one_in(40) ? odd_number(r) : r.of(lengths);
 }
 
@@ -48,7 +49,7 @@ struct Mutator {
   Tree& t;
   Pool& pool = *t.pool;
 
-  // ---- shapes ----------------------------------------------------------------------------------------------------------
+  // ---- shapes -------------------------------------------------------------------------------------------------------
   /// All operands that were dense are dense again after the change.
   template <class F>
   void reshape(Instruction& ins, F&& change) {
@@ -108,7 +109,8 @@ struct Mutator {
       if (ins.fused()) {
         const uint32_t at = r.below(ins.rank + more);
         if (more ? ins.rank == kMaxDims : ins.rank == 0) return;
-        for (Operand& o : ins.operands) more ? insert_axis(o.strides, o.rank, at, 0) : remove_axis(o.strides, o.rank, at);
+        for (Operand& o : ins.operands)
+          more ? insert_axis(o.strides, o.rank, at, 0) : remove_axis(o.strides, o.rank, at);
         more ? insert_axis(ins.loop, ins.rank, at, n) : remove_axis(ins.loop, ins.rank, at);
         ins.rank = more ? ins.rank + 1 : ins.rank - 1;
       } else {
@@ -135,7 +137,7 @@ struct Mutator {
     }
   }
 
-  // ---- what operands are -------------------------------------------------------------------------------------------------
+  // ---- what operands are --------------------------------------------------------------------------------------------
   static Operand* any_of(Random& r, List<Operand>& list) { return list.n ? &r.of(list) : nullptr; }
   Operand* any_operand(Instruction& ins) { return any_of(r, ins.operands); }
   double some_dtype() { return r.one_in(30) ? odd_number(r) : r.below(kDTypes); }
@@ -175,7 +177,7 @@ struct Mutator {
     }
   }
 
-  // ---- what is done --------------------------------------------------------------------------------------------------------
+  // ---- what is done -------------------------------------------------------------------------------------------------
   void change_param(Instruction& ins) {
     if (!ins.params.n) return;
     const uint32_t at = r.below(ins.params.n);
@@ -234,7 +236,8 @@ struct Mutator {
     const double number = values_before(ins, ins.steps.n) - 1;
     if (r.one_in(2)) return;
     if (r.one_in(2)) ins.outs.push(pool, {number, add_place(t, 0), s.dtype});
-    else if (!ins.reductions.n) ins.reductions.push(pool, {double(static_cast<int>(Op::sum)), number, 0, add_place(t, 0), s.dtype});
+    else if (!ins.reductions.n)
+      ins.reductions.push(pool, {double(static_cast<int>(Op::sum)), number, 0, add_place(t, 0), s.dtype});
     else ins.reductions[0].number = number, ins.reductions[0].dtype = s.dtype;
   }
   void change_fused(Instruction& ins) {
@@ -256,7 +259,7 @@ struct Mutator {
     }
   }
 
-  // ---- whole instructions and tables ---------------------------------------------------------------------------------------
+  // ---- whole instructions and tables --------------------------------------------------------------------------------
   /// An instruction of another program, on new values.
   void graft(Tree& from) {
     if (!from.instructions.n || t.inputs.n > 48) return;
@@ -271,9 +274,14 @@ struct Mutator {
   }
   void change_tables() {
     switch (r.below(7)) {
-      case 0: if (t.instructions.n) t.instructions.insert(pool, r.below(t.instructions.n), Instruction(r.of(t.instructions))); return;
+      case 0:
+        if (t.instructions.n) t.instructions.insert(pool, r.below(t.instructions.n), Instruction(r.of(t.instructions)));
+        return;
       case 1: if (t.instructions.n) t.instructions.remove(r.below(t.instructions.n)); return;
-      case 2: if (t.values.n) r.of(t.values).place = r.one_in(8) ? odd_number(r) : double(r.below(t.inputs.n + t.places.n + 1)) - 1; return;
+      case 2:
+        if (t.values.n)
+          r.of(t.values).place = r.one_in(8) ? odd_number(r) : double(r.below(t.inputs.n + t.places.n + 1)) - 1;
+        return;
       case 3: if (t.values.n) r.of(t.values).offset = r.one_in(8) ? odd_number(r) : 16 * r.below(64); return;
       case 4: if (t.inputs.n) r.of(t.inputs).written = r.one_in(8) ? odd_number(r) : r.below(2); return;
       case 5: if (t.outputs.n) r.of(t.outputs) = r.one_in(8) ? odd_number(r) : r.below(t.values.n); return;
@@ -281,7 +289,7 @@ struct Mutator {
     }
   }
 
-  // ---- repair --------------------------------------------------------------------------------------------------------------
+  // ---- repair -------------------------------------------------------------------------------------------------------
   static constexpr double kMostBytes = 1 << 19;
   /// Makes room for all that the operand touches, if that is not absurd.
   void make_room(Operand& o) {
@@ -340,7 +348,8 @@ struct Mutator {
         Operand kept{};
         kept.value = o.value, kept.dtype = o.dtype;
         for (uint32_t k = 0; k < ins.rank; k++) {
-          if (!(o.mask >= 0 && o.mask < 65536) || !(static_cast<uint32_t>(o.mask) >> k & 1)) kept.shape[kept.rank++] = ins.loop[k];
+          if (!(o.mask >= 0 && o.mask < 65536) || !(static_cast<uint32_t>(o.mask) >> k & 1))
+            kept.shape[kept.rank++] = ins.loop[k];
         }
         make_dense(kept);
         make_room(kept);

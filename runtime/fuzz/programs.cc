@@ -1,6 +1,6 @@
-// Fuzzer of the program decoder and the kernels: takes recorded programs and the seeds of seeds.h, changes them, and runs what
-// the decoder lets through. Built with sanitizers by scripts/sanitize.ts; a crash, a leak or a hang is a defect, an error status
-// is fine.
+// Fuzzer of the program decoder and the kernels: takes recorded programs and the seeds of seeds.h, changes them, and
+// runs what the decoder lets through. Built with sanitizers by scripts/sanitize.ts; a crash, a leak or a hang is a
+// defect, an error status is fine.
 //
 //   programs CORPUS ROUNDS [SEED [ONLY]]   CORPUS: for each program its number of words, then the words, as float64
 //
@@ -59,7 +59,8 @@ void round(Driver& driver, Random& r, Pool& pool, const Corpus& c) {
   pick(r, c, &tree);
   pick(r, c, &other);
   const List<double> words = mutate(r, tree, other);
-  double* exact = static_cast<double*>(malloc(sizeof(double) * (words.n ? words.n : 1)));  // reading past the end is seen
+  double* exact =
+      static_cast<double*>(malloc(sizeof(double) * (words.n ? words.n : 1)));  // reading past the end is seen
   memcpy(exact, words.at, sizeof(double) * words.n);
   if (r.one_in(3)) driver.decode(exact, words.n);
   const double slowest = driver.slowest;
@@ -96,11 +97,13 @@ int main(int argc, char** argv) {
       if (getenv("DENIM_FUZZ_TRACE")) fprintf(stderr, "round %ld\n", k);
       round(driver, r, pool, c);
       if ((k + 1) % 50000 == 0) {
-        fprintf(stderr, "%ld programs: %ld ran, %ld failed, %ld refused, slowest %.3f s\n", k + 1, driver.ran, driver.failed, driver.refused, driver.slowest);
+        fprintf(stderr, "%ld programs: %ld ran, %ld failed, %ld refused, slowest %.3f s\n", k + 1, driver.ran,
+                driver.failed, driver.refused, driver.slowest);
       }
     }
     print_ops(driver);
-    printf("%ld programs: %ld ran, %ld failed, %ld refused, slowest %.3f s\n", rounds, driver.ran, driver.failed, driver.refused, driver.slowest);
+    printf("%ld programs: %ld ran, %ld failed, %ld refused, slowest %.3f s\n", rounds, driver.ran, driver.failed,
+           driver.refused, driver.slowest);
   }
   for (uint32_t i = 0; i < c.n; i++) free(c.programs[i]);
   free(c.programs);

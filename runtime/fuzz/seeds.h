@@ -1,11 +1,12 @@
-// Small programs to start from: each kernel of the table at work once or more, and each elementwise op and reduction in each
-// dtype (most are refused, which is a test as well).
+// Small programs to start from: each kernel of the table at work once or more, and each elementwise op and reduction in
+// each dtype (most are refused, which is a test as well).
 #pragma once
 #include "tree.h"
 
 namespace denim::fuzz {
 
-/// A call of a kernel: operands as dtype[shape], outputs after "->", then the parameters as words, lists with their length.
+/// A call of a kernel: operands as dtype[shape], outputs after "->", then the parameters as words, lists with their
+/// length.
 struct Seed {
   Op op;
   const char *operands, *params;
@@ -78,7 +79,8 @@ constexpr Seed kSeeds[] = {
 constexpr uint32_t kKernelSeeds = sizeof kSeeds / sizeof kSeeds[0];
 
 inline double dtype_named(const char* name, size_t n) {
-  constexpr const char* names[kDTypes] = {"bool", "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "f32", "f64", "bf16", "c64"};
+  constexpr const char* names[kDTypes] = {"bool", "u8",  "u16", "u32", "u64", "i8",   "i16",
+                                          "i32",  "i64", "f16", "f32", "f64", "bf16", "c64"};
   for (int i = 0; i < kDTypes; i++) if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0) return i;
   abort();
 }
@@ -86,7 +88,8 @@ inline double dtype_named(const char* name, size_t n) {
 inline const char* read_operand(const char* text, Operand* o) {
   const char* open = strchr(text, '[');
   o->dtype = dtype_named(text, static_cast<size_t>(open - text));
-  for (text = open + 1; *text != ']'; text += *text == ',') o->shape[o->rank++] = static_cast<double>(strtol(text, const_cast<char**>(&text), 10));
+  for (text = open + 1; *text != ']'; text += *text == ',')
+    o->shape[o->rank++] = static_cast<double>(strtol(text, const_cast<char**>(&text), 10));
   make_dense(*o);
   return text + 1;
 }
@@ -114,7 +117,8 @@ inline void kernel_seed(const Seed& seed, Tree* t) {
       ins.operands.push(*t->pool, o);
     }
   }
-  for (const char* text = seed.params; *text; text += *text == ' ') ins.params.push(*t->pool, strtod(text, const_cast<char**>(&text)));
+  for (const char* text = seed.params; *text; text += *text == ' ')
+    ins.params.push(*t->pool, strtod(text, const_cast<char**>(&text)));
   t->instructions.push(*t->pool, ins);
 }
 
@@ -125,11 +129,14 @@ inline void fused_seed(uint32_t op, double dtype, Tree* t) {
   Instruction ins{};
   ins.op = kFusedOp;
   ins.rank = 3;
-  const double loop[3] = {5, 4, 7}, complex = static_cast<double>(static_cast<int>(DType::complex64)), bytes = 140 * static_cast<double>(size_of(dtype));
+  const double loop[3] = {5, 4, 7}, complex = static_cast<double>(static_cast<int>(DType::complex64)),
+               bytes = 140 * static_cast<double>(size_of(dtype));
   memcpy(ins.loop, loop, sizeof loop);
-  bool truth = name == Op::logicalNot || name == Op::logicalAnd || name == Op::logicalOr || (name >= Op::equal && name <= Op::lessEqual);
+  bool truth = name == Op::logicalNot || name == Op::logicalAnd || name == Op::logicalOr ||
+               (name >= Op::equal && name <= Op::lessEqual);
   bool part = dtype == complex && (name == Op::real || name == Op::imag || name == Op::abs);
-  double result = truth || name == Op::all || name == Op::any ? 0 : part ? static_cast<double>(static_cast<int>(DType::float32)) : dtype;
+  double result = part ? static_cast<double>(static_cast<int>(DType::float32)) : dtype;
+  if (truth || name == Op::all || name == Op::any) result = 0;
   Step step{};
   for (int i = 0; i < facts.arity; i++) {
     Operand o{};

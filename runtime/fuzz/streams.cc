@@ -1,5 +1,6 @@
-// Stress of the scheduler: recorded programs on eight streams, results of one stream as inputs of another, handles released while
-// work is in flight, several sessions at once. Built with TSan by scripts/sanitize.ts, which must have nothing to report.
+// Stress of the scheduler: recorded programs on eight streams, results of one stream as inputs of another, handles
+// released while work is in flight, several sessions at once. Built with TSan by scripts/sanitize.ts, which must have
+// nothing to report.
 //
 //   streams CORPUS SECONDS [SEED]
 #include <pthread.h>
@@ -75,8 +76,9 @@ struct Driver {
       inputs[2 * i + 1] = 0;
     }
     int stream = streams[below(kStreams)];
-    int status = below(2) ? rt_run(session, stream, programs[pick], inputs, n_in, outputs, n_out, below(8) == 0)
-                          : rt_eval(session, stream, words, g_programs[pick].n, inputs, n_in, outputs, n_out, below(8) == 0);
+    int status = below(2)
+                     ? rt_run(session, stream, programs[pick], inputs, n_in, outputs, n_out, below(8) == 0)
+                     : rt_eval(session, stream, words, g_programs[pick].n, inputs, n_in, outputs, n_out, below(8) == 0);
     rt_release(session, fresh, n_in);
     (status ? refused : runs)++;
     if (status) return;
@@ -130,7 +132,8 @@ int main(int argc, char** argv) {
   }
   fclose(f);
   pthread_t threads[kSessions];
-  for (int i = 0; i < kSessions; i++) pthread_create(&threads[i], nullptr, drive, reinterpret_cast<void*>(seed + static_cast<uintptr_t>(i)));
+  for (int i = 0; i < kSessions; i++)
+    pthread_create(&threads[i], nullptr, drive, reinterpret_cast<void*>(seed + static_cast<uintptr_t>(i)));
   for (pthread_t t : threads) pthread_join(t, nullptr);
   for (int i = 0; i < g_count; i++) free(g_programs[i].words);
   double stats[kStatCount];

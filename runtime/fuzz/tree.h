@@ -1,5 +1,6 @@
-// Programs as trees: read from words, written back, and put together by hand. The mutator (mutate.h) changes trees, so that
-// a change of one part leaves the rest as the decoder wants it. Nothing here checks anything: that is the decoder's work.
+// Programs as trees: read from words, written back, and put together by hand. The mutator (mutate.h) changes trees, so
+// that a change of one part leaves the rest as the decoder wants it. Nothing here checks anything: that is the
+// decoder's work.
 #pragma once
 #include <stdint.h>
 #include <stdlib.h>
@@ -127,7 +128,7 @@ inline bool is_dense(const Operand& o) {
   return true;
 }
 
-// ---- reading -----------------------------------------------------------------------------------------------------------
+// ---- reading --------------------------------------------------------------------------------------------------------
 struct Cursor {
   const double* words;
   uint32_t n, at = 0;
@@ -254,7 +255,7 @@ inline bool read_tree(const double* words, uint32_t n, Tree* t) {
   return c.ok;
 }
 
-// ---- writing -----------------------------------------------------------------------------------------------------------
+// ---- writing --------------------------------------------------------------------------------------------------------
 struct Writer {
   Pool& pool;
   List<double> words;
@@ -293,8 +294,9 @@ struct Writer {
 /// The words, in the tree's pool.
 inline List<double> write_tree(Tree& t) {
   Writer w{*t.pool, {}};
-  const double header[kHeaderWords] = {0xde21, 1, static_cast<double>(kOpTableHash), 0, double(t.inputs.n), double(t.places.n), t.arena,
-                                       double(t.values.n), double(t.constants.n), double(t.instructions.n), double(t.outputs.n)};
+  const double header[kHeaderWords] = {
+      0xde21, 1, static_cast<double>(kOpTableHash), 0, double(t.inputs.n), double(t.places.n), t.arena,
+      double(t.values.n), double(t.constants.n), double(t.instructions.n), double(t.outputs.n)};
   w.put_all(header, kHeaderWords);
   for (const Input& i : t.inputs) w.put(i.bytes), w.put(i.written);
   w.put_all(t.places.at, t.places.n);
@@ -317,7 +319,7 @@ inline List<double> write_tree(Tree& t) {
   return w.words;
 }
 
-// ---- putting together --------------------------------------------------------------------------------------------------
+// ---- putting together -----------------------------------------------------------------------------------------------
 /// A new input with a value on all of it; returns the value.
 inline double add_input(Tree& t, double bytes) {
   for (Value& v : t.values) v.place += v.place >= t.inputs.n;
