@@ -1,5 +1,5 @@
 /**
- * Shows that the tests find mistakes: `deno run -A scripts/seed_bugs.ts`. Each of five bugs is put into a copy of the
+ * Shows that the tests find mistakes: `deno run -A scripts/seed_bugs.ts`. Each of six bugs is put into a copy of the
  * sources in a temporary folder, and the suite that has to find it is run there. Ends with 1 if one is not found, or if
  * a suite fails without a bug.
  * @module
@@ -22,14 +22,15 @@ interface Suite {
 }
 const GRAPHS: Suite = { args: ["test", "-A", "--no-check", "tests/random_graphs"], env: { SEEDS: "150" } };
 const COMPILED: Suite = { args: ["test", "-A", "--no-check", "tests/ops/compiled_test.ts"], env: {} };
+const DERIVATIVE: Suite = { args: ["test", "-A", "--no-check", "tests/ops/derivative_test.ts"], env: {} };
 
 const BUGS: readonly Bug[] = [
   {
     title: "a kernel reads through views as if they were not there",
     file: "core/lower.ts",
     from: "const at = this.reads.push(ref(x)) - 1;",
-    to:
-      "const at = this.reads.push(ref(x.inputs[0]?.shape.length === x.shape.length && x.prim.kind === 'view' ? x.inputs[0] : x)) - 1;",
+    to: "const seen = x.prim.kind === 'view' && x.inputs[0]?.shape.length === x.shape.length ? x.inputs[0] : x; " +
+      "const at = this.reads.push(ref(seen)) - 1;",
     suite: GRAPHS,
   },
   {
@@ -59,6 +60,13 @@ const BUGS: readonly Bug[] = [
     from: "if (isPlain(x)) return aval(x);",
     to: "if (isPlain(x)) return x.dtype.name;",
     suite: COMPILED,
+  },
+  {
+    title: "a derivative has the wrong sign",
+    file: "core/primitives/unary.ts",
+    from: "cos: unary((x) => negative(sin(x)), { cost })",
+    to: "cos: unary((x) => sin(x), { cost })",
+    suite: DERIVATIVE,
   },
 ];
 

@@ -6,6 +6,7 @@
  */
 import { bfloat16, type DType, float16, float32, float64 } from "../../core/dtype.ts";
 import { primitive } from "../../core/graph.ts";
+import "../../mod.ts";
 import type { Aval, Shape } from "../../core/primitive.ts";
 import type { PrimitiveName } from "../../core/primitives/mod.ts";
 import type { Case, Input, Variant } from "../cases/case.ts";
