@@ -1,6 +1,6 @@
-//! Builds the native library, and the native tests. `deno task build` calls this; `zig build --help` in this folder lists
-//! the options. Every file of cpu/ but dispatch.cc is compiled once per instruction set, with that set's features and
-//! -DDENIM_ISA; everything else is compiled for the oldest processor, because it runs before dispatch.cc has looked.
+//! Builds the native library, and the native tests. `deno task build` calls this; `zig build --help` in this folder
+//! lists the options. Every file of cpu/ but dispatch.cc is compiled once per instruction set, with that set's features
+//! and -DDENIM_ISA; everything else is compiled for the oldest processor: it runs before dispatch.cc has looked.
 const std = @import("std");
 
 const flags = [_][]const u8{
@@ -19,7 +19,8 @@ const x86_64_isas = [_]Isa{
     .{ .name = "avx512", .cpu = x86(&std.Target.x86.cpu.x86_64_v4, &.{.avx512vnni}) },
 };
 const aarch64_isas = [_]Isa{.{ .name = "neon", .cpu = .{ .cpu_model = .baseline } }};
-const apple_isas = [_]Isa{.{ .name = "neon", .cpu = .{ .cpu_model = .{ .explicit = &std.Target.aarch64.cpu.apple_m1 } } }};
+const apple_m1: std.Target.Query = .{ .cpu_model = .{ .explicit = &std.Target.aarch64.cpu.apple_m1 } };
+const apple_isas = [_]Isa{.{ .name = "neon", .cpu = apple_m1 }};
 
 fn x86(cpu: *const std.Target.Cpu.Model, comptime more: []const std.Target.x86.Feature) std.Target.Query {
     return .{ .cpu_model = .{ .explicit = cpu }, .cpu_features_add = std.Target.x86.featureSet(more) };
@@ -112,9 +113,10 @@ fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi) *std.Build.M
     for (isas) |isa| {
         const kernels = module(b, platform, abi, isa);
         const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
-        const isa_flags = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
-        kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = isa_flags });
-        m.linkLibrary(b.addLibrary(.{ .name = b.fmt("kernels_{s}", .{isa.name}), .linkage = .static, .root_module = kernels }));
+        const with_isa = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
+        kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = with_isa });
+        const name = b.fmt("kernels_{s}", .{isa.name});
+        m.linkLibrary(b.addLibrary(.{ .name = name, .linkage = .static, .root_module = kernels }));
     }
     return m;
 }
