@@ -56,7 +56,7 @@ Plan plan(const Gemm<T>& g) {
   Plan p;
   p.mr = round_up(ceil_div(g.m, ceil_div(g.m, kMaxRows)), 2);
   p.mc = min_of(round_up(g.m, p.mr), kBlockRows / p.mr * p.mr);
-  p.nc = min_of(round_up(g.n, kTileCols<T>), g.partial || g.k <= kBlockK ? kBlockCols : kBlockCols / 2);
+  p.nc = min_of(round_up(g.n, kTileCols<T>), g.partial_stride || g.k <= kBlockK ? kBlockCols : kBlockCols / 2);
   const int64_t blocks = ceil_div(g.k, kBlockK);
   p.kc = round_up(ceil_div(g.k, blocks), g.k_align);
   return p;
@@ -164,7 +164,7 @@ size_t gemm_scratch(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0 || g.k == 0) return 0;
   const Plan p = plan(g);
   const int64_t item = sizeof(T), mc = min_of(g.m + kMaxRows, kBlockRows);  // at least p.mc, and it grows with m
-  const size_t partial = g.partial || p.kc >= g.k ? 0 : bytes64(mc * p.nc * item);
+  const size_t partial = g.partial_stride || p.kc >= g.k ? 0 : bytes64(mc * p.nc * item);
   return bytes64(mc * p.kc * item) + bytes64(p.nc * p.kc * item) + partial;
 }
 
@@ -178,10 +178,10 @@ void gemm(const Gemm<T>& g, uint8_t* scratch) {
   s.a = reinterpret_cast<T*>(scratch);
   s.b = reinterpret_cast<T*>(scratch + bytes64(p.mc * p.kc * item));
   T* rest = reinterpret_cast<T*>(scratch + bytes64(p.mc * p.kc * item) + bytes64(p.nc * p.kc * item));
-  s.partial_stride = g.partial ? g.partial_stride : p.nc;
+  s.partial_stride = g.partial_stride ? g.partial_stride : p.nc;
   for (s.j0 = 0; s.j0 < g.n; s.j0 += p.nc) {
     for (s.i0 = 0; s.i0 < g.m; s.i0 += p.mc) {
-      s.partial = g.partial ? g.partial + s.i0 * g.partial_stride + s.j0 : rest;
+      s.partial = g.partial_stride ? g.partial + s.i0 * g.partial_stride + s.j0 : rest;
       s.mc = min_of(p.mc, g.m - s.i0);
       s.nc = min_of(p.nc, g.n - s.j0);
       for (s.k0 = 0; s.k0 < g.k; s.k0 += p.kc) {

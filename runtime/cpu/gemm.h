@@ -29,12 +29,12 @@ struct Gemm {
   PackFn<T> pack_b;
   const void* out;
   FinishFn<T> finish;
-  T* partial;  // where sums of the first blocks of k may rest: an output of type T, or null (then in scratch)
-  int64_t partial_stride;  // elements between its rows
+  T* partial;              // where sums of the first blocks of k may rest: an output of type T
+  int64_t partial_stride;  // elements between its rows; 0: they rest in scratch
 };
 
-/// Bytes of scratch that `gemm` needs for this problem or one of fewer rows (looks at m, n, k, k_align and partial
-/// only).
+/// Bytes of scratch that `gemm` needs for this problem or one of fewer rows (looks at m, n, k, k_align and
+/// partial_stride, which are known before there are data).
 template <class T>
 size_t gemm_scratch(const Gemm<T>& g);
 /// Computes it, in parallel if it is large; the sums are the same for any number of threads.

@@ -108,6 +108,7 @@ TEST(matmul_large_blocks) {
   check_case(DType::float32, 1, 5000, 500, Lie::rows, Lie::columns, false);
   check_case(DType::float32, 1, 5000, 500, Lie::rows, Lie::rows, false);
   check_case(DType::complex64, 60, 70, 300, Lie::rows, Lie::rows, true);
+  check_case(DType::float32, 17, 2100, 500, Lie::rows, Lie::rows, false);  // several blocks of columns and of k
 }
 
 // Batches: strides 0 on either side, on all, and entries large or small.
