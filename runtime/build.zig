@@ -113,8 +113,8 @@ fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi) *std.Build.M
     for (isas) |isa| {
         const kernels = module(b, platform, abi, isa);
         const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
-        const with_isa = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
-        kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = with_isa });
+        const c_flags = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
+        kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = c_flags });
         const name = b.fmt("kernels_{s}", .{isa.name});
         m.linkLibrary(b.addLibrary(.{ .name = name, .linkage = .static, .root_module = kernels }));
     }
