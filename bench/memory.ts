@@ -3,10 +3,11 @@
  *
  *     deno run -A bench/memory.ts [--turns 10000] [--only TEXT] [--lm]
  *
- * `forward` is an MLP's forward pass, in one synchronous job; `awaited` the same with an await in each turn; `train` gradient and
- * SGD step by step, `compiled` the same as one program; `--lm` adds 20 prompts with 500 tokens each of a small model with random
- * weights. A loop passes if the maxima of resident and of active bytes over its last tenth are at most 5 % above those over its
- * second tenth, and the peak of both above the start is at most three times the live arrays and 200 MB.
+ * `forward` is an MLP's forward pass, in one synchronous job; `awaited` the same with an await in each turn; `train`
+ * gradient and SGD step by step, `compiled` the same as one program; `--lm` adds 20 prompts with 500 tokens each of a
+ * small model with random weights. A loop passes if the maxima of resident and of active bytes over its last tenth are
+ * at most 5 % above those over its second tenth, and the peak of both above the start is at most three times the live
+ * arrays and 200 MB.
  * @module
  */
 import { parseArgs } from "node:util";

@@ -1,6 +1,6 @@
 /**
- * eval: what to compute, what to keep, what may be overwritten; then one native call and the change of states. The rules and
- * their reasons are in `docs/evaluation.md`; fusion and places are in `plan.ts` and `lower.ts`.
+ * eval: what to compute, what to keep, what may be overwritten; then one native call and the change of states. The
+ * rules and their reasons are in `docs/evaluation.md`; fusion and places are in `plan.ts` and `lower.ts`.
  * @module
  */
 import { runtime, type Submitted } from "../ffi/runtime.ts";
@@ -23,7 +23,10 @@ import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts"
 import { collect, schedule, usesOf } from "./plan.ts";
 import { failure } from "./status.ts";
 
-/** Host constants above this size are uploaded by a call of their own, so that their bytes are not copied into a program first. */
+/**
+ * Host constants above this size are uploaded by a call of their own, so that their bytes are not copied into a
+ * program first.
+ */
 const INLINE_BYTES = 16384;
 /** How a program is run: waited for, or queued. */
 export type Mode = "wait" | "queue";
@@ -33,7 +36,10 @@ export function evaluate(roots: readonly NDArray[]): void {
   launch(roots, "wait");
   firstError(roots);
 }
-/** Submits now and waits never. Errors of reservation, donation and tracing are thrown here; the others stay in the poisoned outputs. */
+/**
+ * Submits now and waits never. Errors of reservation, donation and tracing are thrown here; the others stay in the
+ * poisoned outputs.
+ */
 export function submit(roots: readonly NDArray[]): void {
   launch(roots, "queue");
 }
@@ -59,7 +65,10 @@ function launch(roots: readonly NDArray[], mode: Mode): void {
   withMemory((optional) => attempt(roots, optional, mode));
 }
 
-/** Out of memory is an error only after: finish what is in flight, collect, settle survivors, drop what is kept by choice. */
+/**
+ * Out of memory is an error only after: finish what is in flight, collect, settle survivors, drop what is kept by
+ * choice.
+ */
 export function withMemory(run: (optional: boolean) => void): void {
   const rungs = [() => {}, () => runtime().synchronize(-1), collectGarbage, settle, () => runtime().clearCache()];
   for (const [i, rung] of rungs.entries()) {
@@ -71,7 +80,10 @@ export function withMemory(run: (optional: boolean) => void): void {
     }
   }
 }
-/** Spent nodes that survived a collection are referenced: learn them, and compute them so that they let go of their inputs. */
+/**
+ * Spent nodes that survived a collection are referenced: learn them, and compute them so that they let go of their
+ * inputs.
+ */
 function settle(): void {
   const heads = survivors();
   for (const n of heads) {
@@ -190,7 +202,10 @@ function isLeaf(n: NDArray, path: readonly NDArray[]): boolean {
     fix: `pass ${touched.label || "it"} to eval() before that, or let a holder keep it`,
   });
 }
-/** In place only if nothing alive and uncomputed outside reads it, no holder has it, and no second handle shares the buffer. */
+/**
+ * In place only if nothing alive and uncomputed outside reads it, no holder has it, and no second handle shares the
+ * buffer.
+ */
 export function mayDonate(
   k: NDArray,
   program: ReadonlySet<NDArray>,

@@ -42,11 +42,11 @@ export class Node implements Aval {
   bufferBytes = 0;
   /** Memory of the buffer as V8 sees it, so that V8 counts the bytes. */
   bytes: ArrayBuffer | null = null;
-  /** Consumers bound while this was lazy and never computed since: a plain count, so garbage among them only costs a keep or a copy. */
+  /** Consumers bound while this was lazy, not computed yet: a plain count, so garbage only costs a keep or a copy. */
   early = 0;
-  /** Never computed consumers bound since this left "lazy", held weakly: garbage among them is discounted after a collection. */
+  /** Consumers bound since this left "lazy", not computed yet, held weakly: garbage is discounted after a collection. */
   readers: Set<WeakRef<NDArray>> | null = null;
-  /** Bit k: input k was not lazy when this was bound, so this is (or will be) among its readers; else it is counted there as early. */
+  /** Bit k: input k was not lazy when this was bound, so this is or will be among its readers; else it counts as early. */
   late = 0;
   /** Modules, optimizers and caches that registered it. */
   holders: Set<WeakRef<Holder>> | null = null;
@@ -151,7 +151,10 @@ export function allPrimitives(): readonly Primitive[] {
   return [...registry.values()];
 }
 
-/** Names of accessors that hold arrays, for objects whose fields do not show them: transforms then find the arrays there. */
+/**
+ * Names of accessors that hold arrays, for objects whose fields do not show them: transforms then find the arrays
+ * there.
+ */
 export const stateKeys: unique symbol = Symbol("denim.stateKeys");
 
 let currentStream: StreamId = 0;
@@ -231,8 +234,8 @@ export function failTraced(op: string, x: Node): never {
 /** A bit per input; consumers with more inputs are counted as early wherever they read beyond. */
 const LATE_BITS = 31;
 /**
- * Nodes that will be readers of an input. Most are computed by the next evaluation and need no WeakRef, which is dear; so they
- * wait here, held strongly, until an evaluation without them, a collection, or too many of them.
+ * Nodes that will be readers of an input. Most are computed by the next evaluation and need no WeakRef, which is dear;
+ * so they wait here, held strongly, until an evaluation without them, a collection, or too many of them.
  */
 let newReaders: NDArray[] = [];
 const MOST_NEW_READERS = 512;
@@ -256,7 +259,10 @@ export function settleReaders(program: ReadonlySet<NDArray> | null): void {
     else for (let k = 0; k < y.inputs.length && k < LATE_BITS; k++) if (y.late >> k & 1) addReader(y.inputs[k]!, y);
   }
 }
-/** `y` reads `x`. Where x is spent, x reads its own inputs again, down to what is evaluated: a donation walks this way up. */
+/**
+ * `y` reads `x`. Where x is spent, x reads its own inputs again, down to what is evaluated: a donation walks this way
+ * up.
+ */
 function addReader(x: NDArray, y: NDArray): void {
   const todo: [NDArray, NDArray][] = [[x, y]];
   for (let e = todo.pop(); e; e = todo.pop()) {
@@ -313,8 +319,8 @@ function earlyInside(n: NDArray, uses: readonly NDArray[] | undefined): number {
 }
 
 /**
- * What a module, an optimizer or a cache is to eval: named slots whose arrays are kept once computed, and whose buffers are
- * never given away under their feet.
+ * What a module, an optimizer or a cache is to eval: named slots whose arrays are kept once computed, and whose
+ * buffers are never given away under their feet.
  */
 export class Holder {
   #slots = new Map<string, NDArray>();

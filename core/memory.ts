@@ -1,10 +1,11 @@
 /**
- * Buffers of evaluated arrays: released when their array is collected, also inside one synchronous job that never awaits.
+ * Buffers of evaluated arrays: released when their array is collected, also inside one synchronous job that never
+ * awaits.
  *
  * V8 does not see native bytes, and finalizers never run inside one job. So the bytes are shown to V8 as ArrayBuffers
  * (its own collections then start in code that awaits), and under pressure a collection is run from here: a
- * checkpoint in an own context clears the list of WeakRefs that were made or read in this job, `gc()` collects, and a sweep over
- * weak references finds the dead arrays at once.
+ * checkpoint in an own context clears the list of WeakRefs that were made or read in this job, `gc()` collects, and a
+ * sweep over weak references finds the dead arrays at once.
  * @module
  */
 import { setFlagsFromString } from "node:v8";

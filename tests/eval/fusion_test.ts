@@ -81,7 +81,8 @@ test("trace: tracing runs nothing and leaves no consumers on what it captures", 
   mx.eval(w);
   mx.valueAndGrad((x: NDArray) => x.mul(w).sum());
   const before = world.count.programs, y = f(full(N, 2));
-  assertEquals([world.count.programs - before, w.early, w.readers?.size ?? 0], [2, 0, 0]); // the argument's upload, the call
+  // Two programs: the argument's upload, the call.
+  assertEquals([world.count.programs - before, w.early, w.readers?.size ?? 0], [2, 0, 0]);
   assertEquals(y.item(), 6 * N);
   const x = full(N, 1);
   mx.eval(x);

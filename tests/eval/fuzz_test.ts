@@ -1,7 +1,7 @@
 /**
- * The fuzzer of evaluation: random programs of lazy arrays with evaluations, queued work on several streams, donation, compiled
- * calls with state, holders, collections, kernels that fail and memory that runs out, against an oracle that computes each value
- * at once. `SEEDS=300` runs more; `SEED=17` runs one.
+ * The fuzzer of evaluation: random programs of lazy arrays with evaluations, queued work on several streams, donation,
+ * compiled calls with state, holders, collections, kernels that fail and memory that runs out, against an oracle that
+ * computes each value at once. `SEEDS=300` runs more; `SEED=17` runs one.
  * @module
  */
 import { assert } from "@std/assert";
@@ -141,7 +141,7 @@ class Run {
       if (!(e instanceof mx.DonatedError) || !deadAtBirth) throw e;
     }
   }
-  /** Runs `f` on the items, which may meet a failure that was asked for or an array that was given away; nothing else. */
+  /** Runs `f` on the items, which may meet a failure that was asked for or an array that was given away, no more. */
   #guarded(items: readonly Item[], f: () => void): void {
     const before = items.map((i) => i.x.state), dead = items.some((i) => broken(i.x));
     const excused = items.some((i) => i.deadAtBirth || i.x.state === "donated" || i.x.state === "spent");
@@ -260,7 +260,7 @@ class Run {
   }
 }
 
-Deno.test("fuzz: values equal an eager oracle; only arrays that were given away may throw; a failure changes nothing else", () => {
+Deno.test("fuzz: values equal an oracle, only what was given away throws, a failure changes nothing else", () => {
   const streams = [mx.defaultStream(), mx.newStream(), mx.newStream()], only = Deno.env.get("SEED");
   const seeds = only ? [Number(only)] : Array.from({ length: Number(Deno.env.get("SEEDS") ?? 60) }, (_, i) => i + 1);
   for (const seed of seeds) {

@@ -65,7 +65,7 @@ test("learning: loss first and gradients after, both from valueAndGrad: 1.0x in 
   });
   assert(counts.every((c) => c === counts[0]) && counts[0]! <= 4, `${counts}`);
 });
-test("learning: loss first, a backward written by hand after it: turn 1 recomputes what it reads, later turns do not", () => {
+test("learning: loss first, a backward by hand after it: turn 1 recomputes what it reads, later turns do not", () => {
   const x = full(N, 0.1);
   const cells = () => {
     const a = cell(x, full(N, 0.5)), b = cell(a, x), loss = b.sum();

@@ -1,6 +1,6 @@
 /**
- * What the tests of evaluation share: a fresh world for each test, counters that start at zero, and three operations that the
- * planner cannot fuse.
+ * What the tests of evaluation share: a fresh world for each test, counters that start at zero, and three operations
+ * that the planner cannot fuse.
  * @module
  */
 import { assertEquals } from "@std/assert";
@@ -18,7 +18,7 @@ export const CELL_1_2 = 1;
 /** The counters since the start of a test. */
 export class World {
   readonly #start: Stats = runtime().stats();
-  /** Programs, kernels, copies and allocations since the start; buffers, their peak and bytes above those of the start. */
+  /** Programs, kernels, copies and allocations since the start; buffers, their peak and bytes above the start's. */
   get count(): Stats {
     const now = runtime().stats(), start = this.#start;
     return {
