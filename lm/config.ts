@@ -41,6 +41,14 @@ export class Config {
     readonly where: string = "config.json",
   ) {}
 
+  /** The same with other values for some fields. */
+  with(fields: JsonRecord): Config {
+    return new Config({ ...this.json, ...fields }, this.where);
+  }
+  /** The same with values for fields that are absent. */
+  withDefaults(fields: JsonRecord): Config {
+    return this.with(Object.fromEntries(Object.entries(fields).map(([k, v]) => [k, this.json[k] ?? v])));
+  }
   /** Throws: the field holds something else. */
   refuse(name: string, expected: string, got: string = shown(this.json[name])): never {
     return fail(CheckpointError, "load", {

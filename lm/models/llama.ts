@@ -65,7 +65,8 @@ class Attention extends Module {
   k_proj: Projection;
   v_proj: Projection;
   o_proj: Projection;
-  readonly rope: Rope;
+  /** Null: positions are not seen. */
+  rope: Rope | null;
   constructor(config: Config, a: ModelArgs) {
     super();
     [this.heads, this.kvHeads] = [a.num_attention_heads, a.num_key_value_heads];
@@ -85,8 +86,9 @@ class Attention extends Module {
   forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
     const [B = 1, L = 1] = x.shape, offset = cache?.position() ?? 0;
     const split = (y: NDArray, heads: number) => y.reshape([B, L, heads, -1]).transpose([0, 2, 1, 3]);
-    const queries = this.rope.forward(split(this.q_proj.forward(x), this.heads), { offset });
-    const keys = this.rope.forward(split(this.k_proj.forward(x), this.kvHeads), { offset });
+    const turned = (y: NDArray) => this.rope ? this.rope.forward(y, { offset }) : y;
+    const queries = turned(split(this.q_proj.forward(x), this.heads));
+    const keys = turned(split(this.k_proj.forward(x), this.kvHeads));
     const seen = fetched(keys, split(this.v_proj.forward(x), this.kvHeads), cache);
     const y = scaledDotProductAttention(queries, seen, { scale: this.scale, mask });
     return this.o_proj.forward(y.transpose([0, 2, 1, 3]).reshape([B, L, -1]));

@@ -5,14 +5,28 @@
 import { CheckpointError, fail } from "../../core/mod.ts";
 import type { Config } from "../config.ts";
 import type { LanguageModel } from "../model.ts";
+import { Model as Gemma } from "./gemma.ts";
+import { Model as Gemma2 } from "./gemma2.ts";
+import { Model as Gemma3 } from "./gemma3.ts";
+import { Model as Gemma3Text } from "./gemma3_text.ts";
 import { Model as Llama } from "./llama.ts";
+import { Model as Olmo2 } from "./olmo2.ts";
+import { Model as Phi3 } from "./phi3.ts";
 import { Model as Qwen2 } from "./qwen2.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
+import { Model as SmolLM3 } from "./smollm3.ts";
 
 const MODELS = new Map<string, new (config: Config) => LanguageModel>([
+  ["gemma", Gemma],
+  ["gemma2", Gemma2],
+  ["gemma3", Gemma3],
+  ["gemma3_text", Gemma3Text],
   ["llama", Llama],
+  ["olmo2", Olmo2],
+  ["phi3", Phi3],
   ["qwen2", Qwen2],
   ["qwen3", Qwen3],
+  ["smollm3", SmolLM3],
 ]);
 /** Types whose models are built as another type's. */
 const ALIASES: ReadonlyMap<string, string> = new Map([

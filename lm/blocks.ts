@@ -1,0 +1,164 @@
+/**
+ * What many architectures share: attention with separate projections, the gated MLP, the stack of blocks between tokens and
+ * logits. An architecture that differs in more than these say writes its own class in its file.
+ * @module
+ */
+import * as mx from "../core/mod.ts";
+import type { NDArray } from "../core/mod.ts";
+import { Embedding, Linear, Module, silu } from "../nn/mod.ts";
+import { fetched, scaledDotProductAttention } from "./attention.ts";
+import type { Cache } from "./cache.ts";
+import type { Config } from "./config.ts";
+import { attentionMask, type Mask } from "./mask.ts";
+import type { ForwardOptions, Projection, TokenEmbedding } from "./model.ts";
+import type { Rope } from "./rope.ts";
+
+/** [B, L, heads D] -> [B, heads, L, D]. */
+export function byHeads(x: NDArray, heads: number): NDArray {
+  return x.reshape([...x.shape.slice(0, 2), heads, -1]).transpose([0, 2, 1, 3]);
+}
+/** [B, heads, L, D] -> [B, L, heads D]. */
+export function joined(x: NDArray): NDArray {
+  return x.transpose([0, 2, 1, 3]).reshape([x.shape[0]!, x.shape[2]!, -1]);
+}
+
+/** Sizes of an attention layer. */
+export interface HeadSizes {
+  /** Features of the model. */
+  readonly hidden: number;
+  /** Heads of the queries. */
+  readonly heads: number;
+  /** Heads of the keys and values. */
+  readonly kvHeads: number;
+  /** Features of a head. */
+  readonly headDim: number;
+}
+/** The sizes under their usual names in config.json. */
+export function headSizes(c: Config): HeadSizes {
+  const hidden = c.size("hidden_size"), heads = c.size("num_attention_heads");
+  const kvHeads = c.size("num_key_value_heads", heads), headDim = c.size("head_dim", Math.floor(hidden / heads));
+  return { hidden, heads, kvHeads, headDim };
+}
+/** Options of {@linkcode HeadAttention}. */
+export interface HeadAttentionOptions {
+  /** Biases of the projections. Default false. */
+  readonly bias?: boolean;
+  /** Bias of the last one. Default: as the others. */
+  readonly outBias?: boolean;
+  /** Factor of the scores. Default `1 / √headDim`. */
+  readonly scale?: number;
+}
+/** Attention whose projections are named q_proj, k_proj, v_proj and o_proj; a subclass may normalise or convert between. */
+export class HeadAttention extends Module {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly scale: number;
+  q_proj: Projection;
+  k_proj: Projection;
+  v_proj: Projection;
+  o_proj: Projection;
+  /** Without rope positions are not seen. */
+  constructor(
+    { hidden, heads, kvHeads, headDim }: HeadSizes,
+    readonly rope: Rope | null,
+    o: HeadAttentionOptions = {},
+  ) {
+    super();
+    const { bias = false, outBias = bias, scale = headDim ** -0.5 } = o;
+    [this.heads, this.kvHeads, this.scale] = [heads, kvHeads, scale];
+    this.q_proj = new Linear(hidden, heads * headDim, { bias });
+    this.k_proj = new Linear(hidden, kvHeads * headDim, { bias });
+    this.v_proj = new Linear(hidden, kvHeads * headDim, { bias });
+    this.o_proj = new Linear(heads * headDim, hidden, { bias: outBias });
+  }
+  /** Queries [B, heads, L, D] before the rotation. */
+  queries(x: NDArray): NDArray {
+    return byHeads(this.q_proj.forward(x), this.heads);
+  }
+  /** Keys [B, kvHeads, L, D] before the rotation. */
+  keys(x: NDArray): NDArray {
+    return byHeads(this.k_proj.forward(x), this.kvHeads);
+  }
+  /** The dtype that scores are computed in. */
+  precision(dtype: mx.DType): mx.DType {
+    return dtype;
+  }
+  /** x [B, L, hidden] -> [B, L, hidden]. */
+  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
+    const offset = cache?.position() ?? 0, turned = (y: NDArray) => this.rope ? this.rope.forward(y, { offset }) : y;
+    const queries = turned(this.queries(x)), seen = fetched(turned(this.keys(x)), this.values(x), cache);
+    const y = scaledDotProductAttention(queries.astype(this.precision(queries.dtype)), seen, {
+      scale: this.scale,
+      mask,
+    });
+    return this.o_proj.forward(joined(y.astype(x.dtype)));
+  }
+  /** Values [B, kvHeads, L, D]. */
+  values(x: NDArray): NDArray {
+    return byHeads(this.v_proj.forward(x), this.kvHeads);
+  }
+}
+
+/** Options of {@linkcode GatedMLP}. */
+export interface GatedMLPOptions {
+  /** Biases of all three. Default false. */
+  readonly bias?: boolean;
+  /** Of the gate. Default silu. */
+  readonly activation?: (x: NDArray) => NDArray;
+}
+/** `down(activation(gate(x)) up(x))`, with the names gate_proj, up_proj and down_proj. */
+export class GatedMLP extends Module {
+  gate_proj: Projection;
+  down_proj: Projection;
+  up_proj: Projection;
+  readonly #activation: (x: NDArray) => NDArray;
+  constructor(dim: number, hidden: number, { bias = false, activation = silu }: GatedMLPOptions = {}) {
+    super();
+    this.#activation = activation;
+    this.gate_proj = new Linear(dim, hidden, { bias });
+    this.down_proj = new Linear(hidden, dim, { bias });
+    this.up_proj = new Linear(dim, hidden, { bias });
+  }
+  forward(x: NDArray): NDArray {
+    return this.down_proj.forward(this.#activation(this.gate_proj.forward(x)).multiply(this.up_proj.forward(x)));
+  }
+}
+
+/** One layer of a model: attention and what follows it. */
+export type Block = Module & {
+  /** How many tokens its attention sees; absent or null: all. */
+  readonly window?: number | null;
+  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray;
+};
+/** Runs x [B, L, hidden] through the blocks. Blocks of one window share a mask: their caches are at one position. */
+export function throughBlocks(x: NDArray, blocks: readonly Block[], cache: readonly Cache[] | null): NDArray {
+  const masks = new Map<number | null, Mask>();
+  let h = x;
+  blocks.forEach((block, i) => {
+    const own = cache?.[i] ?? null, window = block.window ?? null;
+    if (!masks.has(window)) masks.set(window, attentionMask(h, own, window));
+    h = block.forward(h, masks.get(window) ?? null, own);
+  });
+  return h;
+}
+/** Embedding, blocks and the last norm, under the names embed_tokens, layers and norm. */
+export class Stack<B extends Block> extends Module {
+  embed_tokens: TokenEmbedding;
+  layers: B[];
+  norm: Projection;
+  /** What embeddings are multiplied by. */
+  readonly embeddingScale: number;
+  constructor(config: Config, layer: (i: number) => B, norm: Projection, embeddingScale: number = 1) {
+    super();
+    this.embed_tokens = new Embedding(config.size("vocab_size"), config.size("hidden_size"));
+    this.layers = Array.from({ length: config.size("num_hidden_layers") }, (_, i) => layer(i));
+    this.norm = norm;
+    this.embeddingScale = embeddingScale;
+  }
+  /** Tokens [B, L] to features [B, L, hidden]. */
+  forward(tokens: NDArray, { cache = null, inputEmbeddings = null }: ForwardOptions): NDArray {
+    const h = inputEmbeddings ?? this.embed_tokens.forward(tokens);
+    const scaled = this.embeddingScale === 1 ? h : h.multiply(mx.float(this.embeddingScale));
+    return this.norm.forward(throughBlocks(scaled, this.layers, cache));
+  }
+}

@@ -1,0 +1,108 @@
+/**
+ * Phi 3: Llama with one projection for queries, keys and values, and one for the gate and what it gates.
+ * @module
+ */
+import * as mx from "../../core/mod.ts";
+import type { NDArray } from "../../core/mod.ts";
+import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
+import { swiglu } from "../activations.ts";
+import { fetched, scaledDotProductAttention } from "../attention.ts";
+import { byHeads, headSizes, joined, Stack } from "../blocks.ts";
+import type { Cache } from "../cache.ts";
+import type { Config } from "../config.ts";
+import type { Mask } from "../mask.ts";
+import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
+import { initializeRope, type Rope, ropeConfig } from "../rope.ts";
+
+/** LongRoPE and linear scalings; others are ignored, as in mlx-lm. */
+function phiRope(c: Config, headDim: number): Rope {
+  const { base, scaling } = ropeConfig(c, 10_000), traditional = c.flag("rope_traditional", false);
+  const dims = Math.trunc(headDim * c.number("partial_rotary_factor", 1));
+  const type = scaling?.text("type", null) ?? scaling?.text("rope_type", null);
+  if (scaling && (type === "longrope" || type === "su")) {
+    const original = c.size("original_max_position_embeddings", 4096);
+    const long = scaling.with({ type: "longrope", original_max_position_embeddings: original });
+    return initializeRope({ dims, base, scaling: long, maxPositions: c.size("max_position_embeddings", 131072) });
+  }
+  const scale = scaling && type === "linear" ? 1 / scaling.number("factor") : 1;
+  return new RoPE(dims, { traditional, base, scale });
+}
+
+class Attention extends Module {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  qkv_proj: Projection;
+  o_proj: Projection;
+  readonly rope: Rope;
+  constructor(c: Config) {
+    super();
+    const { hidden, heads, kvHeads } = headSizes(c), size = Math.floor(hidden / heads), bias = false;
+    [this.heads, this.kvHeads, this.headDim] = [heads, kvHeads, size];
+    this.qkv_proj = new Linear(hidden, (heads + 2 * kvHeads) * size, { bias });
+    this.o_proj = new Linear(heads * size, hidden, { bias });
+    this.rope = phiRope(c, size);
+  }
+  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
+    const { heads, kvHeads, headDim } = this, offset = cache?.position() ?? 0, all = this.qkv_proj.forward(x);
+    const [q, k, v] = mx.split(all, [heads * headDim, (heads + kvHeads) * headDim], -1);
+    const turned = (y: NDArray, n: number) => this.rope.forward(byHeads(y, n), { offset });
+    const seen = fetched(turned(k!, kvHeads), byHeads(v!, kvHeads), cache);
+    const y = scaledDotProductAttention(turned(q!, heads), seen, { scale: headDim ** -0.5, mask });
+    return this.o_proj.forward(joined(y));
+  }
+}
+class MLP extends Module {
+  gate_up_proj: Projection;
+  down_proj: Projection;
+  constructor(dim: number, hidden: number) {
+    super();
+    this.gate_up_proj = new Linear(dim, 2 * hidden, { bias: false });
+    this.down_proj = new Linear(hidden, dim, { bias: false });
+  }
+  forward(x: NDArray): NDArray {
+    const [gate, up] = mx.split(this.gate_up_proj.forward(x), 2, -1);
+    return this.down_proj.forward(swiglu(gate!, up!));
+  }
+}
+class TransformerBlock extends Module {
+  self_attn: Attention;
+  mlp: MLP;
+  input_layernorm: RMSNorm;
+  post_attention_layernorm: RMSNorm;
+  constructor(c: Config) {
+    super();
+    const hidden = c.size("hidden_size"), eps = c.number("rms_norm_eps");
+    this.self_attn = new Attention(c);
+    this.mlp = new MLP(hidden, c.size("intermediate_size"));
+    this.input_layernorm = new RMSNorm(hidden, { eps });
+    this.post_attention_layernorm = new RMSNorm(hidden, { eps });
+  }
+  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
+    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
+    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
+  }
+}
+
+/** `phi3` (`mlx_lm.models.phi3`). */
+export class Model extends LanguageModel {
+  readonly modelType: string = "phi3";
+  model: Stack<TransformerBlock>;
+  lm_head?: Projection;
+  /** Builds the model that a config describes, with random weights. */
+  constructor(config: Config) {
+    super();
+    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
+    this.model = new Stack(config, () => new TransformerBlock(config), norm);
+    if (!config.flag("tie_word_embeddings", false)) {
+      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
+    }
+  }
+  get layers(): readonly TransformerBlock[] {
+    return this.model.layers;
+  }
+  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
+    const h = this.model.forward(tokens, options);
+    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+  }
+}
