@@ -93,19 +93,19 @@ struct Decoder {
   int64_t data_start = 0;
 
   DType dtype() { return static_cast<DType>(r.integer(0, kDTypes - 1, "a dtype that does not exist")); }
-  /// Product of the axes, refused above what a loop may have.
+  /// Product of the axes, refused above what a loop may have. The other axes of an empty array are held to the same limit, so
+  /// that no product of some axes overflows anywhere.
   int64_t count(const int64_t* shape, int ndim) {
     int64_t n = 1;
     bool empty = false;
-    for (int i = 0; i < ndim; i++) empty |= shape[i] == 0;
-    if (empty) return 0;
     for (int i = 0; i < ndim; i++) {
-      if (__builtin_mul_overflow(n, shape[i], &n) || n > g_max_elements) {
+      empty |= shape[i] == 0;
+      if (__builtin_mul_overflow(n, shape[i] ? shape[i] : 1, &n) || n > g_max_elements) {
         r.refuse("an array with too many elements");
         return 0;
       }
     }
-    return n;
+    return empty ? 0 : n;
   }
   void shape(int64_t* out, int ndim) {
     for (int i = 0; i < ndim; i++) out[i] = r.integer(0, kMaxDim, "a length out of range");
