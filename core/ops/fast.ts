@@ -166,7 +166,7 @@ function narrowed(what: string, x: NDArray, dtype: DType): NDArray {
  * @example
  * ```ts
  * import * as mx from "@denim/ml";
- * const [q, k, v] = [4, 2, 2].map((heads) => mx.random.normal([1, heads, 5, 8]));
+ * const q = mx.random.normal([1, 4, 5, 8]), k = mx.random.normal([1, 2, 5, 8]), v = mx.ones([1, 2, 5, 8]);
  * mx.fast.scaledDotProductAttention(q, k, v, { scale: 8 ** -0.5, mask: "causal" }).shape; // [1, 4, 5, 8]
  * ```
  */

@@ -249,7 +249,7 @@ function checkedGlobalScale(op: string, q: Quantization, scale: NDArray | null |
  * ```ts
  * import * as mx from "@denim/ml";
  * const [words, scales, biases] = mx.quantize(mx.random.normal([16, 64]), { bits: 4 });
- * words.shape; // [16, 8]
+ * words!.shape; // [16, 8]
  * ```
  */
 export function quantize(w: Operand, options: number | QuantizeOptions = {}): NDArray[] {
@@ -384,7 +384,7 @@ function factorFor(op: string, x: NDArray, m: Packed, transpose: boolean): NDArr
  * ```ts
  * import * as mx from "@denim/ml";
  * const [w, scales, biases] = mx.quantize(mx.random.normal([16, 64]));
- * mx.quantizedMatmul(mx.ones([1, 64]), w, scales, { biases }).shape; // [1, 16]
+ * mx.quantizedMatmul(mx.ones([1, 64]), w!, scales!, { biases }).shape; // [1, 16]
  * ```
  */
 export function quantizedMatmul(
