@@ -140,9 +140,10 @@ export function compile<A extends readonly unknown[], R>(
       c = build(f, flat, cells, xs, options);
     }
     cache.set(key, c);
-    for (const oldest of cache.keys()) {
-      if (cache.size <= limit) break;
+    for (const [oldest, { program }] of cache) {
+      if (cache.size <= limit || cache.size === 1) break;
       cache.delete(oldest);
+      runtime().drop(program); // finalizers do not run inside a synchronous job; a handle that is dropped twice is nothing
     }
     stats.programs = cache.size;
     const outs = inlined ? rebuild(c.trace, xs) : call(c, xs, flat.arrays.length);
