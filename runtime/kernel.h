@@ -65,7 +65,8 @@ struct Kernel {
 void parallel(int64_t n, void (*fn)(void* ctx, int64_t i, int worker), void* ctx);
 int worker_count();
 
-constexpr int64_t item_size(DType t) {
+// Inlined everywhere: the linker must not keep one instruction set's copy for all.
+__attribute__((always_inline)) constexpr int64_t item_size(DType t) {
   constexpr int8_t sizes[] = {1, 1, 2, 4, 8, 1, 2, 4, 8, 2, 4, 8, 2, 8};
   return sizes[static_cast<int>(t)];
 }

@@ -54,7 +54,12 @@ void unshare(Failure* f) {
 
 // ---- size classes: up to 1 KiB in steps of 64, then eight per doubling --------------------------------------------------
 constexpr int kSmallClasses = 16, kClasses = kSmallClasses + 8 * 40;
-constexpr int64_t kPage = 4096, kMapped = 1 << 18, kHuge = 8 << 20, kLargest = int64_t(1) << 48;
+#if defined(__APPLE__)
+constexpr int64_t kPage = 16384;  // what Metal wants of memory that it shares
+#else
+constexpr int64_t kPage = 4096;
+#endif
+constexpr int64_t kMapped = 1 << 18, kLargest = int64_t(1) << 48;
 
 static int class_of(int64_t n) {
   if (n <= 1024) return n <= 64 ? 0 : static_cast<int>((n - 1) / 64);
@@ -96,7 +101,8 @@ static uint8_t* system_take(int64_t capacity) {
     void* p = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) return nullptr;
 #ifdef MADV_HUGEPAGE
-    if (capacity >= kHuge) madvise(p, capacity, MADV_HUGEPAGE);
+    constexpr int64_t huge = 8 << 20;
+    if (capacity >= huge) madvise(p, capacity, MADV_HUGEPAGE);
 #endif
     return static_cast<uint8_t*>(p);
   }

@@ -12,7 +12,7 @@ using namespace wide;
 constexpr int kSpatial = 3;
 constexpr int64_t kChunkBytes = 4 << 20;  // of padded images: they stay in the outer caches between the two steps
 constexpr int64_t kRunLength = 512;       // of taps times channels at most, so that a panel's part stays in L1 or L2
-constexpr int64_t kBlockLength = 1024;    // of the runs that are done before the sums are put down
+constexpr int64_t kBlockLength = 32;      // of the runs whose sums are added up apart: short sums keep their digits
 constexpr int64_t kTaskPixels = 252;      // whose sums a task keeps
 constexpr int64_t kMostElements = 1ll << 40;  // of an image or of w, which may be broadcast: sizes in bytes fit 64 bits
 

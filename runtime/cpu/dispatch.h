@@ -19,7 +19,7 @@ struct Cpu {
   bool bf16;
 };
 const Cpu& cpu();
-inline Isa isa() { return cpu().isa; }
+__attribute__((always_inline)) inline Isa isa() { return cpu().isa; }
 /// The name as DENIM_ISA spells it.
 const char* isa_name(Isa isa);
 

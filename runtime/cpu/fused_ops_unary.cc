@@ -28,9 +28,8 @@ struct Sign {
     return static_cast<T>((x > T(0)) - (x < T(0)));
   }
   Complex operator()(Complex x) const {
-    const Z z = widen(x);
-    const double m = modulus(z);
-    return m == 0 ? x : Complex{static_cast<float>(z.re / m), static_cast<float>(z.im / m)};
+    const float m = static_cast<float>(modulus(widen(x)));
+    return m == 0 ? x : Complex{x.re / m, x.im / m};
   }
 };
 struct Sqrt {

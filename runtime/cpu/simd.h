@@ -37,7 +37,7 @@ using F32 = Vec<float, kLanes>;
 using F64 = Vec<double, kLanes>;
 using I32 = Vec<int32_t, kLanes>;
 using U32 = Vec<uint32_t, kLanes>;
-using I64 = Vec<int64_t, kLanes>;
+using I64 = decltype(F64{} < F64{});  // of `long` everywhere, where int64_t may be `long long`
 using U16 = Vec<uint16_t, kLanes>;
 
 template <class V>
