@@ -5,28 +5,60 @@
 import { CheckpointError, fail } from "../../core/mod.ts";
 import type { Config } from "../config.ts";
 import type { LanguageModel } from "../model.ts";
+import { Model as Cohere } from "./cohere.ts";
+import { Model as Cohere2 } from "./cohere2.ts";
+import { Model as Exaone } from "./exaone.ts";
 import { Model as Gemma } from "./gemma.ts";
 import { Model as Gemma2 } from "./gemma2.ts";
 import { Model as Gemma3 } from "./gemma3.ts";
 import { Model as Gemma3Text } from "./gemma3_text.ts";
+import { Model as GPT2 } from "./gpt2.ts";
+import { Model as GPTNeoX } from "./gpt_neox.ts";
+import { Model as Granite } from "./granite.ts";
+import { Model as InternLM2 } from "./internlm2.ts";
 import { Model as Llama } from "./llama.ts";
+import { Model as MiniCPM } from "./minicpm.ts";
+import { Model as Mixtral } from "./mixtral.ts";
+import { Model as Nemotron } from "./nemotron.ts";
 import { Model as Olmo2 } from "./olmo2.ts";
+import { Model as Olmoe } from "./olmoe.ts";
+import { Model as Phi } from "./phi.ts";
 import { Model as Phi3 } from "./phi3.ts";
 import { Model as Qwen2 } from "./qwen2.ts";
+import { Model as Qwen2Moe } from "./qwen2_moe.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
+import { Model as Qwen3Moe } from "./qwen3_moe.ts";
 import { Model as SmolLM3 } from "./smollm3.ts";
+import { Model as StableLM } from "./stablelm.ts";
+import { Model as StarCoder2 } from "./starcoder2.ts";
 
 const MODELS = new Map<string, new (config: Config) => LanguageModel>([
+  ["cohere", Cohere],
+  ["cohere2", Cohere2],
+  ["exaone", Exaone],
   ["gemma", Gemma],
   ["gemma2", Gemma2],
   ["gemma3", Gemma3],
   ["gemma3_text", Gemma3Text],
+  ["gpt2", GPT2],
+  ["gpt_neox", GPTNeoX],
+  ["granite", Granite],
+  ["internlm2", InternLM2],
   ["llama", Llama],
+  ["minicpm", MiniCPM],
+  ["mixtral", Mixtral],
+  ["nemotron", Nemotron],
   ["olmo2", Olmo2],
+  ["olmoe", Olmoe],
+  ["phi", Phi],
   ["phi3", Phi3],
   ["qwen2", Qwen2],
+  ["qwen2_moe", Qwen2Moe],
   ["qwen3", Qwen3],
+  ["qwen3_moe", Qwen3Moe],
   ["smollm3", SmolLM3],
+  ["stablelm", StableLM],
+  ["starcoder2", StarCoder2],
 ]);
 /** Types whose models are built as another type's. */
 const ALIASES: ReadonlyMap<string, string> = new Map([

@@ -1,0 +1,113 @@
+/**
+ * Mixtures of experts: linear layers with one matrix per expert, of which each token uses a few, and the gated MLP of such.
+ * @module
+ */
+import * as mx from "../core/mod.ts";
+import type { NDArray } from "../core/mod.ts";
+import { Module, type QuantizeOptions } from "../nn/mod.ts";
+import { quantizationOf } from "../nn/quantized.ts";
+import { swiglu } from "./activations.ts";
+import type { Weights } from "./model.ts";
+
+/** A layer of experts of any kind: plain, quantized, adapted. */
+export type ExpertProjection = Module & { forward(x: NDArray, indices: NDArray): NDArray };
+
+/** `x Wᵀ + b` with the W and b of an expert (`SwitchLinear` of mlx-lm), W [experts, outputs, inputs]. */
+export class SwitchLinear extends Module {
+  /** One matrix per expert. */
+  weight: NDArray;
+  /** [experts, outputs], if there is one. */
+  bias?: NDArray;
+  constructor(inputs: number, outputs: number, experts: number, { bias = true }: { readonly bias?: boolean } = {}) {
+    super();
+    const scale = Math.sqrt(1 / inputs);
+    this.weight = mx.random.uniform([experts, outputs, inputs], { low: -scale, high: scale });
+    if (bias) this.bias = mx.zeros([experts, outputs]);
+  }
+  /** x [..., 1 or k, 1, inputs] and the experts [..., k] -> [..., k, 1, outputs]. */
+  forward(x: NDArray, indices: NDArray): NDArray {
+    const y = mx.gatherMm(x, this.weight.swapaxes(-1, -2), { rhsIndices: indices });
+    return this.bias ? y.add(this.bias.index(indices).expandDims(-2)) : y;
+  }
+  /** The same layer with quantized weights. */
+  toQuantized(options: QuantizeOptions = {}): QuantizedSwitchLinear {
+    return new QuantizedSwitchLinear(this, options);
+  }
+}
+/** {@linkcode SwitchLinear} with quantized weights; frozen. */
+export class QuantizedSwitchLinear extends Module {
+  /** Packed words, [experts, outputs, inputs bits / 32]. */
+  weight: NDArray;
+  /** Scales of the groups. */
+  scales: NDArray;
+  /** Offsets of the groups, in mode affine. */
+  biases?: NDArray;
+  /** [experts, outputs], if there is one. */
+  bias?: NDArray;
+  readonly groupSize: number;
+  readonly bits: number;
+  readonly mode: mx.QuantizationMode;
+  constructor(layer: SwitchLinear, options: QuantizeOptions) {
+    super();
+    const { groupSize, bits, mode } = quantizationOf(options);
+    [this.groupSize, this.bits, this.mode] = [groupSize, bits, mode];
+    const [weight, scales, biases] = mx.quantize(layer.weight, { groupSize, bits, mode });
+    [this.weight, this.scales] = [weight!, scales!];
+    if (biases) this.biases = biases;
+    if (layer.bias) this.bias = layer.bias;
+    this.freeze();
+  }
+  /** As {@linkcode SwitchLinear}. */
+  forward(x: NDArray, indices: NDArray): NDArray {
+    const { groupSize, bits, mode, biases = null } = this;
+    const y = mx.gatherQmm(x, this.weight, this.scales, { biases, rhsIndices: indices, groupSize, bits, mode });
+    return this.bias ? y.add(this.bias.index(indices).expandDims(-2)) : y;
+  }
+}
+
+/** `down(silu(gate(x)) up(x))` of each chosen expert (`SwitchGLU` of mlx-lm). */
+export class SwitchGLU extends Module {
+  gate_proj: ExpertProjection;
+  up_proj: ExpertProjection;
+  down_proj: ExpertProjection;
+  constructor(dim: number, hidden: number, experts: number, { bias = false }: { readonly bias?: boolean } = {}) {
+    super();
+    this.gate_proj = new SwitchLinear(dim, hidden, experts, { bias });
+    this.up_proj = new SwitchLinear(dim, hidden, experts, { bias });
+    this.down_proj = new SwitchLinear(hidden, dim, experts, { bias });
+  }
+  /** x [..., dim] and experts [..., k] -> [..., k, dim]. */
+  forward(x: NDArray, indices: NDArray): NDArray {
+    const chosen = mx.stopGradient(indices), wide = x.expandDims([-2, -3]);
+    const y = swiglu(this.gate_proj.forward(wide, chosen), this.up_proj.forward(wide, chosen));
+    return this.down_proj.forward(y, chosen).squeeze(-2);
+  }
+}
+/** The indices of the k largest of the last axis, in no particular order. */
+export function topIndices(x: NDArray, k: number): NDArray {
+  return mx.stopGradient(mx.argpartition(x.negative(), k - 1, -1).index("...", mx.slice(0, k)));
+}
+/** Sum of the experts' results [..., k, dim] by their scores [..., k]. */
+export function weighted(y: NDArray, scores: NDArray): NDArray {
+  return y.multiply(scores.expandDims(-1)).sum(-2).astype(y.dtype);
+}
+
+const EXPERT = /^(.*)\.experts\.(\d+)\.(\w+)\.(weight|scales|biases)$/;
+/**
+ * The weights of experts one by one, `PREFIX.experts.3.NAME.weight`, as those of a `SwitchGLU`,
+ * `PREFIX.switch_mlp.NAME.weight`. `names` translates names.
+ */
+export function stackedExperts(weights: Weights, names: Readonly<Record<string, string>> = {}): Weights {
+  const own: Weights = new Map(), experts = new Map<string, NDArray[]>();
+  for (const [name, x] of weights) {
+    const [, prefix, index, layer = "", part] = EXPERT.exec(name) ?? [];
+    if (index === undefined) own.set(name, x);
+    else {
+      const target = `${prefix}.switch_mlp.${names[layer] ?? layer}.${part}`, list = experts.get(target) ?? [];
+      list[Number(index)] = x;
+      experts.set(target, list);
+    }
+  }
+  for (const [name, list] of experts) own.set(name, mx.stack(list));
+  return own;
+}
