@@ -1,5 +1,5 @@
-// The program decoder: every seed of the fuzzer is a program that runs, and what a program must not say is refused. A short run
-// of the fuzzer itself ends the file; runtime/fuzz/programs.cc is the long one.
+// The program decoder: every seed of the fuzzer is a program that runs, and what a program must not say is refused. A
+// short run of the fuzzer itself ends the file; runtime/fuzz/programs.cc is the long one.
 #include "program.h"
 
 #include "fuzz/driver.h"
@@ -97,7 +97,8 @@ TEST(program_cut_short_is_refused) {
 }
 TEST(program_words_that_are_no_integers_are_refused) {
   OneCall c(Op::cumsum, "f32[3,5] -> f32[3,5]", "1 0 1");
-  const double odd[] = {0.5, -1.5, 1e300, -1e300, __builtin_nan(""), __builtin_inf(), -__builtin_inf(), 9007199254740993.0};
+  const double odd[] = {
+      0.5, -1.5, 1e300, -1e300, __builtin_nan(""), __builtin_inf(), -__builtin_inf(), 9007199254740993.0};
   List<double> words = write_tree(c.t);
   for (uint32_t at = 0; at < words.n; at++) {
     const double kept = words[at];
@@ -132,8 +133,10 @@ TEST(program_a_stride_of_one_element_may_be_anything) {
   CHECK(c.run() == kOk);
 }
 TEST(program_empty_arrays_end_at_once) {
-  const char* operands[] = {"f32[0,5] -> f32[0,5]", "f32[5,0] -> f32[5,0]", "f32[1099511627776,0] -> f32[1099511627776,0]",
-                            "f32[0,1099511627776] -> f32[0,1099511627776]", "f32[1099511627776,1099511627776,0,3] -> f32[1099511627776,1099511627776,0,3]"};
+  const char* operands[] = {"f32[0,5] -> f32[0,5]", "f32[5,0] -> f32[5,0]",
+                            "f32[1099511627776,0] -> f32[1099511627776,0]",
+                            "f32[0,1099511627776] -> f32[0,1099511627776]",
+                            "f32[1099511627776,1099511627776,0,3] -> f32[1099511627776,1099511627776,0,3]"};
   const Op ops[] = {Op::softmax, Op::cumsum, Op::sort, Op::rmsNorm};
   const char* params[] = {"1", "1 0 1", "1", "1e-5"};
   for (int i = 0; i < 4; i++) {
@@ -202,8 +205,10 @@ TEST(program_survives_mutation) {
   Bounded b;
   for (int round = 0; round < 4000; round++) {
     Tree t = b.tree(), other = {&b.pool, 0, {}, {}, {}, {}, {}, {}};
-    while (!make_seed(b.r.below(b.r.one_in(2) ? kKernelSeeds : kKernelSeeds + kFusedSeeds), &t)) {}
-    while (!make_seed(b.r.below(kKernelSeeds), &other)) {}
+    while (!make_seed(b.r.below(b.r.one_in(2) ? kKernelSeeds : kKernelSeeds + kFusedSeeds), &t)) {
+    }
+    while (!make_seed(b.r.below(kKernelSeeds), &other)) {
+    }
     List<double> words = mutate(b.r, t, other);
     if (b.r.one_in(3)) b.driver.decode(words.at, words.n);
     b.driver.run(words.at, words.n);
