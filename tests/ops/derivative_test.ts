@@ -15,8 +15,8 @@ import { Random } from "../cases/generate.ts";
 import { count, fromArray, type Tensor, tensor, toArray, type Values } from "../cases/tensor.ts";
 import { call, FULL, inputsOf, nameOf, suite, type Trial } from "./harness.ts";
 
-/** Elements beyond which a variant is left to the full run. */
-const LARGE = 300;
+/** Elements beyond which differences meet the steps of a step function, or overflow; and time matters. */
+const LARGE = FULL ? 2000 : 300;
 const isSmooth = (dtype: DType): boolean => dtype.kind === "float" || dtype.kind === "complex";
 /**
  * How far derivatives in a dtype may be off: of first order (against differences), of the transpose, of second order.
@@ -182,7 +182,7 @@ suite("derivative", (name, c, t) => {
     const taken = variant.dtypes ? family.filter((d) => variant.dtypes!.includes(d)) : family;
     const n = variant.inputs.reduce((sum, { shape }) => sum + count(shape), 0);
     if (variant.label) return t.skip("variants for special values and layouts of bytes");
-    if (n > LARGE && !FULL) return t.skip("large inputs are left to the full run");
+    if (n > LARGE) return t.skip("large inputs");
     for (const dtype of taken.length ? taken : (variant.dtypes ?? []).slice(0, 1)) {
       tryVariant(name, c, variant, dtype, 77 * v + 5, t);
     }
