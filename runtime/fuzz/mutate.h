@@ -41,6 +41,7 @@ inline double length(Random& r) {
   static const double lengths[] = {0,  0,   1,   1,   1,   2,   2,   3,   4,   5,    7,   8,  9,
                                    12, 15,  16,  17,  31,  32,  33,  40,  48,  63,   64,  65, 96,
                                    97, 100, 127, 128, 129, 255, 257, 512, 600, 1025, 2000};
+  if (r.one_in(200)) return 131000 + r.below(1000);  // long enough for sums in parts
   return r.one_in(40) ? odd_number(r) : r.of(lengths);
 }
 

@@ -53,6 +53,14 @@ void pick(Random& r, const Corpus& c, Tree* t) {
   }
   while (!make_seed(r.below(r.below(2) ? kKernelSeeds : kKernelSeeds + kFusedSeeds), t)) {}
 }
+/// Elements that a loop may have: kernels like products do their square in work, fused loops only what they say.
+constexpr int64_t kMost = 1 << 14, kMostFused = 1 << 20;
+bool all_fused(Tree& t) {
+  for (const Instruction& ins : t.instructions) {
+    if (!ins.fused()) return false;
+  }
+  return true;
+}
 void round(Driver& driver, Random& r, Pool& pool, const Corpus& c) {
   pool.used = 0;
   Tree tree{&pool, 0, {}, {}, {}, {}, {}, {}}, other = tree;
@@ -62,6 +70,7 @@ void round(Driver& driver, Random& r, Pool& pool, const Corpus& c) {
   double* exact =
       static_cast<double*>(malloc(sizeof(double) * (words.n ? words.n : 1)));  // reading past the end is seen
   memcpy(exact, words.at, sizeof(double) * words.n);
+  denim::g_max_elements = all_fused(tree) ? kMostFused : kMost;
   if (r.one_in(3)) driver.decode(exact, words.n);
   const double slowest = driver.slowest;
   if (driver.run(exact, words.n) == 0) driver.count(tree);
@@ -86,7 +95,6 @@ int main(int argc, char** argv) {
   Corpus c = read_corpus(argv[1]);
   const long rounds = atol(argv[2]), only = argc > 4 ? atol(argv[4]) : -1;
   const uint64_t seed = argc > 3 ? static_cast<uint64_t>(atoll(argv[3])) : 1;
-  denim::g_max_elements = 1 << 14;
   rt_set(kSetMemoryLimit, 256.0 * 1024 * 1024);
   {
     Random r{seed};
