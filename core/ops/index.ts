@@ -226,6 +226,7 @@ export function concatenate(arrays: readonly Operand[], options: Axis | { readon
   const parts = list.map((a) => cast(a, dtype));
   return parts.length === 1 ? parts[0]! : bind("concatenate", parts, { axis });
 }
+export { concatenate as concat };
 /** The arrays, all of one shape, along a new axis (`mlx.core.stack`). */
 export function stack(arrays: readonly Operand[], options: AxisArgument = 0): NDArray {
   const axis = oneAxisArg(options, undefined)[0] ?? 0;
