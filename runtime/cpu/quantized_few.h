@@ -8,7 +8,7 @@
 
 namespace denim::DENIM_ISA {
 
-constexpr int kFewQuantized = 32;  // rows of x up to which this beats dequantizing into panels
+constexpr int kFewQuantized = 16;  // rows of x up to which this beats dequantizing into panels
 
 /// A call of the decode path. `x` is what prepare_few wrote.
 struct FewQuantized {
