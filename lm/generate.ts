@@ -127,7 +127,7 @@ export function* generateStep(
   } finally {
     decoder.finish();
     // Nobody else has seen these caches, and they are large: not for the garbage collection.
-    if (!options.promptCache) for (const cache of caches) for (const x of cache.state) x.dispose();
+    if (!options.promptCache) { for (const cache of caches) for (const x of cache.state) x.dispose(); }
   }
 }
 function cacheQuantizer(options: GenerateStepOptions): CacheQuantizer | null {

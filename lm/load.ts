@@ -8,6 +8,7 @@ import * as mx from "../core/mod.ts";
 import { type JsonRecord, readJsonFile } from "../core/io/json.ts";
 import { openMapped, uploadTensor } from "../core/io/mapped.ts";
 import { loadSafetensorsFolder } from "../core/io/safetensors.ts";
+import { loadAdapters } from "./adapters.ts";
 import { Config } from "./config.ts";
 import { openGgufModel } from "./gguf_model.ts";
 import { ggufTokenizer } from "./gguf_tokenizer.ts";
@@ -20,7 +21,7 @@ import { Tokenizer } from "./tokenizer.ts";
 
 /** Options of {@linkcode load}. */
 export interface LoadOptions {
-  /** A folder with LoRA weights. These cannot be read yet: giving one is an error. */
+  /** A folder with adapters, which are put around the model's layers. */
   readonly adapterPath?: string | null;
   /** Leave the weights in their files until they are used. Default true. */
   readonly lazy?: boolean;
@@ -52,17 +53,13 @@ export interface LoadedModel {
  */
 export async function load(path?: string | null, options: LoadOptions = {}): Promise<LoadedModel> {
   const { adapterPath = null, lazy = true, onProgress, revision } = options;
-  if (adapterPath !== null) {
-    mx.fail(mx.ValueError, "load", {
-      cannot: `load the adapter ${adapterPath}`,
-      expected: "a model without an adapter",
-      got: "adapterPath, and adapters are not there yet",
-      fix: "fuse the adapter into the model with mlx_lm.fuse, and load the result",
-    });
-  }
   const fetch = { ...onProgress && { onProgress }, ...revision !== undefined && { revision } };
   const found = path ? await located(path, fetch) : await defaultModel(fetch);
   const loaded = found.endsWith(".gguf") ? loadGguf(found) : loadFolder(found);
+  if (adapterPath !== null) {
+    loadAdapters(loaded.model, adapterPath);
+    loaded.model.eval();
+  }
   if (!lazy) mx.eval(loaded.model.parameters());
   return loaded;
 }

@@ -9,15 +9,19 @@
  * @module
  */
 export type { Json, JsonRecord } from "../core/io/json.ts";
+export * from "./adapters.ts";
 export * from "./attention.ts";
 export * from "./cache.ts";
 export type { ChatMessage, ChatOptions } from "./chat_template.ts";
 export { Config } from "./config.ts";
+export * from "./datasets.ts";
 export { decodeStatistics } from "./decode.ts";
 export type { StreamingDetokenizer } from "./detokenizer.ts";
+export * from "./dora.ts";
 export * from "./generate.ts";
 export { defaultModel, fetchModel, type FetchOptions } from "./hub.ts";
 export { load, type LoadedModel, type LoadOptions } from "./load.ts";
+export { type FuseOptions, LoRAEmbedding, LoRALinear, type LoraSettings, LoRASwitchLinear } from "./lora.ts";
 export { attentionMask, causalMask, type Mask } from "./mask.ts";
 export * from "./model.ts";
 export { makeModel, modelTypes } from "./models/mod.ts";
@@ -26,3 +30,4 @@ export { type OnProgress, type Progress, progressBar } from "./progress.ts";
 export { initializeRope, type OffsetOptions, type Rope, type RopeSettings } from "./rope.ts";
 export * from "./sample.ts";
 export { Tokenizer, type TokenizerOptions } from "./tokenizer.ts";
+export * from "./trainer.ts";
