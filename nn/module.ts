@@ -3,7 +3,17 @@
  * objects of them) are children; a parameter's path of field names is its key in a checkpoint.
  * @module
  */
-import { CheckpointError, type DType, eval as evaluate, fail, Holder, load, NDArray, saveSafetensors, ValueError } from "../core/mod.ts";
+import {
+  CheckpointError,
+  type DType,
+  eval as evaluate,
+  fail,
+  Holder,
+  load,
+  NDArray,
+  saveSafetensors,
+  ValueError,
+} from "../core/mod.ts";
 
 /** Parameters as a tree of field names. */
 export type ParameterTree = NDArray | { [key: string]: ParameterTree } | ParameterTree[];
@@ -11,6 +21,8 @@ export type ParameterTree = NDArray | { [key: string]: ParameterTree } | Paramet
 export type Parameters = { [key: string]: ParameterTree };
 /** Modules as a tree. */
 export type ModuleTree = Module | { [key: string]: ModuleTree } | ModuleTree[];
+/** What a function made of arrays, as a tree of field names. */
+export type MappedTree<T> = T | { [key: string]: MappedTree<T> } | MappedTree<T>[];
 /** What decides about one field of a module. */
 export type FieldFilter = (module: Module, key: string, value: unknown) => boolean;
 
@@ -33,11 +45,12 @@ export interface StrictOptions {
 function isParameter(key: string, value: unknown): value is NDArray {
   return value instanceof NDArray && !key.startsWith("_");
 }
-function isContainer(x: unknown): x is Record<string, unknown> | unknown[] {
+/** A list or a plain object; the keys of a list are its indices. */
+function isContainer(x: unknown): x is Record<string, unknown> {
   return Array.isArray(x) || (typeof x === "object" && x !== null && Object.getPrototypeOf(x) === Object.prototype);
 }
 /** Maps what `pick` accepts; containers without anything picked vanish. */
-function mapTree<T>(x: unknown, pick: (x: unknown) => T | undefined): unknown {
+function mapTree<T>(x: unknown, pick: (x: unknown) => MappedTree<T> | undefined): MappedTree<T> | undefined {
   const found = pick(x);
   if (found !== undefined) return found;
   if (Array.isArray(x)) {
@@ -45,8 +58,15 @@ function mapTree<T>(x: unknown, pick: (x: unknown) => T | undefined): unknown {
     return list.some((v) => v !== undefined) ? list.map((v) => v ?? {}) : undefined;
   }
   if (!isContainer(x)) return undefined;
-  const entries = Object.entries(x).map(([k, v]) => [k, mapTree(v, pick)] as const).filter(([, v]) => v !== undefined);
+  const entries = Object.entries(x).flatMap(([k, v]): [string, MappedTree<T>][] => {
+    const mapped = mapTree(v, pick);
+    return mapped === undefined ? [] : [[k, mapped]];
+  });
   return entries.length ? Object.fromEntries(entries) : undefined;
+}
+/** A list's indices as keys. */
+function keyed<T>(x: { [key: string]: T } | T[]): { [key: string]: T } {
+  return Array.isArray(x) ? Object.fromEntries(x.entries()) : x;
 }
 /** Leaves of a tree with their paths, `a.0.b`. */
 export function flattenParameters(tree: ParameterTree | undefined, prefix = ""): [string, NDArray][] {
@@ -93,22 +113,33 @@ export class Module {
 
   /** All parameters as a tree. */
   parameters(): Parameters {
-    return this.filterAndMap((_m, k, v) => isParameter(k, v) || !(v instanceof NDArray)) as Parameters;
+    return this.filterAndMap((_m, k, v) => isParameter(k, v) || !(v instanceof NDArray));
   }
   /** The parameters that are not frozen, as a tree. */
   trainableParameters(): Parameters {
-    return this.filterAndMap((m, k, v) => (isParameter(k, v) && !m.#frozen.has(k)) || !(v instanceof NDArray)) as Parameters;
+    return this.filterAndMap((m, k, v) => (isParameter(k, v) && !m.#frozen.has(k)) || !(v instanceof NDArray));
   }
   /**
    * The fields that `filter` accepts, as a tree: arrays through `map`, modules through their own fields, containers through
-   * their elements.
+   * their elements; what `isLeaf` says goes through `map` whole.
    */
-  filterAndMap(filter: FieldFilter, map: (x: NDArray) => unknown = (x) => x, isLeaf: FieldFilter = () => false): unknown {
+  filterAndMap(filter: FieldFilter): Parameters;
+  /** As above, with a function of each array (and of what else `isLeaf` says). */
+  filterAndMap<T, X = NDArray>(
+    filter: FieldFilter,
+    map: (x: X) => T,
+    isLeaf?: FieldFilter,
+  ): { [key: string]: MappedTree<T> };
+  filterAndMap(
+    filter: FieldFilter,
+    map: (x: unknown) => unknown = (x) => x,
+    isLeaf: FieldFilter = () => false,
+  ): Record<string, unknown> {
     const result: Record<string, unknown> = {};
     for (const [key, value] of this.#fields()) {
       if (!filter(this, key, value)) continue;
       if (isLeaf(this, key, value)) {
-        result[key] = map(value as NDArray);
+        result[key] = map(value);
         continue;
       }
       const mapped = mapTree(value, (x) => {
@@ -125,13 +156,13 @@ export class Module {
   }
   /** The submodules that have none themselves, as a tree. */
   leafModules(): Record<string, ModuleTree> {
-    return this.#tree((m) => Object.keys(m.children()).length ? m.leafModules() as unknown as Module : m);
+    return this.#tree((m) => Object.keys(m.children()).length ? m.leafModules() : m);
   }
-  #tree(of: (m: Module) => Module): Record<string, ModuleTree> {
+  #tree(of: (m: Module) => ModuleTree): Record<string, ModuleTree> {
     const result: Record<string, ModuleTree> = {};
     for (const [key, value] of this.#fields()) {
-      const mapped = mapTree(value, (x) => x instanceof Module ? of(x) : undefined);
-      if (mapped !== undefined) result[key] = mapped as ModuleTree;
+      const mapped = mapTree<Module>(value, (x) => x instanceof Module ? of(x) : undefined);
+      if (mapped !== undefined) result[key] = mapped;
     }
     return result;
   }
@@ -146,7 +177,7 @@ export class Module {
       if (x instanceof Module) {
         all.push([path, x]);
         for (const [key, value] of x.#fields()) walk(value, path ? `${path}.${key}` : key);
-      } else if (isContainer(x)) for (const [key, value] of Object.entries(x)) walk(value, `${path}.${key}`);
+      } else if (isContainer(x)) { for (const [key, value] of Object.entries(x)) walk(value, `${path}.${key}`); }
     };
     walk(this, "");
     return all;
@@ -157,8 +188,11 @@ export class Module {
     return this;
   }
   /** Replaces every parameter (or what `filter` accepts) by `map` of it. */
-  apply(map: (x: NDArray) => NDArray, filter: FieldFilter = (_m, k, v) => isParameter(k, v) || !(v instanceof NDArray)): this {
-    return this.update(this.filterAndMap(filter, map) as Parameters, { strict: false });
+  apply(
+    map: (x: NDArray) => NDArray,
+    filter: FieldFilter = (_m, k, v) => isParameter(k, v) || !(v instanceof NDArray),
+  ): this {
+    return this.update(this.filterAndMap(filter, map), { strict: false });
   }
 
   /** Replaces parameters by those of a tree of the same form (part of it is enough). */
@@ -176,30 +210,29 @@ export class Module {
     this.#set(key, value);
     this.#holder.hold(key, value);
   }
-  #updateContainer(path: string, field: unknown, value: ParameterTree, options: StrictOptions): void {
-    if (field instanceof Module) field.update(value as Parameters, options);
-    else if (isContainer(field) && !(value instanceof NDArray)) {
-      const target = field as Record<string, unknown>;
+  #updateContainer(path: string, field: unknown, value: Parameters | ParameterTree[], options: StrictOptions): void {
+    if (field instanceof Module) field.update(keyed(value), options);
+    else if (isContainer(field)) {
       for (const [k, v] of Object.entries(value)) {
         if (v instanceof NDArray) {
-          target[k] = v;
+          field[k] = v;
           this.#holder.hold(`${path}.${k}`, v);
-        } else this.#updateContainer(`${path}.${k}`, target[k], v, options);
+        } else this.#updateContainer(`${path}.${k}`, field[k], v, options);
       }
     } else if ((options.strict ?? true) && Object.keys(value).length) failField(this, path);
   }
   /** Replaces submodules by those of a tree of the same form. */
   updateModules(modules: Record<string, ModuleTree>, options: StrictOptions = {}): this {
-    const put = (target: Record<string, unknown>, source: Record<string, ModuleTree>): void => {
+    const put = (target: object, source: Record<string, ModuleTree>): void => {
       for (const [key, value] of Object.entries(source)) {
-        const field = target[key];
-        if (value instanceof Module) target[key] = value;
-        else if (field instanceof Module) field.updateModules(value as Record<string, ModuleTree>, options);
-        else if (isContainer(field)) put(field as Record<string, unknown>, value as Record<string, ModuleTree>);
+        const field: unknown = Reflect.get(target, key);
+        if (value instanceof Module) Reflect.set(target, key, value);
+        else if (field instanceof Module) field.updateModules(keyed(value), options);
+        else if (isContainer(field)) put(field, keyed(value));
         else if (options.strict ?? true) failField(this, key);
       }
     };
-    put(this as unknown as Record<string, unknown>, modules);
+    put(this, modules);
     return this;
   }
 
@@ -214,7 +247,7 @@ export class Module {
   #setFrozen(frozen: boolean, { recurse = true, keys = null, strict = false }: FreezeOptions): this {
     const wanted = typeof keys === "string" ? [keys] : keys;
     for (const m of recurse ? this.modules() : [this]) {
-      if (wanted && strict) for (const k of wanted) if (!(k in m)) failField(m, k);
+      if (wanted && strict) { for (const k of wanted) if (!(k in m)) failField(m, k); }
       for (const [key, value] of m.#fields()) {
         if (!isParameter(key, value) || (wanted && !wanted.includes(key))) continue;
         if (frozen) m.#frozen.add(key);
@@ -262,23 +295,42 @@ export class Module {
 
 function failField(m: Module, key: string): never {
   return fail(ValueError, "module", {
-    cannot: `set ${key} of ${m.constructor.name}`, expected: `one of ${Object.keys(m).join(", ") || "no fields"}`, got: key, fix: "check the name, or pass { strict: false }",
+    cannot: `set ${key} of ${m.constructor.name}`,
+    expected: `one of ${Object.keys(m).join(", ") || "no fields"}`,
+    got: key,
+    fix: "check the name, or pass { strict: false }",
   });
 }
 function checkWeights(own: ReadonlyMap<string, NDArray>, weights: readonly (readonly [string, NDArray])[]): void {
-  const given = new Map(weights), missing = [...own.keys()].filter((k) => !given.has(k)), extra = [...given.keys()].filter((k) => !own.has(k));
-  const some = (list: string[]) => list.slice(0, 5).join(", ") + (list.length > 5 ? `, and ${list.length - 5} more` : "");
+  const given = new Map(weights),
+    missing = [...own.keys()].filter((k) => !given.has(k)),
+    extra = [...given.keys()].filter((k) => !own.has(k));
+  const some = (list: string[]) =>
+    list.slice(0, 5).join(", ") + (list.length > 5 ? `, and ${list.length - 5} more` : "");
   if (extra.length) {
-    fail(CheckpointError, "loadWeights", { cannot: "load the weights", expected: "parameters of the model", got: `others: ${some(extra)}`, fix: "check the model's configuration, or pass { strict: false }" });
+    fail(CheckpointError, "loadWeights", {
+      cannot: "load the weights",
+      expected: "parameters of the model",
+      got: `others: ${some(extra)}`,
+      fix: "check the model's configuration, or pass { strict: false }",
+    });
   }
   if (missing.length) {
-    fail(CheckpointError, "loadWeights", { cannot: "load the weights", expected: "every parameter of the model", got: `none for ${some(missing)}`, fix: "load all files of the checkpoint, or pass { strict: false }" });
+    fail(CheckpointError, "loadWeights", {
+      cannot: "load the weights",
+      expected: "every parameter of the model",
+      got: `none for ${some(missing)}`,
+      fix: "load all files of the checkpoint, or pass { strict: false }",
+    });
   }
   for (const [k, x] of own) {
     const w = given.get(k)!;
     if (w.shape.join() === x.shape.join()) continue;
     fail(CheckpointError, "loadWeights", {
-      cannot: `fill ${k}`, expected: `${x.dtype}[${x.shape.join()}]`, got: `${w.dtype}[${w.shape.join()}]`, fix: "check the model's configuration",
+      cannot: `fill ${k}`,
+      expected: `${x.dtype}[${x.shape.join()}]`,
+      got: `${w.dtype}[${w.shape.join()}]`,
+      fix: "check the model's configuration",
     });
   }
 }

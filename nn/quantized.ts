@@ -2,7 +2,16 @@
  * Layers with quantized weights, and `quantize`, which puts them into a model.
  * @module
  */
-import { dequantize, fail, type NDArray, quantize as quantizeArray, quantizedMatmul, ValueError, zeros } from "../core/mod.ts";
+import {
+  dequantize,
+  fail,
+  isPlainObject,
+  type NDArray,
+  quantize as quantizeArray,
+  quantizedMatmul,
+  ValueError,
+  zeros,
+} from "../core/mod.ts";
 import type { Embedding } from "./embedding.ts";
 import type { Linear } from "./linear.ts";
 import { Module, type ModuleTree } from "./module.ts";
@@ -28,18 +37,30 @@ export interface Quantization {
   readonly mode: QuantizationMode;
 }
 const DEFAULTS: Readonly<Record<QuantizationMode, readonly [groupSize: number, bits: number]>> = {
-  affine: [64, 4], mxfp4: [32, 4], mxfp8: [32, 8], nvfp4: [16, 4],
+  affine: [64, 4],
+  mxfp4: [32, 4],
+  mxfp8: [32, 8],
+  nvfp4: [16, 4],
 };
 /** Fills in what the mode implies. */
 export function quantizationOf({ groupSize, bits, mode = "affine" }: QuantizeOptions): Quantization {
   const defaults = DEFAULTS[mode];
   if (!(mode in DEFAULTS)) {
-    return fail(ValueError, "quantize", { cannot: `quantize in mode ${mode}`, expected: Object.keys(DEFAULTS).join(", "), got: mode, fix: "use one of these modes" });
+    return fail(ValueError, "quantize", {
+      cannot: `quantize in mode ${mode}`,
+      expected: Object.keys(DEFAULTS).join(", "),
+      got: mode,
+      fix: "use one of these modes",
+    });
   }
   return { groupSize: groupSize ?? defaults[0], bits: bits ?? defaults[1], mode };
 }
 /** What quantize made of a matrix; there are no biases in the fp modes. */
 type Packed = readonly [weight: NDArray, scales: NDArray, biases?: NDArray];
+function packedOf(w: NDArray, q: Quantization): Packed {
+  const [weight, scales, biases] = quantizeArray(w, q);
+  return [weight!, scales!, biases];
+}
 
 /** Options of {@linkcode QuantizedLinear}. */
 export interface QuantizedLinearOptions extends QuantizeOptions {
@@ -66,7 +87,7 @@ export class QuantizedLinear extends Module {
   constructor(inputDims: number, outputDims: number, options: QuantizedLinearOptions = {}, packed?: Packed) {
     super();
     ({ groupSize: this.groupSize, bits: this.bits, mode: this.mode } = quantizationOf(options));
-    const [weight, scales, biases] = packed ?? quantizeArray(zeros([outputDims, inputDims]), this.options) as unknown as Packed;
+    const [weight, scales, biases] = packed ?? packedOf(zeros([outputDims, inputDims]), this.options);
     [this.weight, this.scales] = [weight, scales];
     if (biases) this.biases = biases;
     if (options.bias ?? true) this.bias = zeros([outputDims]);
@@ -78,13 +99,17 @@ export class QuantizedLinear extends Module {
   }
   /** x [..., inputDims] -> [..., outputDims]. */
   forward(x: NDArray): NDArray {
-    const y = quantizedMatmul(x, this.weight, this.scales, { biases: this.biases ?? null, transpose: true, ...this.options });
+    const y = quantizedMatmul(x, this.weight, this.scales, {
+      biases: this.biases ?? null,
+      transpose: true,
+      ...this.options,
+    });
     return this.bias ? y.add(this.bias) : y;
   }
   /** Quantizes a linear layer. */
   static fromLinear(layer: Linear, options: QuantizeOptions = {}): QuantizedLinear {
-    const q = quantizationOf(options), [outputDims, inputDims] = layer.weight.shape as [number, number];
-    const made = new QuantizedLinear(inputDims, outputDims, { ...q, bias: false }, quantizeArray(layer.weight, q) as unknown as Packed);
+    const q = quantizationOf(options), [outputDims, inputDims] = layer.weight.shape;
+    const made = new QuantizedLinear(inputDims!, outputDims!, { ...q, bias: false }, packedOf(layer.weight, q));
     if (layer.bias) made.bias = layer.bias;
     return made.freeze();
   }
@@ -107,7 +132,7 @@ export class QuantizedEmbedding extends Module {
   constructor(numEmbeddings: number, dims: number, options: QuantizeOptions = {}, packed?: Packed) {
     super();
     ({ groupSize: this.groupSize, bits: this.bits, mode: this.mode } = quantizationOf(options));
-    const [weight, scales, biases] = packed ?? quantizeArray(zeros([numEmbeddings, dims]), this.options) as unknown as Packed;
+    const [weight, scales, biases] = packed ?? packedOf(zeros([numEmbeddings, dims]), this.options);
     [this.weight, this.scales] = [weight, scales];
     if (biases) this.biases = biases;
     this.freeze();
@@ -118,16 +143,23 @@ export class QuantizedEmbedding extends Module {
   }
   /** Indices of any shape -> that shape ++ [dims]. */
   forward(x: NDArray): NDArray {
-    return dequantize(this.weight.index(x), this.scales.index(x), { biases: this.biases?.index(x) ?? null, ...this.options });
+    return dequantize(this.weight.index(x), this.scales.index(x), {
+      biases: this.biases?.index(x) ?? null,
+      ...this.options,
+    });
   }
   /** The transpose as a linear layer. */
   asLinear(x: NDArray): NDArray {
-    return quantizedMatmul(x, this.weight, this.scales, { biases: this.biases ?? null, transpose: true, ...this.options });
+    return quantizedMatmul(x, this.weight, this.scales, {
+      biases: this.biases ?? null,
+      transpose: true,
+      ...this.options,
+    });
   }
   /** Quantizes an embedding. */
   static fromEmbedding(layer: Embedding, options: QuantizeOptions = {}): QuantizedEmbedding {
-    const q = quantizationOf(options), [n, dims] = layer.weight.shape as [number, number];
-    return new QuantizedEmbedding(n, dims, q, quantizeArray(layer.weight, q) as unknown as Packed);
+    const q = quantizationOf(options), [n, dims] = layer.weight.shape;
+    return new QuantizedEmbedding(n!, dims!, q, packedOf(layer.weight, q));
   }
 }
 
@@ -146,8 +178,14 @@ export interface QuantizeModelOptions extends QuantizeOptions {
   readonly classPredicate?: ((path: string, module: Module) => boolean | QuantizeOptions) | null;
 }
 /** Puts quantized layers in the place of those that can be quantized (`mlx.nn.quantize`). */
-export function quantize(model: Module, groupSize?: number | QuantizeModelOptions | null, options: QuantizeModelOptions = {}): void {
-  const all: QuantizeModelOptions = typeof groupSize === "object" && groupSize !== null ? groupSize : { ...options, groupSize };
+export function quantize(
+  model: Module,
+  groupSize?: number | QuantizeModelOptions | null,
+  options: QuantizeModelOptions = {},
+): void {
+  const all: QuantizeModelOptions = typeof groupSize === "object" && groupSize !== null
+    ? groupSize
+    : { ...options, groupSize };
   const pick = all.classPredicate ?? isQuantizableAt;
   const visit = (x: unknown, path: string): ModuleTree | undefined => {
     if (x instanceof Module && isQuantizable(x)) {
@@ -157,17 +195,25 @@ export function quantize(model: Module, groupSize?: number | QuantizeModelOption
     return undefined;
   };
   for (const [path, module] of model.namedModules()) {
-    for (const [key, value] of Object.entries(module)) replace(module as unknown as Record<string, unknown>, key, value, path ? `${path}.${key}` : key, visit);
+    for (const [key, value] of Object.entries(module)) {
+      replace(module, key, value, path ? `${path}.${key}` : key, visit);
+    }
   }
 }
 function isQuantizableAt(_path: string, m: Module): boolean {
   return isQuantizable(m);
 }
-function replace(owner: Record<string, unknown>, key: string, value: unknown, path: string, visit: (x: unknown, path: string) => ModuleTree | undefined): void {
+function replace(
+  owner: object,
+  key: string,
+  value: unknown,
+  path: string,
+  visit: (x: unknown, path: string) => ModuleTree | undefined,
+): void {
   if (value instanceof Module) {
     const made = visit(value, path);
-    if (made) owner[key] = made;
-  } else if (Array.isArray(value) || (typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype)) {
-    for (const [k, v] of Object.entries(value)) replace(value as Record<string, unknown>, k, v, `${path}.${k}`, visit);
+    if (made) Reflect.set(owner, key, made);
+  } else if (Array.isArray(value) || isPlainObject(value)) {
+    for (const [k, v] of Object.entries(value)) replace(value, k, v, `${path}.${k}`, visit);
   }
 }
