@@ -1,5 +1,5 @@
-// What a kernel sees, and what the decoder (program.cc) asks of each kernel. Shared by cpu/ and metal/; no kernel code here.
-// The runtime is C++20 without the C++ standard library: C headers, compiler builtins, pthread, no exceptions, no RTTI.
+// What a kernel sees, and what the decoder (program.cc) asks of each kernel; no kernel code here. The runtime is C++20
+// without the C++ standard library: C headers, compiler builtins, pthread, no exceptions, no RTTI.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -50,10 +50,11 @@ struct Call {
   }
 };
 
-/// A native kernel. `check` runs once per decoded program: it must refuse (return a message) whatever `run` would not survive,
-/// as it is all that stands between hostile bytes and the loops: number of inputs, ranks, shapes, dtypes, parameters. It may not
-/// look at data. `scratch` says how many bytes `run` needs. `run` returns null, or the message of an error that depends on data
-/// (an index out of range): it must never read or write outside its arrays whatever the data are.
+/// A native kernel. `check` runs once per decoded program: it must refuse (return a message) whatever `run` would not
+/// survive, as it is all that stands between hostile bytes and the loops: number of inputs, ranks, shapes, dtypes,
+/// parameters. It may not look at data. `scratch` says how many bytes `run` needs. `run` returns null, or the message
+/// of an error that depends on data (an index out of range): it must never read or write outside its arrays whatever
+/// the data are.
 struct Kernel {
   const char* (*check)(const Call&);
   size_t (*scratch)(const Call&);
@@ -71,8 +72,9 @@ __attribute__((always_inline)) constexpr int64_t item_size(DType t) {
   return sizes[static_cast<int>(t)];
 }
 
-/// ---- fused elementwise kernels (cpu/fused.cc) -------------------------------------------------------------------------
-/// Values are numbered: inputs first, then immediates, then steps (static single assignment; args refer to smaller numbers).
+// ---- fused elementwise kernels (cpu/fused.cc) -----------------------------------------------------------------------
+/// Values are numbered: inputs first, then immediates, then steps (static single assignment; args refer to smaller
+/// numbers).
 struct FusedStep {
   Op op;          // an elementwise op of the table
   DType dtype;    // of the result

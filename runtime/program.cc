@@ -93,8 +93,8 @@ struct Decoder {
   int64_t data_start = 0;
 
   DType dtype() { return static_cast<DType>(r.integer(0, kDTypes - 1, "a dtype that does not exist")); }
-  /// Product of the axes, refused above what a loop may have. The other axes of an empty array are held to the same limit, so
-  /// that no product of some axes overflows anywhere.
+  /// Product of the axes, refused above what a loop may have. The other axes of an empty array are held to the same
+  /// limit, so that no product of some axes overflows anywhere.
   int64_t count(const int64_t* shape, int ndim) {
     int64_t n = 1;
     bool empty = false;

@@ -102,13 +102,21 @@ const TYPESCRIPT_FUNCTION =
 const CPP_FUNCTION =
   /^(\s*)(?!.*\b(?:namespace|struct|class|enum|union|extern|if|for|while|switch|else|do)\b)\S.*\)[^;=]*\{$/;
 
+/** The line on which the statement begins that a line of C++ ends. */
+function statementStart(lines: readonly string[], at: number): number {
+  let start = at;
+  while (start > 0 && !/^$|^\s*#|[;{}:]$/.test(lines[start - 1] ?? "")) start--;
+  return start;
+}
 function longFunctions({ path, text }: SourceText): Fault[] {
-  const opening = path.endsWith(".ts") ? TYPESCRIPT_FUNCTION : CPP_FUNCTION;
+  const isTypeScript = path.endsWith(".ts"), opening = isTypeScript ? TYPESCRIPT_FUNCTION : CPP_FUNCTION;
   const lines = code(text).split("\n").map((line) => line.trimEnd());
-  return lines.flatMap((line, start) => {
-    const indent = opening.exec(line)?.[1];
+  return lines.flatMap((line, at) => {
+    if (!line.endsWith("{")) return [];
+    const start = isTypeScript ? at : statementStart(lines, at);
+    const indent = opening.exec(lines.slice(start, at + 1).join(" "))?.[1];
     if (indent === undefined) return [];
-    const end = lines.findIndex((other, i) => i > start && other.startsWith(`${indent}}`));
+    const end = lines.findIndex((other, i) => i > at && other.startsWith(`${indent}}`));
     const length = end - start + 1;
     if (length <= MAX_FUNCTION_LINES) return [];
     return [{ line: start + 1, text: `a function of ${length} lines: split it, ${MAX_FUNCTION_LINES} are the most` }];

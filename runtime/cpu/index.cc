@@ -268,8 +268,7 @@ const char* run_slice_update(const Call& c) {
   return nullptr;
 }
 
-// ---- along one axis
-// --------------------------------------------------------------------------------------------------
+// ---- along one axis -------------------------------------------------------------------------------------------------
 /// f(row, base) for each row of indices (all axes but the last), where `base` is the offset into an array of `strides`
 /// of the row's first element, the indexed axis left out.
 template <class F>
