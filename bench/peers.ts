@@ -5,8 +5,8 @@
  *     deno run -A bench/peers.ts --node-llama-cpp FOLDER --model FILE.gguf
  *
  * A ratio above 1 says that Denim is faster. Absolute times of one machine say little; ratios of times that were taken
- * in turn say more. `--python` is a Python that has the libraries, `--node-llama-cpp` a folder where that npm package is
- * installed (its works are those of a language model, so they need `--model`).
+ * in turn say more. `--python` is a Python that has the libraries, `--node-llama-cpp` a folder where that npm package
+ * is installed (its works are those of a language model, so they need `--model`).
  * @module
  */
 import { parseArgs } from "node:util";

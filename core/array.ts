@@ -1,7 +1,7 @@
 // Long because it has one short method for each function that takes an array first.
 /**
- * The array that users hold: a lazy node with its values and all methods. What the methods compute is in `ops/`, when it is
- * computed in `eval.ts`.
+ * The array that users hold: a lazy node with its values and all methods. What the methods compute is in `ops/`, when
+ * it is computed in `eval.ts`.
  * @module
  */
 import { runtime } from "../ffi/runtime.ts";
@@ -37,7 +37,9 @@ export type NestedList = Item | NestedList[];
 /** A copy of an array's values: bfloat16 as Float32Array, complex64 as pairs in a Float32Array, bool as Uint8Array. */
 export type ArrayData = HostData;
 
-/** An n-dimensional array of one dtype: lazy, immutable, freed by itself. Made by `mx.array` and every function of `mx`. */
+/**
+ * An n-dimensional array of one dtype: lazy, immutable, freed by itself. Made by `mx.array` and every function of `mx`.
+ */
 export class NDArray extends Node {
   /** Number of axes. */
   get ndim(): number {
@@ -77,7 +79,7 @@ export class NDArray extends Node {
     return this;
   }
 
-  // ---- values --------------------------------------------------------------------------------------------------------
+  // ---- values -------------------------------------------------------------------------------------------------------
   /** Evaluates the array, waits, and copies its values in row-major order: see {@linkcode ArrayData}. */
   dataSync(): ArrayData {
     const raw = this.#raw();
@@ -152,15 +154,17 @@ export class NDArray extends Node {
     return data;
   }
 
-  // ---- indexing ------------------------------------------------------------------------------------------------------
+  // ---- indexing -----------------------------------------------------------------------------------------------------
   /**
-   * Reads a part: numbers drop their axis, `mx.slice(start, stop, step)` keeps it, `null` adds one, `"..."` stands for the rest,
-   * integer arrays and lists gather; or all of it in NumPy's spelling, `x.index("0, 1:3, ..., None")`.
+   * Reads a part: numbers drop their axis, `mx.slice(start, stop, step)` keeps it, `null` adds one, `"..."` stands for
+   * the rest, integer arrays and lists gather; or all of it in NumPy's spelling, `x.index("0, 1:3, ..., None")`.
    */
   index(...items: IndexItem[]): NDArray {
     return getItem(this, items);
   }
-  /** Functional updates of a part: `x.at(0).set(v)`, and `add`, `subtract`, `multiply`, `divide`, `maximum`, `minimum`. */
+  /**
+   * Functional updates of a part: `x.at(0).set(v)`, and `add`, `subtract`, `multiply`, `divide`, `maximum`, `minimum`.
+   */
   at(...items: IndexItem[]): ArrayAt {
     return at(this, items);
   }

@@ -137,7 +137,9 @@ export function getCacheMemory(): number {
 export function resetPeakMemory(): void {
   runtime().set("peak", 0);
 }
-/** Sets the limit of active memory in bytes; returns the one before. Beyond it an evaluation throws `MemoryLimitError`. */
+/**
+ * Sets the limit of active memory in bytes; returns the one before. Beyond it an evaluation throws `MemoryLimitError`.
+ */
 export function setMemoryLimit(bytes: number): number {
   return runtime().set("memoryLimit", bytes);
 }

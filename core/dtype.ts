@@ -1,6 +1,6 @@
 /**
- * Dtypes: names, codes, sizes, categories and promotion, and the weak scalars that take part in promotion. The codes are
- * those of `runtime/generated/ops.h`.
+ * Dtypes: names, codes, sizes, categories and promotion, and the weak scalars that take part in promotion. The codes
+ * are those of `runtime/generated/ops.h`.
  * @module
  */
 import { DTypeError, fail, ValueError } from "./errors.ts";

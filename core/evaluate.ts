@@ -24,8 +24,8 @@ function arraysIn(trees: readonly unknown[]): NDArray[] {
   return [...found];
 }
 /**
- * Evaluates all arrays of the trees and waits (`mlx.core.eval`). The first error is thrown; the other arrays are computed all
- * the same.
+ * Evaluates all arrays of the trees and waits (`mlx.core.eval`). The first error is thrown; the other arrays are
+ * computed all the same.
  *
  * @example
  * ```ts
@@ -38,8 +38,8 @@ export function evaluateTree(...trees: readonly unknown[]): void {
   evaluate(arraysIn(trees));
 }
 /**
- * Queues the work and returns at once (`mlx.core.async_eval`). The result can be awaited, or ignored: then an error is met by
- * whoever reads one of the arrays.
+ * Queues the work and returns at once (`mlx.core.async_eval`). The result can be awaited, or ignored: then an error is
+ * met by whoever reads one of the arrays.
  */
 export function asyncEval(...trees: readonly unknown[]): Pending {
   const arrays = arraysIn(trees);

@@ -44,9 +44,13 @@ export class Node implements Aval {
   bytes: ArrayBuffer | null = null;
   /** Consumers bound while this was lazy, not computed yet: a plain count, so garbage only costs a keep or a copy. */
   early = 0;
-  /** Consumers bound since this left "lazy", not computed yet, held weakly: garbage is discounted after a collection. */
+  /**
+   * Consumers bound since this left "lazy", not computed yet, held weakly: garbage is discounted after a collection.
+   */
   readers: Set<WeakRef<NDArray>> | null = null;
-  /** Bit k: input k was not lazy when this was bound, so this is or will be among its readers; else it counts as early. */
+  /**
+   * Bit k: input k was not lazy when this was bound, so this is or will be among its readers; else it counts as early.
+   */
   late = 0;
   /** Modules, optimizers and caches that registered it. */
   holders: Set<WeakRef<Holder>> | null = null;

@@ -1,6 +1,6 @@
 /**
- * What eval remembers per structure of program: the positions whose results were asked for later and are therefore kept.
- * Learning changes no value; it only saves work.
+ * What eval remembers per structure of program: the positions whose results were asked for later and are therefore
+ * kept. Learning changes no value; it only saves work.
  * @module
  */
 import type { NDArray } from "./array.ts";
@@ -26,9 +26,9 @@ export class Entry {
 const entries = new Map<string, Entry>();
 
 /**
- * The entry of a program, and the position of each of its never computed nodes. The hash covers those only: primitive, which
- * input is which node or leaf, dtype and rank, roots. Values, params and sizes stay out (a KV cache's offset and length
- * change every turn). A collision can keep too much or too little; it cannot change a value.
+ * The entry of a program, and the position of each of its never computed nodes. The hash covers those only: primitive,
+ * which input is which node or leaf, dtype and rank, roots. Values, params and sizes stay out (a KV cache's offset and
+ * length change every turn). A collision can keep too much or too little; it cannot change a value.
  */
 export function entryFor(
   nodes: readonly NDArray[],
@@ -65,7 +65,10 @@ function lookUp(key: string): Entry {
   }
   return entry;
 }
-/** A spent node was asked for by an eval, or (`held`) outlived a collection: then it stays until a collection disproves it. */
+/**
+ * A spent node was asked for by an eval, or (`held`) outlived a collection: then it stays until a collection disproves
+ * it.
+ */
 export function asked(n: NDArray, held = false): void {
   if (!n.origin) return;
   const { entry: { keep }, position } = n.origin;

@@ -1,7 +1,7 @@
 /**
- * From a schedule to the words of a program: layouts of views, copies where a kernel cannot take a layout, one instruction per
- * kernel, and a place for every value. Temporaries share one arena by liveness; what is kept has a buffer of its own; a kernel
- * works in place where its dying input allows it.
+ * From a schedule to the words of a program: layouts of views, copies where a kernel cannot take a layout, one
+ * instruction per kernel, and a place for every value. Temporaries share one arena by liveness; what is kept has a
+ * buffer of its own; a kernel works in place where its dying input allows it.
  * @module
  */
 import { ARENA, assemble, FUSED, Words } from "../ffi/program.ts";
@@ -159,7 +159,9 @@ class Lowering {
     v.leaf = n;
     this.#refs.set(n, { value: v, layout, shape: n.shape, dtype: n.dtype });
   }
-  /** Where a node's elements are; makes copies and uploads as needed. A loop walks chains of views, which may be deep. */
+  /**
+   * Where a node's elements are; makes copies and uploads as needed. A loop walks chains of views, which may be deep.
+   */
   #ref(n: NDArray): Ref {
     const known = this.#refs.get(n);
     if (known) return known;
@@ -441,7 +443,10 @@ class FusedOperands {
     const step = this.#steps.get(x);
     return step === undefined ? this.#numbers.get(x)!() : this.reads.length + this.immediates.length + step;
   }
-  /** Reads that a result of `n` elements may overwrite: contiguous, as many of the same size (a repeated scalar may have as many bytes), and seen through that layout only. */
+  /**
+   * Reads that a result of `n` elements may overwrite: contiguous, as many of the same size (a repeated scalar may have
+   * as many bytes), and seen through that layout only.
+   */
   overwritable(w: Value, n: number): Ref[] {
     return this.reads.filter((r) =>
       elements(r.shape) === n && n * r.dtype.size === w.nbytes && covers(r, w) &&

@@ -86,7 +86,10 @@ function sameShape(a: Shape, b: Shape): boolean {
   return true;
 }
 
-/** Consumers first: a value joins the kernel that alone reads it, is recomputed in each if that is cheap, or else ends a kernel of its own. */
+/**
+ * Consumers first: a value joins the kernel that alone reads it, is recomputed in each if that is cheap, or else ends a
+ * kernel of its own.
+ */
 function fuse({ nodes, keep }: Request, uses: Map<NDArray, NDArray[]>): Group[] {
   const groups: Group[] = [], memberOf = new Map<NDArray, Group[]>();
   for (let k = nodes.length - 1; k >= 0; k--) {
@@ -213,8 +216,9 @@ export function givenInput(g: Group, baseOf: (n: NDArray) => NDArray): NDArray |
   return at === undefined ? null : baseOf(g.tail.inputs[at]!);
 }
 /**
- * All readers of a donated leaf run before its writer: the last node that asked for it, else the last kernel able to work in
- * place. Where a reader needs the writer's result, an asked-for write copies; a compiled call may still use the buffer later.
+ * All readers of a donated leaf run before its writer: the last node that asked for it, else the last kernel able to
+ * work in place. Where a reader needs the writer's result, an asked-for write copies; a compiled call may still use the
+ * buffer later.
  */
 function orderWriters(
   groups: readonly Group[],

@@ -82,7 +82,10 @@ export type Family =
   | "fast"
   | "conv"
   | "random";
-/** What layout a native kernel takes: `any` strides, unit stride in the last axis (`rows`), or `contiguous`. The planner copies otherwise. */
+/**
+ * What layout a native kernel takes: `any` strides, unit stride in the last axis (`rows`), or `contiguous`. The planner
+ * copies otherwise.
+ */
 export type Need = "any" | "rows" | "contiguous";
 
 /** A rule that does not exist, with the reason. */
@@ -97,11 +100,17 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
   readonly params: S;
   /** Number of inputs. */
   readonly arity: A;
-  /** Rough work per element of an elementwise primitive: 1 for an addition, 8 for exp. Decides what may be computed twice. */
+  /**
+   * Rough work per element of an elementwise primitive: 1 for an addition, 8 for exp. Decides what may be computed
+   * twice.
+   */
   readonly cost?: number;
   /** Layouts that a native kernel takes, per input (the last entry holds for the rest); `contiguous` if absent. */
   readonly needs?: readonly Need[];
-  /** The input whose buffer a native kernel may write its result into, if the caller gives it away (`donate: true` in `bind`). */
+  /**
+   * The input whose buffer a native kernel may write its result into, if the caller gives it away (`donate: true` in
+   * `bind`).
+   */
   readonly inPlace?: number;
   /** Shape and dtype of the result; throws the user's error. */
   readonly infer: (x: Tuple<Aval, A>, p: Params<S>) => Aval;
@@ -113,7 +122,9 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
   readonly jvp:
     | ((x: Tuple<NDArray, A>, y: NDArray, t: Tuple<NDArray | null, A>, p: Params<S>) => NDArray | null)
     | None;
-  /** `elementwise`, or the batched call: axis 0 of each mapped input, and of the result, is the batch of length `size`. */
+  /**
+   * `elementwise`, or the batched call: axis 0 of each mapped input, and of the result, is the batch of length `size`.
+   */
   readonly vmap:
     | "elementwise"
     | ((x: Tuple<NDArray, A>, mapped: readonly boolean[], p: Params<S>, size: number) => NDArray)

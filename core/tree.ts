@@ -59,7 +59,8 @@ export function treeFlatten<T>(tree: Tree<T>, options: FlattenOptions = {}): [st
 }
 /**
  * The tree of paths and leaves, as made by {@linkcode treeFlatten}, or of an object that holds leaves by path
- * (`mlx.utils.tree_unflatten`). Where all keys at a level are numbers, the node is a list, whose gaps are empty objects.
+ * (`mlx.utils.tree_unflatten`). Where all keys at a level are numbers, the node is a list, whose gaps are empty
+ * objects.
  */
 export function treeUnflatten<T>(leaves: readonly (readonly [string, T])[] | Readonly<Record<string, T>>): Tree<T> {
   return unflatten(isPairs(leaves) ? leaves : Object.entries(leaves));
@@ -202,8 +203,8 @@ export interface TreeMergeOptions<T> {
   readonly mergeFn?: ((a: T, b: T) => T) | null;
 }
 /**
- * Both trees in one (`mlx.utils.tree_merge`). Null and empty lists or objects count as nothing; leaves at the same place
- * are joined by `mergeFn`.
+ * Both trees in one (`mlx.utils.tree_merge`). Null and empty lists or objects count as nothing; leaves at the same
+ * place are joined by `mergeFn`.
  */
 export function treeMerge<T>(
   a: Tree<T> | null | undefined,

@@ -1,7 +1,7 @@
 /**
  * Gives the path of the native library, building it first where that is needed. `libraryPath` is synchronous, because
- * evaluation is: where there is work to do it runs this very file as a program and waits for it. A library is kept under
- * the hash of its sources; a stamp per checkout (sizes and times of the sources) makes the usual answer quick.
+ * evaluation is: where there is work to do it runs this very file as a program and waits for it. A library is kept
+ * under the hash of its sources; a stamp per checkout (sizes and times of the sources) makes the usual answer quick.
  * @module
  */
 import { cacheFolder, exists, install, locked, writeAtomic } from "./cache.ts";
@@ -124,7 +124,9 @@ function units(root: string, platform: Platform, step: string): number {
     : [...Deno.readDirSync(`${root}/runtime/tests`)].filter((e) => e.name.endsWith(".cc"));
   return files.length + tests.length + (platform === "x86_64-linux" ? 2 * kernels : 0);
 }
-/** Counts the objects that appear in the compiler's cache, which is all the progress that it shows without a terminal. */
+/**
+ * Counts the objects that appear in the compiler's cache, which is all the progress that it shows without a terminal.
+ */
 function watchObjects(folder: string, total: number, tell: (count: string) => void): () => void {
   const list = (path: string) => exists(path) ? [...Deno.readDirSync(path)].map((entry) => entry.name) : [];
   const before = new Set(list(folder));

@@ -27,7 +27,9 @@ const extension = (platform: Platform) => platform.endsWith("macos") ? "dylib" :
 export function builtName(platform: Platform): string {
   return `libdenim.${extension(platform)}`;
 }
-/** Name of the library once it is kept, in the cache or in `prebuilt/`: the hash says which sources it is built from. */
+/**
+ * Name of the library once it is kept, in the cache or in `prebuilt/`: the hash says which sources it is built from.
+ */
 export function fileName(platform: Platform, hash: string): string {
   return `denim-${platform}-${hash}.${extension(platform)}`;
 }

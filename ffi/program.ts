@@ -1,5 +1,6 @@
 /**
- * Writes programs: arrays of float64 words that `runtime/program.cc` decodes. The format is described there and here only.
+ * Writes programs: arrays of float64 words that `runtime/program.cc` decodes. The format is described there and here
+ * only.
  *
  * ```
  * header   magic, version, op-table hash, words in all, inputs, places, arena bytes, values, constants, instructions, outputs

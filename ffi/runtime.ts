@@ -1,6 +1,6 @@
 /**
- * The runtime as the rooms above see it: one object per isolate, made on first use, which opens the library then. Arrays are
- * handles (numbers), programs are words; no pointer leaves this room.
+ * The runtime as the rooms above see it: one object per isolate, made on first use, which opens the library then.
+ * Arrays are handles (numbers), programs are words; no pointer leaves this room.
  * @module
  */
 import { libraryPath } from "./build.ts";
@@ -256,7 +256,9 @@ function shared(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 }
 
 let current: Runtime | undefined, expectedHash: number | undefined;
-/** What the op table of the TypeScript side hashes to; a library of another table is refused. Called once, by `core`. */
+/**
+ * What the op table of the TypeScript side hashes to; a library of another table is refused. Called once, by `core`.
+ */
 export function expectTable(hash: number): void {
   expectedHash = hash;
 }

@@ -1,6 +1,6 @@
 /**
- * The sources of the native library: which files they are, the hash that names what is built from them, and how they get
- * onto this machine where the package was imported from the web. `runtime/manifest.json` is generated from here.
+ * The sources of the native library: which files they are, the hash that names what is built from them, and how they
+ * get onto this machine where the package was imported from the web. `runtime/manifest.json` is generated from here.
  * @module
  */
 import manifest from "../runtime/manifest.json" with { type: "json" };

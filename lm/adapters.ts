@@ -1,5 +1,6 @@
 /**
- * Adapters in a model: putting them around layers, loading trained ones, fusing them into the weights, and taking them off.
+ * Adapters in a model: putting them around layers, loading trained ones, fusing them into the weights, and taking them
+ * off.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -72,8 +73,8 @@ function adapted(layer: Module, settings: LoraSettings, useDora: boolean): Modul
 }
 
 /**
- * Puts adapters around layers of the last `numLayers` blocks (0 or less: of all), and around layers of the model that `keys`
- * names (`linear_to_lora_layers` of mlx-lm). Freeze the model before, and only the adapters will be trained.
+ * Puts adapters around layers of the last `numLayers` blocks (0 or less: of all), and around layers of the model that
+ * `keys` names (`linear_to_lora_layers` of mlx-lm). Freeze the model before, and only the adapters will be trained.
  */
 export function linearToLoraLayers(
   model: Adaptable,

@@ -29,8 +29,8 @@ export function fetchedPlain(keys: NDArray, values: NDArray, cache: Cache | null
   return "bits" in seen ? refuse("compute this model's attention", "a plain cache") : seen;
 }
 /**
- * Attention of queries [B, H, L, D] to what was fetched, plain or quantized; of a buffer with room left only the part that
- * exists is seen (`scaled_dot_product_attention` of mlx-lm).
+ * Attention of queries [B, H, L, D] to what was fetched, plain or quantized; of a buffer with room left only the part
+ * that exists is seen (`scaled_dot_product_attention` of mlx-lm).
  */
 export function scaledDotProductAttention(
   queries: NDArray,

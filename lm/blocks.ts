@@ -1,6 +1,6 @@
 /**
- * What many architectures share: attention with separate projections, the gated MLP, the stack of blocks between tokens and
- * logits. An architecture that differs in more than these say writes its own class in its file.
+ * What many architectures share: attention with separate projections, the gated MLP, the stack of blocks between tokens
+ * and logits. An architecture that differs in more than these say writes its own class in its file.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -48,7 +48,9 @@ export interface HeadAttentionOptions {
   /** Factor of the scores. Default `1 / √headDim`. */
   readonly scale?: number;
 }
-/** Attention whose projections are named q_proj, k_proj, v_proj and o_proj; a subclass may normalise or convert between. */
+/**
+ * Attention whose projections are named q_proj, k_proj, v_proj and o_proj; a subclass may normalise or convert between.
+ */
 export class HeadAttention extends Module {
   readonly heads: number;
   readonly kvHeads: number;

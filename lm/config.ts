@@ -1,6 +1,6 @@
 /**
- * config.json read with checks: every field that a model needs is there and of the right kind, or the error names the field,
- * what it should hold and what it holds. A null counts as absent, as most exporters mean it.
+ * config.json read with checks: every field that a model needs is there and of the right kind, or the error names the
+ * field, what it should hold and what it holds. A null counts as absent, as most exporters mean it.
  * @module
  */
 import { CheckpointError, fail } from "../core/errors.ts";
@@ -29,8 +29,8 @@ const NUMBERS: Kind<readonly number[]> = {
 };
 
 /**
- * A JSON object with typed fields. A method's second argument is what an absent field means; without it the field must be
- * there.
+ * A JSON object with typed fields. A method's second argument is what an absent field means; without it the field must
+ * be there.
  */
 export class Config {
   /** Reads `json`; `where` is what errors call it. */

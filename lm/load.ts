@@ -41,8 +41,9 @@ export interface LoadedModel {
 }
 
 /**
- * Loads a model and its tokenizer (`mlx_lm.load`): from a folder with config.json, tokenizer.json and model*.safetensors, from
- * a .gguf file, or by its name from the Hugging Face hub, which is fetched once; without a path, a small chat model.
+ * Loads a model and its tokenizer (`mlx_lm.load`): from a folder with config.json, tokenizer.json and
+ * model*.safetensors, from a .gguf file, or by its name from the Hugging Face hub, which is fetched once; without a
+ * path, a small chat model.
  *
  * ```ts ignore
  * import { generate, load } from "@denim/ml/lm";

@@ -1,6 +1,6 @@
 /**
- * Low-rank adapters (https://arxiv.org/abs/2106.09685): layers that add `scale x A B` to a frozen layer, for linear layers,
- * experts and embeddings. Those that also learn the size of the weights are in `dora.ts`.
+ * Low-rank adapters (https://arxiv.org/abs/2106.09685): layers that add `scale x A B` to a frozen layer, for linear
+ * layers, experts and embeddings. Those that also learn the size of the weights are in `dora.ts`.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -80,7 +80,10 @@ export class LoRALinear extends Module {
   }
 }
 
-/** {@linkcode LoRALinear} for the layers of experts (`LoRASwitchLinear` of mlx-lm): A [experts, rank, inputs], B [experts, outputs, rank]. */
+/**
+ * {@linkcode LoRALinear} for the layers of experts (`LoRASwitchLinear` of mlx-lm): A [experts, rank, inputs], B
+ * [experts, outputs, rank].
+ */
 export class LoRASwitchLinear extends Module {
   /** The adapted layer. */
   linear: SwitchLinear | QuantizedSwitchLinear;
@@ -117,7 +120,9 @@ export class LoRASwitchLinear extends Module {
   }
 }
 
-/** `embedding(i) + scale A[i] B` (`LoRAEmbedding` of mlx-lm), A [vectors, rank], B [rank, dims], which starts as zeros. */
+/**
+ * `embedding(i) + scale A[i] B` (`LoRAEmbedding` of mlx-lm), A [vectors, rank], B [rank, dims], which starts as zeros.
+ */
 export class LoRAEmbedding extends Module {
   /** The adapted layer. */
   embedding: Embedding | QuantizedEmbedding;

@@ -1,5 +1,6 @@
 /**
- * Mixtures of experts: linear layers with one matrix per expert, of which each token uses a few, and the gated MLP of such.
+ * Mixtures of experts: linear layers with one matrix per expert, of which each token uses a few, and the gated MLP of
+ * such.
  * @module
  */
 import * as mx from "../core/mod.ts";

@@ -28,7 +28,8 @@ export function progressLine({ label, done, total }: Progress): string {
 }
 
 /**
- * Shows progress on stderr: a bar that moves on a terminal, one line per label elsewhere. Stdout stays free for results.
+ * Shows progress on stderr: a bar that moves on a terminal, one line per label elsewhere. Stdout stays free for
+ * results.
  *
  * ```ts ignore
  * await fetchModel("HuggingFaceTB/SmolLM2-135M-Instruct", { onProgress: progressBar() });

@@ -1,7 +1,8 @@
 /**
- * Files of prompt caches, in mlx-lm's format: a safetensors file whose arrays are named by their places in the list of the
- * caches' states (`0.1` is the second part of the first cache), and whose metadata hold the user's texts (`0.name`), the
- * classes (`1.0`, `1.1`, ...) and which arrays stand for numbers or nothing (`2.1.0` the place, `2.1.1` `scalar` or `none`).
+ * Files of prompt caches, in mlx-lm's format: a safetensors file whose arrays are named by their places in the list of
+ * the caches' states (`0.1` is the second part of the first cache), and whose metadata hold the user's texts
+ * (`0.name`), the classes (`1.0`, `1.1`, ...) and which arrays stand for numbers or nothing (`2.1.0` the place, `2.1.1`
+ * `scalar` or `none`).
  * @module
  */
 import * as mx from "../core/mod.ts";

@@ -1,6 +1,6 @@
 /**
- * Quantized checkpoints: which layers are quantized and how, from the config and from the weights' shapes; and AWQ and GPTQ
- * files, whose packing differs from MLX's.
+ * Quantized checkpoints: which layers are quantized and how, from the config and from the weights' shapes; and AWQ and
+ * GPTQ files, whose packing differs from MLX's.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -48,7 +48,10 @@ const FP_MODES: ReadonlyMap<string, mx.QuantizationMode> = new Map([
   ["8 32", "mxfp8"],
 ]);
 
-/** Makes the layers quantized that are so in the checkpoint: those that `quantization` names, and those that have scales. */
+/**
+ * Makes the layers quantized that are so in the checkpoint: those that `quantization` names, and those that have
+ * scales.
+ */
 export function quantizeLike(model: LanguageModel, weights: Weights, quantization: Config): void {
   quantize(model, {
     ...layerQuantization(quantization),

@@ -152,9 +152,9 @@ export class QuantizedKVCache implements Cache {
 }
 
 /**
- * Attention of queries [B, H, L, D] to quantized keys and values [B, G, S, ...]: `softmax(scale q kᵀ + mask) v` by products
- * with quantized matrices (`quantized_scaled_dot_product_attention` of mlx-lm). Heads that share a key head are rows of one
- * product.
+ * Attention of queries [B, H, L, D] to quantized keys and values [B, G, S, ...]: `softmax(scale q kᵀ + mask) v` by
+ * products with quantized matrices (`quantized_scaled_dot_product_attention` of mlx-lm). Heads that share a key head
+ * are rows of one product.
  */
 export function quantizedAttention(queries: NDArray, seen: QuantizedFetched, scale: number, mask: Mask): NDArray {
   const [B = 1, H = 1, L = 1, D = 1] = queries.shape, [words, scales, biases] = seen.keys, { groupSize, bits } = seen;

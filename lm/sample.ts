@@ -1,6 +1,7 @@
 /**
- * How the next token is chosen: samplers take log-probabilities [B, vocabulary] and return tokens [B]; filters set what is
- * out of the question to -∞; logits processors change logits by the tokens so far. Names, order and defaults are mlx-lm's.
+ * How the next token is chosen: samplers take log-probabilities [B, vocabulary] and return tokens [B]; filters set what
+ * is out of the question to -∞; logits processors change logits by the tokens so far. Names, order and defaults are
+ * mlx-lm's.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -66,8 +67,8 @@ export function greedySampler(logprobs: NDArray): NDArray {
   return logprobs.argmax(-1);
 }
 /**
- * A sampler by options (`make_sampler` of mlx-lm): top-p, min-p, XTC and top-k filter in this order, then a token is drawn at
- * the temperature.
+ * A sampler by options (`make_sampler` of mlx-lm): top-p, min-p, XTC and top-k filter in this order, then a token is
+ * drawn at the temperature.
  *
  * @example
  * ```ts
@@ -110,7 +111,9 @@ export function applyMinP(logprobs: NDArray, minP: number, options: MinPOptions 
   const best = mx.argpartition(logprobs, -keep, -1).index("...", mx.slice(-keep, null));
   return mx.where(mx.putAlongAxis(drop, best, false, -1), -Infinity, logprobs);
 }
-/** Only the most likely tokens that reach the probability `topP` together stay, and those as likely as the last of them. */
+/**
+ * Only the most likely tokens that reach the probability `topP` together stay, and those as likely as the last of them.
+ */
 export function applyTopP(logprobs: NDArray, topP: number): NDArray {
   const sorted = mx.sort(logprobs, -1), probs = sorted.astype(mx.float32).exp();
   const above = mx.cumsum(probs, -1, { reverse: true, inclusive: false });
@@ -120,8 +123,8 @@ export function applyTopP(logprobs: NDArray, topP: number): NDArray {
   return mx.where(logprobs.less(mx.takeAlongAxis(sorted, dropped, -1)), -Infinity, logprobs);
 }
 /**
- * With a probability, excludes all tokens above a threshold but the least likely of them: "exclude top choices". Special
- * tokens are never excluded.
+ * With a probability, excludes all tokens above a threshold but the least likely of them: "exclude top choices".
+ * Special tokens are never excluded.
  */
 export function applyXtc(
   logits: NDArray,
@@ -139,8 +142,8 @@ export function applyXtc(
 }
 
 /**
- * Processors by options (`make_logits_processors` of mlx-lm), in the order of the options. The tokens of the prompt count,
- * too.
+ * Processors by options (`make_logits_processors` of mlx-lm), in the order of the options. The tokens of the prompt
+ * count, too.
  */
 export function makeLogitsProcessors(options: LogitsProcessorOptions = {}): LogitsProcessor[] {
   const processors: LogitsProcessor[] = [], bias = Object.entries(options.logitBias ?? {});

@@ -1,6 +1,6 @@
 /**
- * Text to token ids and back, as mlx-lm's TokenizerWrapper: the model's own tokenizer, its end tokens, its chat template,
- * its marks for thinking and tool calls, and a streaming detokenizer.
+ * Text to token ids and back, as mlx-lm's TokenizerWrapper: the model's own tokenizer, its end tokens, its chat
+ * template, its marks for thinking and tool calls, and a streaming detokenizer.
  *
  * The algorithms of the vocabulary (BPE, Unigram, WordPiece), normalizers and pre-tokenizers are
  * `@huggingface/tokenizers`'; the way around them is here, so that ids and texts come out as from the original library.
@@ -261,7 +261,8 @@ export class Tokenizer {
     return this.#templates.size > 0;
   }
   /**
-   * A conversation as the text of a prompt, by the model's chat template. MLX: `apply_chat_template(..., tokenize=False)`.
+   * A conversation as the text of a prompt, by the model's chat template. MLX: `apply_chat_template(...,
+   * tokenize=False)`.
    * @throws ValueError where there is no template, or it refuses the conversation.
    */
   renderChat(messages: readonly ChatMessage[], options: ChatOptions = {}): string {

@@ -21,8 +21,8 @@ export interface BatchOptions {
 const PAD_TO = 32;
 
 /**
- * Whole batches of a data set (`iterate_batches` of mlx-lm), in order of the rows' lengths as the data set has them; rows that
- * fill no batch are left out.
+ * Whole batches of a data set (`iterate_batches` of mlx-lm), in order of the rows' lengths as the data set has them;
+ * rows that fill no batch are left out.
  * @throws ValueError where the data set is smaller than a batch.
  */
 export function* iterateBatches(
@@ -53,8 +53,8 @@ export function* iterateBatches(
   }
 }
 /**
- * The mean loss of the next tokens from `lengths[:, 0]` to `lengths[:, 1]`, and how many these are (`default_loss` of mlx-lm).
- * As there, the target after the last token counts, too.
+ * The mean loss of the next tokens from `lengths[:, 0]` to `lengths[:, 1]`, and how many these are (`default_loss` of
+ * mlx-lm). As there, the target after the last token counts, too.
  */
 export function defaultLoss(model: LanguageModel, batch: NDArray, lengths: NDArray): [loss: NDArray, tokens: NDArray] {
   const inputs = batch.index("...", mx.slice(0, -1)), targets = batch.index("...", mx.slice(1, null));
@@ -71,7 +71,9 @@ export interface EvaluateOptions extends BatchOptions {
   /** Default: {@linkcode defaultLoss}. */
   readonly loss?: (model: LanguageModel, batch: NDArray, lengths: NDArray) => readonly [NDArray, NDArray];
 }
-/** The mean loss per token over a data set (`evaluate` of mlx-lm's trainer); the model is in inference mode afterwards. */
+/**
+ * The mean loss per token over a data set (`evaluate` of mlx-lm's trainer); the model is in inference mode afterwards.
+ */
 export function evaluate(model: LanguageModel, dataset: CacheDataset, options: EvaluateOptions): number {
   const { numBatches = -1, loss = defaultLoss } = options;
   model.eval();
@@ -92,8 +94,8 @@ export interface PerplexityOptions {
   readonly batchSize?: number;
 }
 /**
- * The perplexity `e^(mean loss)` of rows of tokens [N, L], and its standard error (`eval_ppl` of mlx-lm): the error of the mean
- * loss times the perplexity.
+ * The perplexity `e^(mean loss)` of rows of tokens [N, L], and its standard error (`eval_ppl` of mlx-lm): the error of
+ * the mean loss times the perplexity.
  */
 export function evalPpl(
   model: LanguageModel,

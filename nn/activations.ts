@@ -46,7 +46,10 @@ export interface PReLUOptions {
   /** Their first value. Default 0.25. */
   readonly init?: number;
 }
-/** How {@linkcode GELU} is computed: exactly, by {@linkcode geluApprox} (`precise`, `tanh`) or by {@linkcode geluFastApprox}. */
+/**
+ * How {@linkcode GELU} is computed: exactly, by {@linkcode geluApprox} (`precise`, `tanh`) or by {@linkcode
+ * geluFastApprox}.
+ */
 export type GELUApproximation = "none" | "precise" | "tanh" | "fast";
 /** Options of {@linkcode GELU}. */
 export interface GELUOptions {
@@ -79,7 +82,10 @@ export function relu6(x: NDArray): NDArray {
 export function leakyRelu(x: NDArray, options: number | LeakyReLUOptions = {}): NDArray {
   return mx.maximum(mx.multiply(mx.float(option(options, "negativeSlope", 0.01)), x), x);
 }
-/** `x - log Σ eˣ` along an axis (`mlx.nn.log_softmax`). The maximum goes first, or the sum would be rounded away beside it. */
+/**
+ * `x - log Σ eˣ` along an axis (`mlx.nn.log_softmax`). The maximum goes first, or the sum would be rounded away beside
+ * it.
+ */
 export function logSoftmax(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
   const axis = option(options, "axis", -1), shifted = x.subtract(mx.stopGradient(x.max(axis, { keepdims: true })));
   return shifted.subtract(mx.logsumexp(shifted, axis, { keepdims: true }));

@@ -70,8 +70,8 @@ export abstract class ConvBase extends Module {
   }
 }
 /**
- * Convolution over sequences (`mlx.nn.Conv1d`): `y[n, i, o] = Σ x[n, i stride + k dilation - padding, c] w[o, k, c] + b[o]`.
- * The weight is drawn uniformly from ±1/√(inChannels / groups · kernelSize), the bias is zero.
+ * Convolution over sequences (`mlx.nn.Conv1d`): `y[n, i, o] = Σ x[n, i stride + k dilation - padding, c] w[o, k, c] +
+ * b[o]`. The weight is drawn uniformly from ±1/√(inChannels / groups · kernelSize), the bias is zero.
  *
  * @example
  * ```ts

@@ -52,7 +52,8 @@ export abstract class ConvTransposeBase extends Module {
 }
 /**
  * Transposed convolution over sequences (`mlx.nn.ConvTranspose1d`): `y[n, i stride + k dilation - padding, o]` sums
- * `x[n, i, c] w[o, k, c]`, plus `b[o]`; the length is `(L - 1) stride - 2 padding + dilation (kernelSize - 1) + 1 + outputPadding`.
+ * `x[n, i, c] w[o, k, c]`, plus `b[o]`; the length is `(L - 1) stride - 2 padding + dilation (kernelSize - 1) + 1 +
+ * outputPadding`.
  *
  * @example
  * ```ts
@@ -71,7 +72,9 @@ export class ConvTranspose1d extends ConvTransposeBase {
     return this.shifted(convTranspose1d(x, this.weight, this));
   }
 }
-/** Transposed convolution over images (`mlx.nn.ConvTranspose2d`): as {@linkcode ConvTranspose1d}, with two spatial axes. */
+/**
+ * Transposed convolution over images (`mlx.nn.ConvTranspose2d`): as {@linkcode ConvTranspose1d}, with two spatial axes.
+ */
 export class ConvTranspose2d extends ConvTransposeBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvTransposeOptions = {}) {
@@ -82,7 +85,10 @@ export class ConvTranspose2d extends ConvTransposeBase {
     return this.shifted(convTranspose2d(x, this.weight, this));
   }
 }
-/** Transposed convolution over volumes (`mlx.nn.ConvTranspose3d`): as {@linkcode ConvTranspose1d}, with three spatial axes. */
+/**
+ * Transposed convolution over volumes (`mlx.nn.ConvTranspose3d`): as {@linkcode ConvTranspose1d}, with three spatial
+ * axes.
+ */
 export class ConvTranspose3d extends ConvTransposeBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvTransposeOptions = {}) {

@@ -47,7 +47,8 @@ function checkNdim(op: string, x: NDArray, least: number): void {
   });
 }
 /**
- * Each element is zero with probability `p` while training; the others are multiplied by 1 / (1 - p) (`mlx.nn.Dropout`).
+ * Each element is zero with probability `p` while training; the others are multiplied by 1 / (1 - p)
+ * (`mlx.nn.Dropout`).
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * Initialisers (`mlx.nn.init`): each function returns one that makes an array of the shape of its argument. The same seed draws
- * the same numbers as MLX.
+ * Initialisers (`mlx.nn.init`): each function returns one that makes an array of the shape of its argument. The same
+ * seed draws the same numbers as MLX.
  * @module
  */
 import {
@@ -182,8 +182,8 @@ export interface OrthogonalOptions extends InitOptions {
   readonly gain?: number;
 }
 /**
- * A random matrix with orthonormal rows or columns, times a gain (`mlx.nn.init.orthogonal`): the orthogonal factor of a normal
- * matrix, whose triangular factor has a positive diagonal. Computed at once, on the host.
+ * A random matrix with orthonormal rows or columns, times a gain (`mlx.nn.init.orthogonal`): the orthogonal factor of a
+ * normal matrix, whose triangular factor has a positive diagonal. Computed at once, on the host.
  */
 export function orthogonal(options: number | DTypeOr<OrthogonalOptions> = {}): Initializer {
   const o = typeof options === "number" ? { gain: options } : settings(options);

@@ -1,6 +1,6 @@
 /**
- * Losses (`mlx.nn.losses`). Reduction defaults follow MLX: `none` for cross entropy, nll, kl, triplet, hinge, Huber, log-cosh,
- * cosine and margin losses; `mean` for the others.
+ * Losses (`mlx.nn.losses`). Reduction defaults follow MLX: `none` for cross entropy, nll, kl, triplet, hinge, Huber,
+ * log-cosh, cosine and margin losses; `mean` for the others.
  * @module
  */
 import {
@@ -92,8 +92,8 @@ function targetScore(logits: NDArray, targets: NDArray, axis: number): NDArray {
   return takeAlongAxis(logits, expandDims(targets, axis), axis).squeeze(axis);
 }
 /**
- * `-log softmax(logits)[target]` (`mlx.nn.losses.cross_entropy`). Targets are classes (the shape of the logits without the
- * axis) or probabilities (the same shape).
+ * `-log softmax(logits)[target]` (`mlx.nn.losses.cross_entropy`). Targets are classes (the shape of the logits without
+ * the axis) or probabilities (the same shape).
  *
  * @example
  * ```ts
@@ -138,8 +138,8 @@ export interface BinaryCrossEntropyOptions extends LossOptions {
   readonly withLogits?: boolean;
 }
 /**
- * `-(t log p + (1 - t) log(1 - p))`, p = σ(input) or the input itself (`mlx.nn.losses.binary_cross_entropy`). Logarithms of
- * probabilities are at least -100.
+ * `-(t log p + (1 - t) log(1 - p))`, p = σ(input) or the input itself (`mlx.nn.losses.binary_cross_entropy`).
+ * Logarithms of probabilities are at least -100.
  */
 export function binaryCrossEntropy(
   inputs: NDArray,

@@ -76,7 +76,8 @@ export function flattenParameters(tree: ParameterTree | undefined, prefix = ""):
 }
 
 /**
- * The base of layers and models (`mlx.nn.Module`). A subclass sets its parameters and submodules as fields and writes `forward`.
+ * The base of layers and models (`mlx.nn.Module`). A subclass sets its parameters and submodules as fields and writes
+ * `forward`.
  *
  * @example
  * ```ts
@@ -120,8 +121,8 @@ export class Module {
     return this.filterAndMap((m, k, v) => (isParameter(k, v) && !m.#frozen.has(k)) || !(v instanceof NDArray));
   }
   /**
-   * The fields that `filter` accepts, as a tree: arrays through `map`, modules through their own fields, containers through
-   * their elements; what `isLeaf` says goes through `map` whole.
+   * The fields that `filter` accepts, as a tree: arrays through `map`, modules through their own fields, containers
+   * through their elements; what `isLeaf` says goes through `map` whole.
    */
   filterAndMap(filter: FieldFilter): Parameters;
   /** As above, with a function of each array (and of what else `isLeaf` says). */

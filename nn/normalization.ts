@@ -1,6 +1,6 @@
 /**
- * Normalizations: over the last axis (RMSNorm, LayerNorm), over spatial axes (InstanceNorm, GroupNorm), and over the batch
- * (BatchNorm, which keeps running statistics). Channels are last.
+ * Normalizations: over the last axis (RMSNorm, LayerNorm), over spatial axes (InstanceNorm, GroupNorm), and over the
+ * batch (BatchNorm, which keeps running statistics). Channels are last.
  * @module
  */
 import {
@@ -69,7 +69,10 @@ export interface LayerNormOptions {
   /** Learn the offset too. Default true. */
   readonly bias?: boolean;
 }
-/** `(x - mean) / √(var + eps) · weight + bias` over the last axis (`mlx.nn.LayerNorm`; https://arxiv.org/abs/1607.06450). */
+/**
+ * `(x - mean) / √(var + eps) · weight + bias` over the last axis (`mlx.nn.LayerNorm`;
+ * https://arxiv.org/abs/1607.06450).
+ */
 export class LayerNorm extends Module {
   /** A factor for each feature, [dims]. */
   weight?: NDArray;
@@ -124,8 +127,8 @@ export abstract class AffineBase extends Module {
   }
 }
 /**
- * `(x - mean) / √(var + eps) · weight + bias`, each channel of each example over its own spatial axes (`mlx.nn.InstanceNorm`;
- * https://arxiv.org/abs/1607.08022).
+ * `(x - mean) / √(var + eps) · weight + bias`, each channel of each example over its own spatial axes
+ * (`mlx.nn.InstanceNorm`; https://arxiv.org/abs/1607.08022).
  *
  * @example
  * ```ts
@@ -161,8 +164,8 @@ export interface GroupNormOptions {
   readonly pytorchCompatible?: boolean;
 }
 /**
- * `(x - mean) / √(var + eps) · weight + bias`, each example over its spatial axes and each of `numGroups` groups of features
- * (`mlx.nn.GroupNorm`; https://arxiv.org/abs/1803.08494).
+ * `(x - mean) / √(var + eps) · weight + bias`, each example over its spatial axes and each of `numGroups` groups of
+ * features (`mlx.nn.GroupNorm`; https://arxiv.org/abs/1803.08494).
  */
 export class GroupNorm extends AffineBase {
   /** Into how many groups the features fall. */
@@ -213,8 +216,8 @@ export interface BatchNormOptions {
 }
 /**
  * `(x - mean) / √(var + eps) · weight + bias`, each feature over the batch and all spatial axes (`mlx.nn.BatchNorm`;
- * https://arxiv.org/abs/1502.03167). Training moves the running statistics (with the unbiased variance); outside training they
- * are used. They are parameters that stay frozen.
+ * https://arxiv.org/abs/1502.03167). Training moves the running statistics (with the unbiased variance); outside
+ * training they are used. They are parameters that stay frozen.
  *
  * @example
  * ```ts

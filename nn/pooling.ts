@@ -1,5 +1,6 @@
 /**
- * Maximum and mean over sliding windows of 1, 2 or 3 spatial axes. Channels are last; ties of a maximum share the gradient.
+ * Maximum and mean over sliding windows of 1, 2 or 3 spatial axes. Channels are last; ties of a maximum share the
+ * gradient.
  * @module
  */
 import { asStrided, fail, max, mean, type NDArray, pad, ShapeError, ValueError } from "../core/mod.ts";
@@ -21,7 +22,10 @@ export interface Windows {
   /** Its axes inside of windows. */
   readonly axes: readonly number[];
 }
-/** All windows: [N, count, window, ..., C] where they lie beside each other, which is a reshape, else [N, count..., window..., C]. */
+/**
+ * All windows: [N, count, window, ..., C] where they lie beside each other, which is a reshape, else [N, count...,
+ * window..., C].
+ */
 function windowsOf(x: NDArray, window: readonly number[], stride: readonly number[]): Windows {
   const spatial = x.shape.slice(1, -1), [batch, channels] = [x.shape[0]!, x.shape.at(-1)!];
   if (spatial.every((n, i) => window[i] === stride[i] && n % window[i]! === 0)) {

@@ -1,5 +1,6 @@
 /**
- * Positions: rotated features (RoPE), sines and cosines (SinusoidalPositionalEncoding), biases of attention scores (ALiBi).
+ * Positions: rotated features (RoPE), sines and cosines (SinusoidalPositionalEncoding), biases of attention scores
+ * (ALiBi).
  * @module
  */
 import {
@@ -67,8 +68,8 @@ export interface SinusoidalOptions {
   readonly fullTurns?: boolean;
 }
 /**
- * `scale · [sin(x σ), cos(x σ)]` with dims/2 frequencies σ from maxFreq down to minFreq, evenly spaced in their logarithms
- * (`mlx.nn.SinusoidalPositionalEncoding`; https://arxiv.org/abs/1706.03762).
+ * `scale · [sin(x σ), cos(x σ)]` with dims/2 frequencies σ from maxFreq down to minFreq, evenly spaced in their
+ * logarithms (`mlx.nn.SinusoidalPositionalEncoding`; https://arxiv.org/abs/1706.03762).
  *
  * @example
  * ```ts
@@ -125,7 +126,10 @@ export interface AlibiOptions {
   /** Added to the scores too; broadcasts to them. */
   readonly mask?: NDArray | null;
 }
-/** Slopes of n heads: 2^(-8 i / n) for a power of two, else those of the power below, then every other one of the power above. */
+/**
+ * Slopes of n heads: 2^(-8 i / n) for a power of two, else those of the power below, then every other one of the power
+ * above.
+ */
 function slopes(n: number): number[] {
   const exponent = Math.log2(n);
   if (Number.isInteger(exponent)) {
@@ -135,7 +139,9 @@ function slopes(n: number): number[] {
   const below = 2 ** Math.floor(exponent);
   return [...slopes(below), ...slopes(2 * below).filter((_, i) => i % 2 === 0).slice(0, n - below)];
 }
-/** Adds `-slope · |i - j|` to attention scores, one slope per head (`mlx.nn.ALiBi`; https://arxiv.org/abs/2108.12409). */
+/**
+ * Adds `-slope · |i - j|` to attention scores, one slope per head (`mlx.nn.ALiBi`; https://arxiv.org/abs/2108.12409).
+ */
 export class ALiBi extends Module {
   /** `-slope_h · |i - j|` as [1, numHeads, qLength - offset, kLength]; queries are i = offset, ..., qLength - 1. */
   static createAlibiMatrix(

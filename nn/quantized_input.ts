@@ -18,8 +18,9 @@ import { Module } from "./module.ts";
 import { type QuantizationMode, quantizationOf, type QuantizeOptions } from "./quantized.ts";
 
 /**
- * `y = q(x) q(W)ᵀ`, q rounding to a quantized format (`mlx.nn.QQLinear`). In training the weight is a matrix of floats that has
- * gradients and is quantized at each call; outside training it is stored quantized, with its scales. There is no bias.
+ * `y = q(x) q(W)ᵀ`, q rounding to a quantized format (`mlx.nn.QQLinear`). In training the weight is a matrix of floats
+ * that has gradients and is quantized at each call; outside training it is stored quantized, with its scales. There is
+ * no bias.
  *
  * @example
  * ```ts

@@ -129,8 +129,8 @@ export interface LSTMState {
   readonly cell?: NDArray | null;
 }
 /**
- * Long short-term memory (`mlx.nn.LSTM`): `i, f, o = σ(W_x x + W_h h + b)`, `g = tanh(W_x x + W_h h + b)`, each with its own
- * rows of the weights, `c' = f c + i g`, `h' = o tanh(c')`.
+ * Long short-term memory (`mlx.nn.LSTM`): `i, f, o = σ(W_x x + W_h h + b)`, `g = tanh(W_x x + W_h h + b)`, each with
+ * its own rows of the weights, `c' = f c + i g`, `h' = o tanh(c')`.
  */
 export class LSTM extends Module {
   /** Weights of the input for i, f, g and o, [4 hiddenSize, inputSize]. */

@@ -155,7 +155,9 @@ export abstract class TransformerLayerBase extends Module {
     return this.linear2.forward(dropout.forward(this.activation(this.linear1.forward(x))));
   }
 }
-/** Self-attention and two linear layers, each with a normalization and a residual (`mlx.nn.TransformerEncoderLayer`). */
+/**
+ * Self-attention and two linear layers, each with a normalization and a residual (`mlx.nn.TransformerEncoderLayer`).
+ */
 export class TransformerEncoderLayer extends TransformerLayerBase {
   /** Of the sequence to itself. */
   attention: MultiHeadAttention;
@@ -170,7 +172,10 @@ export class TransformerEncoderLayer extends TransformerLayerBase {
     return this.block(seen, this.ln2, (y) => this.mlp(y, this.dropout2));
   }
 }
-/** As {@linkcode TransformerEncoderLayer}, with attention to the encoder's result between (`mlx.nn.TransformerDecoderLayer`). */
+/**
+ * As {@linkcode TransformerEncoderLayer}, with attention to the encoder's result between
+ * (`mlx.nn.TransformerDecoderLayer`).
+ */
 export class TransformerDecoderLayer extends TransformerLayerBase {
   /** Of the sequence to itself. */
   self_attention: MultiHeadAttention;

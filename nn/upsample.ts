@@ -95,7 +95,10 @@ const FILTERS: Readonly<Record<"linear" | "cubic", Filter>> = {
     kernel: (x) => where(x.le(1), cubicInner(x, -0.5), where(x.le(2), cubicOuter(x, -0.5), float(0))),
   },
 };
-/** The kernel, widened by 1 / scale for smaller results; taps outside the input count nothing, and the weights add up to 1. */
+/**
+ * The kernel, widened by 1 / scale for smaller results; taps outside the input count nothing, and the weights add up to
+ * 1.
+ */
 function filteredTaps(n: number, scale: number, { radius, kernel }: Filter): Tap[] {
   const p = places(n, scale, false), widen = Math.max(1 / scale, 1), count = Math.ceil(radius * widen) + 1;
   const taps = Array.from({ length: 2 * count - 1 }, (_, k): Tap => {

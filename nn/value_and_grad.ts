@@ -1,6 +1,6 @@
 /**
- * Gradients of models: functions of a module's parameters, although the parameters are no arguments. What a function changes
- * in the module while it is traced (running statistics, say) comes out with its result.
+ * Gradients of models: functions of a module's parameters, although the parameters are no arguments. What a function
+ * changes in the module while it is traced (running statistics, say) comes out with its result.
  * @module
  */
 import {
@@ -15,7 +15,9 @@ import {
 } from "../core/mod.ts";
 import { flattenParameters, type Module, type Parameters } from "./module.ts";
 
-/** Runs `f`; the module's arrays are afterwards those from before `f` put others there, and these are returned by path. */
+/**
+ * Runs `f`; the module's arrays are afterwards those from before `f` put others there, and these are returned by path.
+ */
 function tracked<R>(module: Module, f: () => R): [R, Record<string, NDArray>] {
   const before = module.parameters(), old = new Map(flattenParameters(before));
   try {
@@ -31,8 +33,8 @@ function put(module: Module, changed: Readonly<Record<string, NDArray>>): void {
 }
 
 /**
- * A function that returns `[f(...args), gradients]`, the gradients being those of the first result, a scalar, with respect to
- * the model's trainable parameters, as a tree of their names (`mlx.nn.value_and_grad`).
+ * A function that returns `[f(...args), gradients]`, the gradients being those of the first result, a scalar, with
+ * respect to the model's trainable parameters, as a tree of their names (`mlx.nn.value_and_grad`).
  *
  * @example
  * ```ts
@@ -73,8 +75,8 @@ export interface Callable<A extends readonly unknown[], R> extends Module {
   forward(...args: A): R;
 }
 /**
- * The module's `forward` with gradient checkpointing (`mlx.nn.checkpoint`): the backward pass computes what is inside again. The
- * parameters and the arguments are differentiated.
+ * The module's `forward` with gradient checkpointing (`mlx.nn.checkpoint`): the backward pass computes what is inside
+ * again. The parameters and the arguments are differentiated.
  *
  * @example
  * ```ts
@@ -128,7 +130,9 @@ function bundles(leaves: readonly (readonly [string, NDArray])[], bytes: number)
   }
   return all;
 }
-/** The mean of the gradients over a group of processes (`mlx.nn.average_gradients`); alone, the gradients themselves. */
+/**
+ * The mean of the gradients over a group of processes (`mlx.nn.average_gradients`); alone, the gradients themselves.
+ */
 export function averageGradients(gradients: Tree<NDArray>, options: AverageOptions = {}): Tree<NDArray> {
   const { group = null, allReduceSize = 32 * 2 ** 20 } = options;
   if (!group || group.size === 1) return gradients;

@@ -76,7 +76,10 @@ export interface AdaDeltaOptions {
   /** Added under the roots, ε. Default 1e-6. */
   readonly eps?: number;
 }
-/** `v ← ρ v + (1 - ρ) g²`, `d = g √(u + ε) / √(v + ε)`, `u ← ρ u + (1 - ρ) d²`, `w ← w - λ d` (`mlx.optimizers.AdaDelta`). */
+/**
+ * `v ← ρ v + (1 - ρ) g²`, `d = g √(u + ε) / √(v + ε)`, `u ← ρ u + (1 - ρ) d²`, `w ← w - λ d`
+ * (`mlx.optimizers.AdaDelta`).
+ */
 export class AdaDelta extends Optimizer {
   /** ρ. */
   readonly rho: number;

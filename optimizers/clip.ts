@@ -26,8 +26,8 @@ function squares(g: NDArray): NDArray {
   return sum(square(g.dtype === float16 ? g.astype(float32) : g));
 }
 /**
- * Gradients whose norm over all of them is at most `maxNorm`, and the norm before: `g · min(maxNorm / (norm + 1e-6), 1)`
- * (`mlx.optimizers.clip_grad_norm`).
+ * Gradients whose norm over all of them is at most `maxNorm`, and the norm before: `g · min(maxNorm / (norm + 1e-6),
+ * 1)` (`mlx.optimizers.clip_grad_norm`).
  *
  * @example
  * ```ts

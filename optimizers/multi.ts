@@ -13,7 +13,8 @@ export interface MultiOptimizerOptions {
   readonly filters?: readonly ParameterFilter[];
 }
 /**
- * Gives each parameter to the first optimizer whose filter accepts it, or else to the last one (`mlx.optimizers.MultiOptimizer`).
+ * Gives each parameter to the first optimizer whose filter accepts it, or else to the last one
+ * (`mlx.optimizers.MultiOptimizer`).
  *
  * @example
  * ```ts

@@ -30,8 +30,8 @@ function orthogonalized(x: NDArray, steps: number): NDArray {
 }
 /**
  * `v ← μ v + (1 - μ) g`, `w ← w - λ √max(1, rows / columns) · orthogonal(v)` (`mlx.optimizers.Muon`;
- * https://kellerjordan.github.io/posts/muon/). The last axes of convolution kernels act as one; vectors are not made orthogonal.
- * Embeddings, output layers and vectors do better with another optimizer: see {@linkcode MultiOptimizer}.
+ * https://kellerjordan.github.io/posts/muon/). The last axes of convolution kernels act as one; vectors are not made
+ * orthogonal. Embeddings, output layers and vectors do better with another optimizer: see {@linkcode MultiOptimizer}.
  */
 export class Muon extends Optimizer {
   /** μ. */

@@ -1,6 +1,6 @@
 /**
- * The base of all optimizers: state as a tree beside the parameters, learning rates that may follow a schedule, and the walk
- * that applies an update to every parameter.
+ * The base of all optimizers: state as a tree beside the parameters, learning rates that may follow a schedule, and the
+ * walk that applies an update to every parameter.
  * @module
  */
 import {
@@ -20,7 +20,9 @@ import {
 export type Parameters = Tree<NDArray>;
 /** The state of one parameter: arrays by name. */
 export type ParameterState = { [name: string]: NDArray };
-/** The state of an optimizer: `step`, scheduled values, and a {@linkcode ParameterState} in the place of each parameter. */
+/**
+ * The state of an optimizer: `step`, scheduled values, and a {@linkcode ParameterState} in the place of each parameter.
+ */
 export type OptimizerState = { [key: string]: StateTree };
 /** A part of the state. */
 export type StateTree = NDArray | { [key: string]: StateTree } | StateTree[];
@@ -70,8 +72,8 @@ export function requireBetas(op: string, betas: readonly [number, number]): void
 }
 
 /**
- * The base of the optimizers (`mlx.optimizers.Optimizer`). A subclass says what state a parameter has (`initSingle`) and how it
- * is updated (`applySingle`).
+ * The base of the optimizers (`mlx.optimizers.Optimizer`). A subclass says what state a parameter has (`initSingle`)
+ * and how it is updated (`applySingle`).
  *
  * @example
  * ```ts
@@ -134,7 +136,10 @@ export abstract class Optimizer {
   update<P extends Parameters>(model: Trainable<P>, gradients: P): void {
     model.update(this.applyGradients(gradients, model.parameters()));
   }
-  /** Makes the state of parameters that have none. `applyGradients` does so too; before compiling it saves a second trace. */
+  /**
+   * Makes the state of parameters that have none. `applyGradients` does so too; before compiling it saves a second
+   * trace.
+   */
   init(parameters: Parameters): void {
     this.#grow(parameters, this.state);
   }

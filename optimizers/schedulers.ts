@@ -52,7 +52,8 @@ export function linearSchedule(init: number, end: number, steps: number): Schedu
   return (step) => minimum(step, steps).mul(float((end - init) / steps)).add(float(init));
 }
 /**
- * One schedule after the other (`mlx.optimizers.join_schedules`): schedule i + 1 begins at boundary i and counts from there.
+ * One schedule after the other (`mlx.optimizers.join_schedules`): schedule i + 1 begins at boundary i and counts from
+ * there.
  *
  * @example
  * ```ts

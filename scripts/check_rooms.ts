@@ -1,6 +1,7 @@
 /**
  * Refuses an import that points up: runtime <- ffi <- core <- nn, optimizers <- lm, and nothing imports tests, bench,
- * scripts or examples. `import type` may point up, as it is gone at run time. Packages from npm are for the edges: `lm`.
+ * scripts or examples. `import type` may point up, as it is gone at run time. Packages from npm are for the edges:
+ * `lm`.
  * @module
  */
 import { declarations, sourceTexts } from "./sources.ts";

@@ -1,6 +1,6 @@
 /**
- * Prints `runtime/generated/ops.h` from the op table, which is the only source: opcodes, kinds, parameter structs, hash.
- * `deno task gen` writes it, `deno task gen:check` fails when the committed file is stale.
+ * Prints `runtime/generated/ops.h` from the op table, which is the only source: opcodes, kinds, parameter structs,
+ * hash. `deno task gen` writes it, `deno task gen:check` fails when the committed file is stale.
  * @module
  */
 import { dtypes } from "../core/dtype.ts";

@@ -3,8 +3,8 @@
  *
  *     deno run -R scripts/gen_signatures.ts api.json > tests/reference/signatures.ts
  *
- * `api.json` is an inventory of MLX's public names: `{ "mlx.core": [{ name, signature }, ...], ... }`, each signature as
- * Python's documentation prints it.
+ * `api.json` is an inventory of MLX's public names: `{ "mlx.core": [{ name, signature }, ...], ... }`, each signature
+ * as Python's documentation prints it.
  * @module
  */
 
@@ -76,8 +76,8 @@ function main(path: string): void {
   console.log(`/**
  * Parameters of MLX's functions, by group and name. Printed by \`scripts/gen_signatures.ts\`; not to be edited.
  *
- * One word per parameter, in MLX's order: \`name\` is required, \`name?\` defaults to None, \`name=\` to something else;
- * \`:a\` marks parameters that take arrays; \`*name\` takes the rest; after a lone \`*\` come keywords.
+ * One word per parameter, in MLX's order: \`name\` is required, \`name?\` defaults to None, \`name=\` to something
+ * else; \`:a\` marks parameters that take arrays; \`*name\` takes the rest; after a lone \`*\` come keywords.
  * @module
  */
 

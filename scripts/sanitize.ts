@@ -1,5 +1,6 @@
 /**
- * Builds native programs with sanitizers, by a clang of the system (Debian: clang-19, libclang-rt-19-dev), and runs them.
+ * Builds native programs with sanitizers, by a clang of the system (Debian: clang-19, libclang-rt-19-dev), and runs
+ * them.
  *
  *     deno run -A scripts/sanitize.ts tests                     native tests under ASan and UBSan
  *     deno run -A scripts/sanitize.ts fuzz [ROUNDS [SEED]]      the program fuzzer under ASan and UBSan (default 20000)

@@ -1,5 +1,6 @@
 /**
- * Copies a representative part of recorded cases into `tests/fixtures/reference`: a few of every function and transform.
+ * Copies a representative part of recorded cases into `tests/fixtures/reference`: a few of every function and
+ * transform.
  *
  *     deno run -RW scripts/select_fixtures.ts DIR [PER_FUNCTION]
  *

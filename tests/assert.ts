@@ -1,5 +1,6 @@
 /**
- * The assertions of `@std/assert` that the tests use, over Node's: tests need no download. The import map gives it that name.
+ * The assertions of `@std/assert` that the tests use, over Node's: tests need no download. The import map gives it that
+ * name.
  * @module
  */
 import assertions from "node:assert/strict";
@@ -58,7 +59,9 @@ export function assertInstanceOf<T>(
 }
 const describe = (value: unknown) => typeof value === "string" ? JSON.stringify(value) : Deno.inspect(value);
 
-/** `|actual - expected| <= tolerance` (by default 1e-7 of `expected`). Infinities are near themselves only, as is NaN. */
+/**
+ * `|actual - expected| <= tolerance` (by default 1e-7 of `expected`). Infinities are near themselves only, as is NaN.
+ */
 export function assertAlmostEquals(actual: number, expected: number, tolerance?: number, message?: string): void {
   if (Object.is(actual, expected)) return;
   const allowed = tolerance ?? (Number.isFinite(expected) ? Math.abs(expected * 1e-7) : 0);

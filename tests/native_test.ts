@@ -1,6 +1,6 @@
 /**
- * The native tests (`runtime/tests/`) as tests among the others: once per instruction set of this machine, and those for
- * aarch64 under qemu where it is installed.
+ * The native tests (`runtime/tests/`) as tests among the others: once per instruction set of this machine, and those
+ * for aarch64 under qemu where it is installed.
  * @module
  */
 import { assertEquals } from "@std/assert";

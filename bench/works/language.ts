@@ -1,5 +1,6 @@
 /**
- * A language model at work: reading a prompt, and writing token after token. llama.cpp does the same in `llama_cpp.mjs`.
+ * A language model at work: reading a prompt, and writing token after token. llama.cpp does the same in
+ * `llama_cpp.mjs`.
  * @module
  */
 import * as mx from "../../mod.ts";

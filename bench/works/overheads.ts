@@ -31,7 +31,10 @@ function products(x: mx.NDArray, n: number): mx.NDArray {
 }
 
 const STARTS = ["total", "import", "firstEval"] as const;
-/** A process of its own that adds two arrays: all of it, the import alone, or the first evaluation with opening the library. */
+/**
+ * A process of its own that adds two arrays: all of it, the import alone, or the first evaluation with opening the
+ * library.
+ */
 function start(part: (typeof STARTS)[number]): Work {
   const program = new URL("../start.ts", import.meta.url).pathname;
   return {

@@ -21,7 +21,10 @@ function fresh(weights: Parameters): State {
   mx.eval(state);
   return state;
 }
-/** One step of AdamW: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g², w = (1 - rate decay) w - rate m' / (sqrt(v') + eps). */
+/**
+ * One step of AdamW: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g², w = (1 - rate decay) w - rate m' / (sqrt(v') +
+ * eps).
+ */
 function adam(state: State, gradients: readonly mx.NDArray[], decay: number): void {
   const [rate, b1, b2, eps] = [1e-3, 0.9, 0.999, 1e-8];
   state.step = state.step.add(1);

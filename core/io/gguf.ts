@@ -1,14 +1,16 @@
 /**
  * The GGUF format of llama.cpp, versions 2 and 3: typed metadata, then tensors in ggml's block types.
  *
- * `parseGguf` trusts nothing and needs no array. What the blocks become is in `gguf_repack.ts`; what the names mean to a
- * language model is `lm/gguf_model.ts`.
+ * `parseGguf` trusts nothing and needs no array. What the blocks become is in `gguf_repack.ts`; what the names mean to
+ * a language model is `lm/gguf_model.ts`.
  * @module
  */
 import { CheckpointError, fail } from "../errors.ts";
 import { elementCount, readRange, withFile } from "./source.ts";
 
-/** A value of the metadata. 64-bit integers beyond 2^53 are bigints; arrays of numbers are typed arrays where one fits. */
+/**
+ * A value of the metadata. 64-bit integers beyond 2^53 are bigints; arrays of numbers are typed arrays where one fits.
+ */
 export type GgufValue = number | bigint | boolean | string | GgufArray;
 /** An array of the metadata. */
 export type GgufArray =
@@ -256,7 +258,8 @@ function placeTensors(
 }
 
 /**
- * Reads metadata and tensor list of a GGUF file (version 2 or 3, little endian) and checks them against the file's size.
+ * Reads metadata and tensor list of a GGUF file (version 2 or 3, little endian) and checks them against the file's
+ * size.
  * @param bytes The file's first bytes.
  * @param fileSize Bytes of the whole file.
  * @param grow Gives a longer start of the file where `bytes` ends too early.

@@ -1,7 +1,7 @@
 /**
- * ggml's blocks as MLX's affine groups of 32, with nothing lost: w = scale * q + bias with the file's own integers q, in
- * MLX's packing (element i of a row in bits `bits * i` and up of its little-endian words). Scales are float16 where that
- * is exact, else float32. Types without such groups are expanded to float32.
+ * ggml's blocks as MLX's affine groups of 32, with nothing lost: w = scale * q + bias with the file's own integers q,
+ * in MLX's packing (element i of a row in bits `bits * i` and up of its little-endian words). Scales are float16 where
+ * that is exact, else float32. Types without such groups are expanded to float32.
  *
  * | type | bits | scale | bias |
  * | --- | --- | --- | --- |
@@ -115,8 +115,8 @@ const FORMATS: ReadonlyMap<string, Format> = new Map([
 ]);
 
 /**
- * Expands a Q6_K block of 256: w = d s q, 16 elements per 8-bit scale s. In each half of 128, byte l of 64 holds the low
- * four bits of elements l and l + 64, and byte l of 32 the upper two of elements l, l + 32, l + 64 and l + 96.
+ * Expands a Q6_K block of 256: w = d s q, 16 elements per 8-bit scale s. In each half of 128, byte l of 64 holds the
+ * low four bits of elements l and l + 64, and byte l of 32 the upper two of elements l, l + 32, l + 64 and l + 96.
  */
 function expandQ6K(from: DataView, at: number, to: Float32Array, start: number): void {
   const d = from.getFloat16(at + 208, true);
@@ -144,8 +144,8 @@ const PLAIN: ReadonlyMap<string, readonly [DType, (bytes: ArrayBuffer) => HostDa
 ]);
 
 /**
- * The common types, whose scales are halves that can be taken over bit by bit. Words are read whole, because a chat model
- * has millions of blocks and waits for this at every start.
+ * The common types, whose scales are halves that can be taken over bit by bit. Words are read whole, because a chat
+ * model has millions of blocks and waits for this at every start.
  */
 type Fast = (
   raw: Uint8Array<ArrayBuffer>,
@@ -295,8 +295,8 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
 }
 
 /**
- * The arrays of a GGUF file, one tensor at a time, so that no more than one is held as host memory. Tensors that stand in
- * the file as they are needed come as their place in it.
+ * The arrays of a GGUF file, one tensor at a time, so that no more than one is held as host memory. Tensors that stand
+ * in the file as they are needed come as their place in it.
  * @param order For a tensor whose rows move: see {@linkcode repackGguf}.
  */
 export function* readGgufArrays(
@@ -319,8 +319,8 @@ export interface LoadedGguf {
   readonly metadata: GgufHeader["metadata"];
 }
 /**
- * The arrays of a GGUF file under llama.cpp's names. A quantized `x.weight` comes with `x.scales` and `x.biases`, groups
- * of 32. MLX: `mx.load("model.gguf")`.
+ * The arrays of a GGUF file under llama.cpp's names. A quantized `x.weight` comes with `x.scales` and `x.biases`,
+ * groups of 32. MLX: `mx.load("model.gguf")`.
  * @param upload Makes an array of host data.
  */
 export function loadGguf(path: string, open: OpenSource, upload: (tensor: HostTensor) => NDArray): LoadedGguf {

@@ -1,6 +1,6 @@
 /**
- * Files as arrays: a mapped file gives views, so loading copies nothing and nothing is read before it is used. A tensor that
- * does not lie at a multiple of its element size is copied.
+ * Files as arrays: a mapped file gives views, so loading copies nothing and nothing is read before it is used. A tensor
+ * that does not lie at a multiple of its element size is copied.
  * @module
  */
 import { runtime, type Submitted } from "../../ffi/runtime.ts";

@@ -84,8 +84,8 @@ const broken = (expected: string, got: string): never =>
   });
 
 /**
- * JSON.parse keeps the last of two equal keys, so two readers could see two files: refuse them. Refuses depths, too, that
- * no header has and recursive code would not survive. The text is valid JSON.
+ * JSON.parse keeps the last of two equal keys, so two readers could see two files: refuse them. Refuses depths, too,
+ * that no header has and recursive code would not survive. The text is valid JSON.
  */
 function checkStructure(text: string): void {
   const open: Set<string>[] = [];
@@ -224,8 +224,8 @@ export function readSafetensorsHeader(path: string): SafetensorsHeader {
 }
 
 /**
- * The arrays of one safetensors file, by name, as views of the file that `open` maps: nothing is read before it is used.
- * MLX: `mx.load(path)`.
+ * The arrays of one safetensors file, by name, as views of the file that `open` maps: nothing is read before it is
+ * used. MLX: `mx.load(path)`.
  */
 export function loadSafetensors(path: string, open: OpenSource): LoadedArrays {
   const { metadata, tensors } = readSafetensorsHeader(path);

@@ -219,7 +219,10 @@ export function convTranspose3d(input: Operand, weight: Operand, options: number
 }
 /** Options of {@linkcode convolve}. */
 export interface ConvolveOptions {
-  /** All overlaps (`"full"`, the default), as many as the longer array has entries (`"same"`), or complete ones (`"valid"`). */
+  /**
+   * All overlaps (`"full"`, the default), as many as the longer array has entries (`"same"`), or complete ones
+   * (`"valid"`).
+   */
   readonly mode?: "full" | "same" | "valid";
 }
 /** The discrete convolution of two 1-d arrays, `y[n] = sum_k a[n - k] v[k]` (`mlx.core.convolve`). */

@@ -26,8 +26,8 @@ export function convSizes(x: readonly number[], w: readonly number[], p: Convolu
   });
 }
 /**
- * The primitive, where padding may be negative, which cuts the dilated input: the entries that fall off are sliced away,
- * and the zeros in between that stay are padding.
+ * The primitive, where padding may be negative, which cuts the dilated input: the entries that fall off are sliced
+ * away, and the zeros in between that stay are padding.
  */
 export function convolved(x: NDArray, w: NDArray, p: Convolution): NDArray {
   const cut = (padding: number, dilation: number) => Math.max(0, Math.ceil(-padding / dilation));

@@ -228,10 +228,10 @@ function run(terms: readonly Term[], others: readonly Term[], step: Step, length
   );
 }
 /**
- * Einstein summation (`mlx.core.einsum`): `einsum("ij,jk->ik", a, b)` is `y[i, k] = sum_j a[i, j] b[j, k]`. Labels that are
- * not in the output are summed; a label twice in one operand takes the diagonal; `...` stands for the axes not named,
- * which broadcast; without `->` the output has the labels that occur once, in alphabetical order. More than two operands
- * are contracted in a greedy order.
+ * Einstein summation (`mlx.core.einsum`): `einsum("ij,jk->ik", a, b)` is `y[i, k] = sum_j a[i, j] b[j, k]`. Labels that
+ * are not in the output are summed; a label twice in one operand takes the diagonal; `...` stands for the axes not
+ * named, which broadcast; without `->` the output has the labels that occur once, in alphabetical order. More than two
+ * operands are contracted in a greedy order.
  *
  * @example
  * ```ts

@@ -159,9 +159,9 @@ function narrowed(what: string, x: NDArray, dtype: DType): NDArray {
   return x.dtype === bool_ ? x : cast(x, dtype);
 }
 /**
- * Attention: `softmax(scale q k^T + mask) v` (`mlx.core.fast.scaled_dot_product_attention`), for queries [B, H, L, D], keys
- * [B, G, S, D] and values [B, G, S, E], where H / G query heads share a key head. A causal mask is aligned at the last
- * key: query i sees keys up to S - L + i. The scores are never stored.
+ * Attention: `softmax(scale q k^T + mask) v` (`mlx.core.fast.scaled_dot_product_attention`), for queries [B, H, L, D],
+ * keys [B, G, S, D] and values [B, G, S, E], where H / G query heads share a key head. A causal mask is aligned at the
+ * last key: query i sees keys up to S - L + i. The scores are never stored.
  *
  * @example
  * ```ts

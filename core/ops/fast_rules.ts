@@ -1,6 +1,6 @@
 /**
- * The primitives of the family `fast` without checks, and composed forms of rotary positions and attention: they say what
- * the kernels compute, give the derivatives, and check both. The operations are in `fast.ts`.
+ * The primitives of the family `fast` without checks, and composed forms of rotary positions and attention: they say
+ * what the kernels compute, give the derivatives, and check both. The operations are in `fast.ts`.
  * @module
  */
 import type { NDArray } from "../array.ts";

@@ -22,8 +22,9 @@ function plus(a: Matrix, b: Matrix): number[][] {
   return a.map((row, i) => row.map((x, j) => x + b[i]![j]!));
 }
 /**
- * Order 12 by Paley's second construction over the field of 5 elements: with the conference matrix S (0 on the diagonal, a
- * border of ones, else 1 where i - j is a square and -1 where not), S x [[1, 1], [1, -1]] + I x [[1, -1], [-1, -1]].
+ * Order 12 by Paley's second construction over the field of 5 elements: with the conference matrix S (0 on the
+ * diagonal, a border of ones, else 1 where i - j is a square and -1 where not), S x [[1, 1], [1, -1]] + I x [[1, -1],
+ * [-1, -1]].
  */
 function paley12(): Matrix {
   const entry = (i: number, j: number) => i === 0 || j === 0 ? 1 : [1, 4].includes((i - j + 5) % 5) ? 1 : -1;
@@ -32,7 +33,10 @@ function paley12(): Matrix {
   const identity = rows.map((i) => rows.map((j) => i === j ? 1 : 0));
   return plus(kronecker(conference, [[1, 1], [1, -1]]), kronecker(identity, [[1, -1], [-1, -1]]));
 }
-/** Williamson's construction: four circulant blocks, given by the signs of their first rows, in the pattern of quaternions. */
+/**
+ * Williamson's construction: four circulant blocks, given by the signs of their first rows, in the pattern of
+ * quaternions.
+ */
 function williamson(rows: readonly string[]): Matrix {
   const blocks = rows.map((row) => {
     const signs = [...row].map((c) => c === "+" ? 1 : -1);
@@ -61,7 +65,9 @@ const ODD_ORDERS: Readonly<Record<number, () => Matrix>> = {
 };
 const isPowerOfTwo = (n: number) => n > 0 && 2 ** Math.round(Math.log2(n)) === n;
 
-/** The matrices whose Kronecker product is the transform of length n: one of an odd order, then powers of two up to 2^7. */
+/**
+ * The matrices whose Kronecker product is the transform of length n: one of an odd order, then powers of two up to 2^7.
+ */
 function factors(x: NDArray): Matrix[] {
   const n = x.shape.at(-1) ?? 1;
   const odd = isPowerOfTwo(n) ? 1 : [12, 20, 28].find((m) => n % m === 0 && isPowerOfTwo(n / m));
@@ -83,8 +89,8 @@ export interface HadamardOptions {
   readonly scale?: number | null;
 }
 /**
- * `scale H x` along the last axis, of length n = m 2^k with m in 1, 12, 20, 28 (`mlx.core.hadamard_transform`). Computed in
- * float32 at least; integers become float32.
+ * `scale H x` along the last axis, of length n = m 2^k with m in 1, 12, 20, 28 (`mlx.core.hadamard_transform`).
+ * Computed in float32 at least; integers become float32.
  *
  * @example
  * ```ts

@@ -165,7 +165,9 @@ export function sliceFrom(x: Operand, start: Indices, axes: readonly number[], s
 export function sliceUpdate(x: Operand, update: Operand, start: Indices, axes: readonly number[]): NDArray {
   return writeAt(toArray("sliceUpdate", x), update, start, axes);
 }
-/** {@linkcode sliceUpdate}; with `donate` it may take the buffer of x, which is unusable then: how caches grow in place. */
+/**
+ * {@linkcode sliceUpdate}; with `donate` it may take the buffer of x, which is unusable then: how caches grow in place.
+ */
 export function writeAt(
   x: NDArray,
   update: Operand,
@@ -191,8 +193,8 @@ export function writeAt(
 // ---- joining, repeating, padding ----
 
 /**
- * The arrays one after the other along an axis, or all flattened if it is null (`mlx.core.concatenate`). Dtypes promote;
- * a `ShapeError` where the other axes differ.
+ * The arrays one after the other along an axis, or all flattened if it is null (`mlx.core.concatenate`). Dtypes
+ * promote; a `ShapeError` where the other axes differ.
  *
  * @example
  * ```ts
@@ -243,7 +245,9 @@ export function stack(arrays: readonly Operand[], options: AxisArgument = 0): ND
   const at = normalizeAxis("stack", axis, list[0]!.shape.length + 1);
   return concatenate(list.map((a) => expandDims(a, at)), at);
 }
-/** Each entry of an axis `repeats` times in a row; of the flattened array, if the axis is absent (`mlx.core.repeat`). */
+/**
+ * Each entry of an axis `repeats` times in a row; of the flattened array, if the axis is absent (`mlx.core.repeat`).
+ */
 export function repeat(x: Operand, repeats: number, options: Axis | { readonly axis?: Axis } = {}): NDArray {
   const given = oneAxisArg(options, undefined)[0] ?? null;
   const source = toArray("repeat", x);
@@ -277,7 +281,10 @@ export function tile(x: Operand, reps: number | readonly number[]): NDArray {
 export type PadWidth = number | readonly number[] | readonly (readonly number[])[];
 /** How {@linkcode pad} fills. */
 export interface PadOptions {
-  /** `"constant"` (the default), the nearest entry (`"edge"`), or mirrored without (`"reflect"`) or with (`"symmetric"`) the edge. */
+  /**
+   * `"constant"` (the default), the nearest entry (`"edge"`), or mirrored without (`"reflect"`) or with (`"symmetric"`)
+   * the edge.
+   */
   readonly mode?: "constant" | "edge" | "reflect" | "symmetric";
   /** What `"constant"` fills with, 0 if absent; broadcasts to the result. */
   readonly constantValues?: Operand;
@@ -351,7 +358,10 @@ export function pad(x: Operand, padWidth: PadWidth, options: PadOptions = {}): N
     return take(y, Array.from({ length: low + n + high }, (_, i) => mirrored(n, i - low, mode)), axis);
   }, a);
 }
-/** Entries moved `shift` places along the axes, around the end; in the flattened array, if no axis is given (`mlx.core.roll`). */
+/**
+ * Entries moved `shift` places along the axes, around the end; in the flattened array, if no axis is given
+ * (`mlx.core.roll`).
+ */
 export function roll(
   x: Operand,
   shift: number | readonly number[],

@@ -50,8 +50,9 @@ export class Slice {
 /** Nested lists of booleans: a mask. */
 export type MaskList = readonly (boolean | MaskList)[];
 /**
- * One entry of an index expression: a number (drops the axis), a slice, null (a new axis), `"..."` (all axes not named),
- * an integer array or list (gathers), a boolean array or list (a mask), or entries spelled in a string (`"1:3, None"`).
+ * One entry of an index expression: a number (drops the axis), a slice, null (a new axis), `"..."` (all axes not
+ * named), an integer array or list (gathers), a boolean array or list (a mask), or entries spelled in a string (`"1:3,
+ * None"`).
  */
 export type IndexItem = number | null | string | Slice | NDArray | IndexList | MaskList | boolean;
 
@@ -258,8 +259,8 @@ function placeOfArrays(entries: readonly Entry[], isIndex: (e: Entry) => boolean
 
 /**
  * `x[items]`: numbers drop their axis, slices keep it, null makes one of length 1, `"..."` stands for the axes that are
- * not named, integer arrays (broadcast together) gather. Where arrays are separated by a slice, their axes come first, as
- * in NumPy. A view unless there are arrays.
+ * not named, integer arrays (broadcast together) gather. Where arrays are separated by a slice, their axes come first,
+ * as in NumPy. A view unless there are arrays.
  */
 export function getItem(x: NDArray, items: readonly IndexItem[]): NDArray {
   const [only] = items;

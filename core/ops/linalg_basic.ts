@@ -1,6 +1,6 @@
 /**
- * The part of `mx.linalg` that is composed of sums and products: vector and matrix norms without singular values, and the
- * cross product. Decompositions are not here.
+ * The part of `mx.linalg` that is composed of sums and products: vector and matrix norms without singular values, and
+ * the cross product. Decompositions are not here.
  * @module
  */
 import type { NDArray } from "../array.ts";
@@ -31,7 +31,10 @@ function euclidean(a: NDArray, axis: readonly number[], keepdims: boolean): NDAr
   const squares = a.dtype.kind === "complex" ? add(square(real(a)), square(imag(a))) : square(a);
   return sqrt(sum(squares, { axis, keepdims }));
 }
-/** `(sum |a|^p)^(1/p)`, with its limits: the number of non-zero entries for 0, the largest and smallest |a| for ±Infinity. */
+/**
+ * `(sum |a|^p)^(1/p)`, with its limits: the number of non-zero entries for 0, the largest and smallest |a| for
+ * ±Infinity.
+ */
 function vectorNorm(a: NDArray, ord: number, axis: readonly number[], keepdims: boolean): NDArray {
   const dtype = atLeastFloat(a.dtype);
   const over = { axis, keepdims };
@@ -58,8 +61,8 @@ function matrixNorm(a: NDArray, ord: number, [rows, columns]: readonly number[],
   return cast(keepdims ? y : squeeze(y, [inner, outer]), atLeastFloat(a.dtype));
 }
 /**
- * Norm of vectors (one axis) or matrices (two axes) (`mlx.core.linalg.norm`). Without an order the root of the sum of squares
- * over the axes, or over all of them.
+ * Norm of vectors (one axis) or matrices (two axes) (`mlx.core.linalg.norm`). Without an order the root of the sum of
+ * squares over the axes, or over all of them.
  *
  * @example
  * ```ts
@@ -112,7 +115,9 @@ function components(x: NDArray, axis: number): NDArray[] {
   }
   return unstack(x, axis);
 }
-/** The cross product of vectors of length 2 (in the plane) or 3 along an axis, -1 if absent (`mlx.core.linalg.cross`). */
+/**
+ * The cross product of vectors of length 2 (in the plane) or 3 along an axis, -1 if absent (`mlx.core.linalg.cross`).
+ */
 export function cross(a: Operand, b: Operand, axis: AxisArgument = -1): NDArray {
   const [x, y] = promoted([toArray("cross", a), toArray("cross", b)]);
   const place = oneAxisArg(axis, undefined)[0] ?? -1;

@@ -63,9 +63,9 @@ function batchedAlike(op: string, a: NDArray, b: NDArray): [NDArray, NDArray] {
   return [broadcastTo(a, [...leading, ...a.shape.slice(-2)]), broadcastTo(b, [...leading, ...b.shape.slice(-2)])];
 }
 /**
- * The matrix product `y[..., i, j] = sum_k a[..., i, k] b[..., k, j]` (`mlx.core.matmul`). Leading axes broadcast; a 1-d
- * operand is a row on the left and a column on the right, and the product lacks that axis. Float and complex dtypes;
- * half types accumulate in float32.
+ * The matrix product `y[..., i, j] = sum_k a[..., i, k] b[..., k, j]` (`mlx.core.matmul`). Leading axes broadcast; a
+ * 1-d operand is a row on the left and a column on the right, and the product lacks that axis. Float and complex
+ * dtypes; half types accumulate in float32.
  *
  * @example
  * ```ts
@@ -89,7 +89,9 @@ export interface AddmmOptions {
   /** Factor of c, 1 if absent. */
   readonly beta?: number;
 }
-/** `alpha (a @ b) + beta c`, where c broadcasts to the product (`mlx.core.addmm`). Float dtypes (complex64 is composed). */
+/**
+ * `alpha (a @ b) + beta c`, where c broadcasts to the product (`mlx.core.addmm`). Float dtypes (complex64 is composed).
+ */
 export function addmm(c: Operand, a: Operand, b: Operand, options: number | AddmmOptions = {}): NDArray {
   const { alpha = 1, beta = 1 } = typeof options === "number" ? { alpha: options } : options;
   const [z, x, y] = promoted([toArray("addmm", c), toArray("addmm", a), toArray("addmm", b)]);
@@ -106,7 +108,10 @@ export function addmm(c: Operand, a: Operand, b: Operand, options: number | Addm
   const bias = reshape(broadcastTo(z, seen), shape);
   return m.finish(bind("addmm", [bias, left, right], { alpha, beta }));
 }
-/** Products over the last axes of both: `y[i..., j...] = sum_k a[i..., k] b[j..., k]`; of a 0-d array, the product (`mlx.core.inner`). */
+/**
+ * Products over the last axes of both: `y[i..., j...] = sum_k a[i..., k] b[j..., k]`; of a 0-d array, the product
+ * (`mlx.core.inner`).
+ */
 export function inner(a: Operand, b: Operand): NDArray {
   const [x, y] = [toArray("inner", a), toArray("inner", b)];
   if (x.shape.length === 0 || y.shape.length === 0) return multiply(x, y);
@@ -238,8 +243,8 @@ function blockMasked(x: NDArray, mask: NDArray, block: number): NDArray {
   return mask.dtype === bool_ ? where(cut, x, zeros([], x.dtype)) : multiply(x, cast(cut, x.dtype));
 }
 /**
- * The matrix product with blocks masked: of the factors before, of the product after (`mlx.core.block_masked_mm`). A bool
- * mask keeps blocks, another one multiplies them.
+ * The matrix product with blocks masked: of the factors before, of the product after (`mlx.core.block_masked_mm`). A
+ * bool mask keeps blocks, another one multiplies them.
  */
 export function blockMaskedMm(a: Operand, b: Operand, options: number | BlockMaskedOptions = {}): NDArray {
   const { blockSize = 64, maskOut = null, maskLhs = null, maskRhs = null } = typeof options === "number"

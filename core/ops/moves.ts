@@ -68,7 +68,9 @@ export function scatterAxis(
 ): NDArray {
   return bind("scatterAxis", [x, indices, updates], { axis, mode: modeCode(mode) });
 }
-/** x with `x[starts + i * steps] (op)= updates[i]`, with fixed starts and steps; the shape of the updates is the region. */
+/**
+ * x with `x[starts + i * steps] (op)= updates[i]`, with fixed starts and steps; the shape of the updates is the region.
+ */
 export function updateSlice(x: NDArray, updates: NDArray, starts: Shape, steps: Shape, mode: UpdateMode): NDArray {
   return bind("sliceUpdate", [x, updates], { starts, steps, mode: modeCode(mode) });
 }

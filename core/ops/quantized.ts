@@ -1,10 +1,11 @@
 /**
- * Quantized matrices: packing and unpacking them, and products with them. `quantize` is composed of other operations and
- * gives MLX's bits; the products and `dequantize` are primitives (`core/primitives/quantized.ts`).
+ * Quantized matrices: packing and unpacking them, and products with them. `quantize` is composed of other operations
+ * and gives MLX's bits; the products and `dequantize` are primitives (`core/primitives/quantized.ts`).
  *
  * A group of `groupSize` numbers of a row shares a scale. Mode `affine` stores integers q of `bits` bits with
  * `w = scale q + bias`; the float modes store 4-bit (e2m1) or 8-bit (e4m3) floats, with scales that are powers of two
- * (`mxfp4`, `mxfp8`) or 8-bit floats (`nvfp4`). Numbers lie in uint32 words, lowest bits first, across words if need be.
+ * (`mxfp4`, `mxfp8`) or 8-bit floats (`nvfp4`). Numbers lie in uint32 words, lowest bits first, across words if need
+ * be.
  * @module
  */
 import type { NDArray } from "../array.ts";
@@ -84,7 +85,10 @@ function quantization(op: string, { groupSize, bits, mode = "affine" }: Quantiza
 
 // ---- 8-bit floats ----
 
-/** float32 to e4m3: 1 sign, 4 exponent (bias 7), 3 fraction bits; rounds to nearest even, 448 and more to 448 (`mlx.core.to_fp8`). */
+/**
+ * float32 to e4m3: 1 sign, 4 exponent (bias 7), 3 fraction bits; rounds to nearest even, 448 and more to 448
+ * (`mlx.core.to_fp8`).
+ */
 export function toFp8(x: Operand): NDArray {
   const a = toArray("toFp8", x);
   if (a.dtype.kind !== "float") failFloat("toFp8", a);
@@ -135,8 +139,8 @@ function failFloat(op: string, x: NDArray): never {
 // ---- packing ----
 
 /**
- * Integers of `bits` bits along the last axis as uint32 words. Where 32 is no multiple of `bits`, 32 numbers fill `bits`
- * words, and a word begins and ends inside a number.
+ * Integers of `bits` bits along the last axis as uint32 words. Where 32 is no multiple of `bits`, 32 numbers fill
+ * `bits` words, and a word begins and ends inside a number.
  */
 function packed(q: NDArray, bits: number): NDArray {
   const count = 32 % bits === 0 ? 32 / bits : 32;
@@ -201,8 +205,8 @@ function toFp4(x: NDArray): NDArray {
   return where(logicalAnd(less(x, 0), greater(code, 0)), add(code, 8), code);
 }
 /**
- * Float groups. The scale is the largest absolute value over that of the format (6 or 448), a quotient in w's own dtype:
- * rounded up to a power of two for the mx modes, to e4m3 for nvfp4.
+ * Float groups. The scale is the largest absolute value over that of the format (6 or 448), a quotient in w's own
+ * dtype: rounded up to a power of two for the mx modes, to e4m3 for nvfp4.
  */
 function quantizeFloat(w: NDArray, { groupSize, bits }: Quantization, globalScale: NDArray | null): NDArray[] {
   const groups = reshape(w, [...w.shape.slice(0, -1), -1, groupSize]);
@@ -241,9 +245,9 @@ function checkedGlobalScale(op: string, q: Quantization, scale: NDArray | null |
   return reshape(scale, []);
 }
 /**
- * A matrix [..., K] in groups along its last axis: `[words, scales, biases]` for mode `affine` (1, 2, 3, 4, 5, 6 or 8 bits in
- * groups of 32, 64 or 128), else `[words, scales]` (`mlx.core.quantize`). Words are uint32 [..., K bits / 32], scales and
- * biases [..., K / groupSize], of w's dtype or, for the float modes, uint8.
+ * A matrix [..., K] in groups along its last axis: `[words, scales, biases]` for mode `affine` (1, 2, 3, 4, 5, 6 or 8
+ * bits in groups of 32, 64 or 128), else `[words, scales]` (`mlx.core.quantize`). Words are uint32 [..., K bits / 32],
+ * scales and biases [..., K / groupSize], of w's dtype or, for the float modes, uint8.
  *
  * @example
  * ```ts
@@ -378,7 +382,8 @@ function factorFor(op: string, x: NDArray, m: Packed, transpose: boolean): NDArr
 }
 /**
  * The product of x [..., M, K] with a quantized matrix, transposed (`x w^T`, w is N x K) unless `transpose` is false
- * (`x w`, w is K x N) (`mlx.core.quantized_matmul`). Leading axes of w, if it has more than two axes, broadcast with x's.
+ * (`x w`, w is K x N) (`mlx.core.quantized_matmul`). Leading axes of w, if it has more than two axes, broadcast with
+ * x's.
  *
  * @example
  * ```ts
@@ -417,8 +422,8 @@ export interface GatherQmmOptions extends QuantizedMatmulOptions {
   readonly globalScale?: NDArray | null;
 }
 /**
- * Products of chosen matrices: `y[i...] = x[lhs[i...]] w[rhs[i...]]^T` with quantized w (`mlx.core.gather_qmm`); the heart
- * of a mixture of experts. Without indices it is {@linkcode quantizedMatmul}.
+ * Products of chosen matrices: `y[i...] = x[lhs[i...]] w[rhs[i...]]^T` with quantized w (`mlx.core.gather_qmm`); the
+ * heart of a mixture of experts. Without indices it is {@linkcode quantizedMatmul}.
  */
 export function gatherQmm(x: Operand, w: Operand, scales: Operand, options: GatherQmmOptions = {}): NDArray {
   const { transpose = true, lhsIndices = null, rhsIndices = null } = options;
@@ -458,8 +463,8 @@ export interface QqmmOptions {
   readonly globalScaleW?: NDArray | null;
 }
 /**
- * `x w^T` with both sides quantized: x is rounded to the mode's numbers, and so is w [N, K] unless it is quantized already
- * (uint32 words with `scales`) (`mlx.core.qqmm`). The result has x's dtype.
+ * `x w^T` with both sides quantized: x is rounded to the mode's numbers, and so is w [N, K] unless it is quantized
+ * already (uint32 words with `scales`) (`mlx.core.qqmm`). The result has x's dtype.
  */
 export function qqmm(x: Operand, w: Operand, options: QqmmOptions = {}): NDArray {
   const { scales = null, groupSize, bits, mode = "nvfp4", globalScaleX = null, globalScaleW = null } = options;

@@ -261,7 +261,9 @@ export interface BernoulliOptions extends ShapeOptions {
 }
 const isProbability = (x: unknown): x is number | WeakFloat | NDArray =>
   typeof x === "number" || x instanceof WeakFloat || isArray(x);
-/** Booleans that are true with probability `p` (`mlx.core.random.bernoulli`). The shape is that of `p` if none is given. */
+/**
+ * Booleans that are true with probability `p` (`mlx.core.random.bernoulli`). The shape is that of `p` if none is given.
+ */
 export function bernoulli(
   p?: number | WeakFloat | NDArray | Shape | BernoulliOptions,
   options?: BernoulliOptions,
@@ -395,7 +397,9 @@ export interface PermutationOptions extends KeyOptions {
   /** The axis that is shuffled. Default 0. */
   readonly axis?: number;
 }
-/** The numbers below `x` in random order, as uint32, or an array shuffled along an axis (`mlx.core.random.permutation`). */
+/**
+ * The numbers below `x` in random order, as uint32, or an array shuffled along an axis (`mlx.core.random.permutation`).
+ */
 export function permutation(
   x: number | NDArray,
   axis?: number | PermutationOptions,

@@ -167,7 +167,9 @@ function axesLast(x: NDArray, axes: readonly number[]): NDArray {
   const order = [...x.shape.keys()].filter((i) => !axes.includes(i)).concat(axes);
   return order.every((axis, i) => axis === i) ? x : transpose(x, { axes: order });
 }
-/** Median: the middle of the sorted elements, the mean of the two middle ones; NaN if there is one (`mlx.core.median`). */
+/**
+ * Median: the middle of the sorted elements, the mean of the two middle ones; NaN if there is one (`mlx.core.median`).
+ */
 export function median(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("median", a);

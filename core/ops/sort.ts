@@ -94,8 +94,9 @@ export interface SearchSortedOptions {
   readonly side?: "left" | "right";
 }
 /**
- * For each value, how many elements of a sorted array are smaller (`left`) or not greater (`right`), as uint32: where to
- * insert it (`mlx.core.searchsorted`). NaN counts as greatest. The steps of a binary search are unrolled in the graph.
+ * For each value, how many elements of a sorted array are smaller (`left`) or not greater (`right`), as uint32: where
+ * to insert it (`mlx.core.searchsorted`). NaN counts as greatest. The steps of a binary search are unrolled in the
+ * graph.
  *
  * @example
  * ```ts

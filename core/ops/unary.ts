@@ -323,7 +323,9 @@ export interface NanToNumOptions {
   /** What replaces -∞. Default: the lowest value of the dtype. */
   readonly neginf?: number | null;
 }
-/** NaN and infinities replaced by numbers; other dtypes than floats are returned as they are (`mlx.core.nan_to_num`). */
+/**
+ * NaN and infinities replaced by numbers; other dtypes than floats are returned as they are (`mlx.core.nan_to_num`).
+ */
 export function nanToNum(x: Operand, nan?: number | NanToNumOptions, options?: NanToNumOptions): NDArray {
   const [bare, o] = numberArg(nan, options);
   const a = refuseComplex("nanToNum", x);

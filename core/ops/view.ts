@@ -58,8 +58,8 @@ export function reshape(x: Operand, shape: number | Shape): NDArray {
   return sameShape(a.shape, to) ? a : bind("reshape", [a], { shape: to });
 }
 /**
- * The axes `startAxis` to `endAxis` (all, if absent) as one (`mlx.core.flatten`). A 0-d array becomes `[1]`; axes out of
- * range act as the nearest one.
+ * The axes `startAxis` to `endAxis` (all, if absent) as one (`mlx.core.flatten`). A 0-d array becomes `[1]`; axes out
+ * of range act as the nearest one.
  */
 export function flatten(
   x: Operand,
@@ -176,7 +176,10 @@ export function moveaxis(x: Operand, source: number, destination: number): NDArr
   const to = normalizeAxis("moveaxis", destination, a.shape.length);
   return transpose(a, a.shape.map((_, i) => i).toSpliced(from, 1).toSpliced(to, 0, from));
 }
-/** Repeated, without a copy, along axes of length 1 and new leading axes (`mlx.core.broadcast_to`). A `ShapeError` where it does not fit. */
+/**
+ * Repeated, without a copy, along axes of length 1 and new leading axes (`mlx.core.broadcast_to`). A `ShapeError` where
+ * it does not fit.
+ */
 export function broadcastTo(x: Operand, shape: number | Shape): NDArray {
   const a = toArray("broadcastTo", x);
   const to = typeof shape === "number" ? [shape] : shape;
@@ -275,7 +278,9 @@ export function atleast2d(...xs: readonly Operand[]): NDArray[];
 export function atleast2d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast("atleast2d", xs, (shape) => shape.length < 2 ? [1, shape[0] ?? 1] : shape);
 }
-/** The array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`. */
+/**
+ * The array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`.
+ */
 export function atleast3d(x: Operand): NDArray;
 /** Several arrays, each with at least three axes. */
 export function atleast3d(...xs: readonly Operand[]): NDArray[];

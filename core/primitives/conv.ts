@@ -1,6 +1,6 @@
 /**
- * The record of the convolution: `y[n, i, o] = sum_(k, c) X[n, i stride + k dilation, c] w[o, k, c]`, where X is the input,
- * dilated and padded, and c runs over the group of o. With `flip` the weight is turned around. The ops are in
+ * The record of the convolution: `y[n, i, o] = sum_(k, c) X[n, i stride + k dilation, c] w[o, k, c]`, where X is the
+ * input, dilated and padded, and c runs over the group of o. With `flip` the weight is turned around. The ops are in
  * `core/ops/conv.ts`.
  * @module
  */
@@ -24,8 +24,8 @@ function exchanged(w: NDArray, groups: number): NDArray {
   return reshape(swapped, [groups * own, ...kernel, out]);
 }
 /**
- * dX[j, c] = sum_(i, k, o) ct[i, o] w[o, k, c] with i stride + k dilation - low = j: a convolution of ct, dilated by the stride,
- * with the turned weight, at the step of the input's dilation. Its padding makes the output as long as x.
+ * dX[j, c] = sum_(i, k, o) ct[i, o] w[o, k, c] with i stride + k dilation - low = j: a convolution of ct, dilated by
+ * the stride, with the turned weight, at the step of the input's dilation. Its padding makes the output as long as x.
  */
 function inputCotangent(x: NDArray, w: NDArray, ct: NDArray, p: Convolution): NDArray {
   const [sizes, kernel, outputs] = [sizesOf(x, p.inputDilation), sizesOf(w, p.kernelDilation), sizesOf(ct, p.stride)];
@@ -40,8 +40,8 @@ function inputCotangent(x: NDArray, w: NDArray, ct: NDArray, p: Convolution): ND
   });
 }
 /**
- * dw[o, k, c] = sum_(n, i) ct[n, i, o] X[n, i stride + k dilation, c]: a convolution over the batch as channels, with ct as the
- * weight, at the step of the weight's dilation. Groups stay groups.
+ * dw[o, k, c] = sum_(n, i) ct[n, i, o] X[n, i stride + k dilation, c]: a convolution over the batch as channels, with
+ * ct as the weight, at the step of the weight's dilation. Groups stay groups.
  */
 function weightCotangent(x: NDArray, w: NDArray, ct: NDArray, p: Convolution): NDArray {
   const [sizes, kernel, outputs] = [sizesOf(x, p.inputDilation), sizesOf(w, p.kernelDilation), sizesOf(ct, p.stride)];
@@ -67,8 +67,8 @@ function swapEnds(x: NDArray): NDArray {
   return transpose(x, x.shape.map((_, i) => i === 0 ? last : i === last ? 0 : i));
 }
 /**
- * A batched input alone joins the batch; a batched weight alone gives more outputs, inside their groups; both batched become
- * groups of their own.
+ * A batched input alone joins the batch; a batched weight alone gives more outputs, inside their groups; both batched
+ * become groups of their own.
  */
 function convVmap(x: NDArray, w: NDArray, mx: boolean, mw: boolean, p: Convolution, size: number): NDArray {
   if (!mw) {

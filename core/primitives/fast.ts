@@ -1,6 +1,6 @@
 /**
- * Records of the fused operations of neural networks. Their derivatives are formulas in float32, written above each; the
- * composed forms of attention and rotary positions are in `core/ops/fast.ts`, beside the ops.
+ * Records of the fused operations of neural networks. Their derivatives are formulas in float32, written above each;
+ * the composed forms of attention and rotary positions are in `core/ops/fast.ts`, beside the ops.
  * @module
  */
 import type { NDArray } from "../array.ts";
@@ -158,7 +158,8 @@ function counted(x: NDArray, seen: NDArray | null): NDArray {
 const shared = (x: NDArray): NDArray => sum(x, { axis: 2 });
 /**
  * With P = softmax(S), S = scale q k^T + mask, y = P v and the rows' D = sum(ct y): dv = P^T ct, dS = P (ct v^T - D),
- * dq = scale dS k, dk = scale dS^T q, dmask = dS. A sink has the probability p and no value, so its cotangent is -sum(p D).
+ * dq = scale dS k, dk = scale dS^T q, dmask = dS. A sink has the probability p and no value, so its cotangent is -sum(p
+ * D).
  */
 function attentionVjp(inputs: readonly NDArray[], ct: NDArray, p: Attention): (NDArray | null)[] {
   const x = named(inputs, p);

@@ -26,7 +26,9 @@ export function addTangents(a: NDArray | null, b: NDArray | null): NDArray | nul
 export function inOrder(indices: NDArray): NDArray {
   return reshape(arange(0, sizeOf(indices.shape), { dtype: indices.dtype }), indices.shape);
 }
-/** Matrices [indices..., M, N] added up where the indices say, in an array shaped like x: the transpose of taking them. */
+/**
+ * Matrices [indices..., M, N] added up where the indices say, in an array shaped like x: the transpose of taking them.
+ */
 export function collect(parts: NDArray, indices: NDArray, shape: Shape): NDArray {
   const [leading, matrix] = [shape.slice(0, -2), shape.slice(-2)];
   const count = sizeOf(indices.shape);

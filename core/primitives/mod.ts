@@ -1,6 +1,6 @@
 /**
- * The op table: every primitive, in the order of its code. `scripts/gen_ops.ts` prints it for the native side; importing
- * this module installs it in the graph.
+ * The op table: every primitive, in the order of its code. `scripts/gen_ops.ts` prints it for the native side;
+ * importing this module installs it in the graph.
  * @module
  */
 import { installPrimitives } from "../graph.ts";

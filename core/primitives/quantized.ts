@@ -2,8 +2,8 @@
  * Records of the products with quantized matrices and of unpacking them. What the words mean is at the head of
  * `core/ops/quantized.ts`; what the kernels compute is in `docs/architecture.md`.
  *
- * An unpacked matrix is linear in scales and biases, `w = s q + b`, so both have derivatives: with dW, the cotangent of the
- * unpacked matrix, ds is the sum of dW q over the group and db that of dW. Words, and uint8 scales, have none.
+ * An unpacked matrix is linear in scales and biases, `w = s q + b`, so both have derivatives: with dW, the cotangent of
+ * the unpacked matrix, ds is the sum of dW q over the group and db that of dW. Words, and uint8 scales, have none.
  * @module
  */
 import type { NDArray } from "../array.ts";

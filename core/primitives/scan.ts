@@ -72,7 +72,10 @@ function owner(name: "cummax" | "cummin", x: NDArray, { axis, reverse }: Scan): 
   const latest = reverse ? cummin(held, { axis, reverse }) : cummax(held, { axis });
   return minimum(maximum(latest, 0), n - 1); // before a first NaN nothing equals the extremum
 }
-/** Values moved one place on in running order (`on`) or back, a zero at the free end: what an exclusive scan does to an inclusive one. */
+/**
+ * Values moved one place on in running order (`on`) or back, a zero at the free end: what an exclusive scan does to an
+ * inclusive one.
+ */
 function shift(x: NDArray, { axis, reverse }: Scan, on: boolean): NDArray {
   const n = x.shape[axis]!, towardsEnd = on !== reverse;
   const starts = x.shape.map((_, i) => i === axis && !towardsEnd ? 1 : 0);

@@ -1,6 +1,6 @@
 /**
- * Calls with rules of their own inside a trace: what `customFunction` and `checkpoint` leave there. A call's results are views
- * of what its function computed, and know the call, so a transform can take all results of one call together.
+ * Calls with rules of their own inside a trace: what `customFunction` and `checkpoint` leave there. A call's results
+ * are views of what its function computed, and know the call, so a transform can take all results of one call together.
  *
  * Such views are never encoded: the planner sees through them to their first input.
  * @module
@@ -44,8 +44,8 @@ export function callOf(n: NDArray): Call | undefined {
 }
 
 /**
- * A view of the first input that needs the others: they are computed before whatever reads the view. Not in the op table,
- * because it never reaches the native side.
+ * A view of the first input that needs the others: they are computed before whatever reads the view. Not in the op
+ * table, because it never reaches the native side.
  */
 const after: Primitive = {
   name: "depends",
@@ -65,7 +65,10 @@ export function afterAll(x: NDArray, others: readonly NDArray[]): NDArray {
   return bindRecord(after, [x, ...others], {});
 }
 
-/** The results of a call as its trace shall see them; outside of traces nothing asks for rules, and they stay as they are. */
+/**
+ * The results of a call as its trace shall see them; outside of traces nothing asks for rules, and they stay as they
+ * are.
+ */
 export function withRules(
   rules: CallRules,
   args: readonly NDArray[],
@@ -83,7 +86,10 @@ export function rebuildCall({ rules, args, computed, results }: Call, made: Map<
   const again = withRules(rules, args.map(now), computed.map(now));
   results.forEach((y, i) => made.set(y, again[i]!));
 }
-/** For each call among the nodes (inputs before consumers) its first result: there all others' consumers are still to come. */
+/**
+ * For each call among the nodes (inputs before consumers) its first result: there all others' consumers are still to
+ * come.
+ */
 export function firstResults(nodes: readonly NDArray[]): ReadonlyMap<Call, NDArray> {
   const first = new Map<Call, NDArray>();
   for (const n of nodes) {

@@ -7,7 +7,9 @@ import { batchedRules } from "./custom.ts";
 import { pullback } from "./grad.ts";
 import { capturedBy, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
 
-/** Cotangents from a second run of the trace, which waits until the cotangents are there: that is what saves the memory. */
+/**
+ * Cotangents from a second run of the trace, which waits until the cotangents are there: that is what saves the memory.
+ */
 function recomputing(t: Trace): CallRules {
   const vjp: CallRules["vjp"] = (args, _results, cotangents) => {
     const waited = cotangents.filter((c) => c !== null);
@@ -17,8 +19,9 @@ function recomputing(t: Trace): CallRules {
 }
 
 /**
- * A function that computes the same, and whose gradients are those of `f`, but that keeps only its arguments and results for
- * the backward pass and computes the rest again there (`mlx.core.checkpoint`). Arrays that `f` captures are differentiated too.
+ * A function that computes the same, and whose gradients are those of `f`, but that keeps only its arguments and
+ * results for the backward pass and computes the rest again there (`mlx.core.checkpoint`). Arrays that `f` captures are
+ * differentiated too.
  *
  * @example
  * ```ts

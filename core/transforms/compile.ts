@@ -1,6 +1,6 @@
 /**
- * compile: a function is traced once per signature (shapes, dtypes, structure and constants of its arguments), planned once, and
- * kept inside the runtime; a call is one native call. State that goes in and comes out is updated in place.
+ * compile: a function is traced once per signature (shapes, dtypes, structure and constants of its arguments), planned
+ * once, and kept inside the runtime; a call is one native call. State that goes in and comes out is updated in place.
  * @module
  */
 import { runtime } from "../../ffi/runtime.ts";
@@ -30,8 +30,8 @@ import { asWritten, type Flat, flatten, outputArrays, rebuild, type Trace, trace
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
   /**
-   * State that the function reads besides its arguments: lists, objects, modules, optimizers, caches. Their arrays become
-   * inputs of the program; without this an array that the function captures is a constant.
+   * State that the function reads besides its arguments: lists, objects, modules, optimizers, caches. Their arrays
+   * become inputs of the program; without this an array that the function captures is a constant.
    */
   readonly inputs?: unknown;
   /** State that the function changes: after a call the containers hold the new arrays. */
@@ -106,8 +106,9 @@ export function cellsOf(container: unknown): Cell[] {
 }
 
 /**
- * Returns a function that computes what `f` does, traced once per signature and run as one program (`mlx.core.compile`).
- * Numbers, strings and booleans among the arguments are constants of a trace; arrays are its inputs.
+ * Returns a function that computes what `f` does, traced once per signature and run as one program
+ * (`mlx.core.compile`). Numbers, strings and booleans among the arguments are constants of a trace; arrays are its
+ * inputs.
  *
  * @example
  * ```ts
@@ -167,7 +168,9 @@ export function enableCompile(): void {
   disabled = false;
 }
 
-/** What a program depends on: the tree of the arguments with each array as its dtype and shape, and the state's arrays. */
+/**
+ * What a program depends on: the tree of the arguments with each array as its dtype and shape, and the state's arrays.
+ */
 function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[], state: readonly NDArray[]): string {
   const parts: string[] = [];
   const walk = (x: unknown): void => {
@@ -194,8 +197,8 @@ function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[],
 /** Views of at most this many bytes get a buffer of their own before they are state. */
 const SMALL_STATE = 4096;
 /**
- * State is written in place, so it has to be dense: zeros, say, are one number seen as many. Small views are copied, so that the
- * next call, which finds what this one wrote, has the same signature.
+ * State is written in place, so it has to be dense: zeros, say, are one number seen as many. Small views are copied, so
+ * that the next call, which finds what this one wrote, has the same signature.
  */
 function dense(x: NDArray): NDArray {
   const sparse = x.layout !== null && !isContiguous(x.layout, x.shape);
@@ -240,7 +243,8 @@ function build<A extends readonly unknown[], R>(
       return [...result.arrays, ...cellsOf(options.outputs).map((c) => own(c.get()))];
     }, xs);
   } finally {
-    // What the function put into containers is in the trace; a new field of theirs keeps its traced array until the write.
+    // What the function put into containers is in the trace; a new field of theirs keeps its traced array until the
+    // write.
     cells.forEach((c, i) => c.set(before[i]!));
   }
   return prepare(t, result!, n);

@@ -23,7 +23,9 @@ export type AxesOf<T> = T extends NDArray ? number | null
 export type RuleResult = NDArray | null | readonly RuleResult[] | { readonly [key: string]: RuleResult };
 /** Rules of {@linkcode customFunction}. */
 export interface CustomRules<A extends readonly unknown[], R> {
-  /** The cotangents of the arguments (null: none), from the arguments, the cotangents of the results and the results. */
+  /**
+   * The cotangents of the arguments (null: none), from the arguments, the cotangents of the results and the results.
+   */
   readonly vjp?: (primals: Primals<A>, cotangents: R, outputs: R) => RuleResult;
   /** The tangents of the results (null: zero), from the arguments and their tangents. */
   readonly jvp?: (primals: Primals<A>, tangents: Primals<A>) => RuleResult;
@@ -113,7 +115,9 @@ function userBatch<A extends readonly unknown[], R>(
   return { outputs: front, mapped: arrays.map((_, i) => (where[i] ?? null) !== null) };
 }
 
-/** The rules of a batched call: the rules of one example, batched. Cotangents of arguments that are not mapped add up. */
+/**
+ * The rules of a batched call: the rules of one example, batched. Cotangents of arguments that are not mapped add up.
+ */
 export function batchedRules(one: Omit<CallRules, "batched">, mapped: readonly boolean[], size: number): CallRules {
   const { vjp, jvp } = one;
   const rules: Omit<CallRules, "batched"> = {
@@ -169,9 +173,10 @@ function overBatch(
 }
 
 /**
- * A function that computes what `f` does, and that transforms treat by rules of its own (`mlx.core.custom_function`): the
- * reverse rule `vjp`, the forward rule `jvp`, the batching rule `vmap`. Where a rule is absent, transforms go through `f`. Rules
- * see the arguments in their trees, one argument bare and several as a list; what `f` captures has no derivative by a rule.
+ * A function that computes what `f` does, and that transforms treat by rules of its own (`mlx.core.custom_function`):
+ * the reverse rule `vjp`, the forward rule `jvp`, the batching rule `vmap`. Where a rule is absent, transforms go
+ * through `f`. Rules see the arguments in their trees, one argument bare and several as a list; what `f` captures has
+ * no derivative by a rule.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * Derivatives: vjp, jvp, grad, valueAndGrad. A function is traced, built again on its arguments, and each record's rule says
- * how cotangents go back or tangents go forward; all of it is arrays again, so transforms nest in any order.
+ * Derivatives: vjp, jvp, grad, valueAndGrad. A function is traced, built again on its arguments, and each record's rule
+ * says how cotangents go back or tangents go forward; all of it is arrays again, so transforms nest in any order.
  * @module
  */
 import type { NDArray } from "../array.ts";
@@ -285,8 +285,8 @@ function run<A extends readonly unknown[], R>(
 }
 
 /**
- * A function that returns `[f(...args), gradients]` (`mlx.core.value_and_grad`): the gradients of the first result, which must
- * be a scalar, with respect to the chosen arguments (trees of arrays), in containers of the same kind.
+ * A function that returns `[f(...args), gradients]` (`mlx.core.value_and_grad`): the gradients of the first result,
+ * which must be a scalar, with respect to the chosen arguments (trees of arrays), in containers of the same kind.
  *
  * @example
  * ```ts

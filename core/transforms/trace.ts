@@ -1,6 +1,6 @@
 /**
- * Tracing: a function is run once on abstract arrays, and the graph that comes out is rebuilt on others, node by node, as
- * it is (compile inside a transform) or by the rules of a transform.
+ * Tracing: a function is run once on abstract arrays, and the graph that comes out is rebuilt on others, node by node,
+ * as it is (compile inside a transform) or by the rules of a transform.
  * @module
  */
 import type { NDArray } from "../array.ts";
@@ -45,7 +45,10 @@ export function rebuildInto(nodes: readonly NDArray[], made: Map<NDArray, NDArra
     else if (!made.has(n)) rebuildCall(call, made);
   }
 }
-/** Arrays of transforms outside that the trace reads, made before its function ran: they are inputs too, but nobody passed them. */
+/**
+ * Arrays of transforms outside that the trace reads, made before its function ran: they are inputs too, but nobody
+ * passed them.
+ */
 export function capturedBy({ inputs, outputs }: Trace): NDArray[] {
   const start = inputs[0]?.id ?? Infinity, isOlder = (n: NDArray): boolean => n.id < start;
   const nodes = collect(outputs, (n) => !n.traced || isOlder(n));

@@ -1,6 +1,6 @@
 /**
- * vmap: a function of single examples becomes one of batches. The function is traced on the shapes of one example and built
- * again by the records' batching rules; inside, every mapped array has its batch on axis 0.
+ * vmap: a function of single examples becomes one of batches. The function is traced on the shapes of one example and
+ * built again by the records' batching rules; inside, every mapped array has its batch on axis 0.
  * @module
  */
 import type { NDArray } from "../array.ts";

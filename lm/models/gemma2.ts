@@ -1,6 +1,6 @@
 /**
- * Gemma 2: Gemma with norms before and after each part, and scores and logits that are bent into a range, `c tanh(x / c)`. Its
- * sliding windows are ignored, as in mlx-lm.
+ * Gemma 2: Gemma with norms before and after each part, and scores and logits that are bent into a range, `c tanh(x /
+ * c)`. Its sliding windows are ignored, as in mlx-lm.
  * @module
  */
 import * as mx from "../../core/mod.ts";

@@ -1,6 +1,6 @@
 /**
- * The text part of Gemma 3: most layers attend to a sliding window, every `sliding_window_pattern`-th to all; norms before and
- * after each part, and of queries and keys.
+ * The text part of Gemma 3: most layers attend to a sliding window, every `sliding_window_pattern`-th to all; norms
+ * before and after each part, and of queries and keys.
  * @module
  */
 import * as mx from "../../core/mod.ts";

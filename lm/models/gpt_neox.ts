@@ -1,6 +1,6 @@
 /**
- * GPT-NeoX and Pythia: one projection with queries, keys and values head by head, positions in a part of each head, attention
- * and MLP side by side.
+ * GPT-NeoX and Pythia: one projection with queries, keys and values head by head, positions in a part of each head,
+ * attention and MLP side by side.
  * @module
  */
 import * as mx from "../../core/mod.ts";

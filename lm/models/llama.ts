@@ -1,6 +1,6 @@
 /**
- * Llama, and what is built like it: grouped queries, rotary positions, a gated MLP, norms before each part. Layers may attend
- * to a sliding window only.
+ * Llama, and what is built like it: grouped queries, rotary positions, a gated MLP, norms before each part. Layers may
+ * attend to a sliding window only.
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";

@@ -1,5 +1,6 @@
 /**
- * Qwen 2 MoE: Qwen 2 whose MLP is a mixture of experts and one that all tokens use. `norm_topk_prob` is ignored, as in mlx-lm.
+ * Qwen 2 MoE: Qwen 2 whose MLP is a mixture of experts and one that all tokens use. `norm_topk_prob` is ignored, as in
+ * mlx-lm.
  * @module
  */
 import * as mx from "../../core/mod.ts";

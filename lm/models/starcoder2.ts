@@ -1,5 +1,6 @@
 /**
- * StarCoder 2: Llama with layer norms, biases everywhere and a plain MLP with GELU. Its sliding window is ignored, as in mlx-lm.
+ * StarCoder 2: Llama with layer norms, biases everywhere and a plain MLP with GELU. Its sliding window is ignored, as
+ * in mlx-lm.
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";

@@ -75,8 +75,7 @@ void load_half(void* tile, const void* array, int64_t rows, int64_t columns, Ste
   widen_halves<kConvert>(y, raw_halves, rows * columns);
 }
 
-/// ---- stores
-/// -------------------------------------------------------------------------------------------------------------
+/// ---- stores --------------------------------------------------------------------------------------------------------
 template <class T>
 void store_plain(void* array, const void* tile, int64_t rows, int64_t columns, Steps steps) {
   for (int64_t r = 0; r < rows; r++) {
@@ -110,8 +109,7 @@ struct Rounded {
   F32 operator()(F32 x) const { return kRound(x); }
 };
 
-/// ---- casts
-/// --------------------------------------------------------------------------------------------------------------
+/// ---- casts ---------------------------------------------------------------------------------------------------------
 /// Floats to integers: towards zero, NaN to 0, and the ends where they do not fit (see Cast for the narrow types).
 template <class F>
 int32_t to_int32(F x) {

@@ -9,8 +9,7 @@ namespace {
 constexpr int64_t kTileBytes = 32 * 1024;  // what one tile of every operand and slot may take of the L1 cache
 constexpr int64_t kSmallTile = 256, kLargeTile = 4096;
 
-/// ---- ops: which kernel, which dtype
-/// ---------------------------------------------------------------------------------------
+/// ---- ops: which kernel, which dtype --------------------------------------------------------------------------------
 bool is_bool_result(Op op) {
   return op == Op::logicalNot || op == Op::logicalAnd || op == Op::logicalOr ||
          (op >= Op::equal && op <= Op::lessEqual);
@@ -60,8 +59,7 @@ struct Planner {
     return false;
   }
 
-  /// ---- operands
-  /// -----------------------------------------------------------------------------------------------------------
+  /// ---- operands ----------------------------------------------------------------------------------------------------
   bool array_operand(const Array& a) {
     if (!is_valid(a.dtype) || a.ndim != f.ndim) return refuse("an array does not have the loop's axes");
     Operand& o = operands[n_operands++];
@@ -96,8 +94,7 @@ struct Planner {
     return true;
   }
 
-  /// ---- values and instructions
-  /// --------------------------------------------------------------------------------------------
+  /// ---- values and instructions -------------------------------------------------------------------------------------
   void use(int32_t value) {
     Value& v = values[value];
     if (v.operand >= 0 && !v.once && v.last_use < 0) {
@@ -223,8 +220,7 @@ struct Planner {
     }
   }
 
-  /// ---- loops
-  /// --------------------------------------------------------------------------------------------------------------
+  /// ---- loops -------------------------------------------------------------------------------------------------------
   void swap_axes(int a, int b) {
     const int64_t size = shape[a];
     const bool flag = reduced[a];

@@ -97,8 +97,7 @@ const char* check_indices(const Array& x, const Array* indices, const Ints& axes
   return nullptr;
 }
 
-// ---- gather
-// ----------------------------------------------------------------------------------------------------------
+// ---- gather ---------------------------------------------------------------------------------------------------------
 const char* check_gather(const Call& c) {
   const auto& p = c.as<GatherParams>();
   if (c.n_in < 1 || c.n_in != 1 + p.axes.size || c.n_out != 1) return "wrong number of operands";
@@ -149,8 +148,7 @@ const char* run_gather(const Call& c) {
   return nullptr;
 }
 
-// ---- updates of a copy of x
-// ------------------------------------------------------------------------------------------
+// ---- updates of a copy of x -----------------------------------------------------------------------------------------
 /// Makes out a copy of x, unless it already lies in x's place.
 const char* copy_input(const Call& c) {
   const Array &x = c.in[0], &y = c.out[0];
@@ -378,8 +376,7 @@ const char* run_scatter_axis(const Call& c) {
   return nullptr;
 }
 
-// ---- slices whose start is data
-// --------------------------------------------------------------------------------------
+// ---- slices whose start is data -------------------------------------------------------------------------------------
 const char* check_starts(const Array& x, const Array& start, const Ints& axes) {
   uint32_t seen = 0;
   if ((start.dtype != DType::int32 && start.dtype != DType::int64) || start.ndim != 1 || start.shape[0] != axes.size ||
@@ -450,8 +447,7 @@ const char* run_dynamic_slice_update(const Call& c) {
   return nullptr;
 }
 
-// ---- concatenate
-// -----------------------------------------------------------------------------------------------------
+// ---- concatenate ----------------------------------------------------------------------------------------------------
 const char* check_concatenate(const Call& c) {
   if (c.n_in < 1 || c.n_out != 1) return "wrong number of operands";
   const Array& y = c.out[0];

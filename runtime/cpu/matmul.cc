@@ -210,8 +210,7 @@ size_t product_scratch(const Product& p) {
   return static_cast<size_t>(round_up(kFewRows * p.k * (is_double ? 8 : 4), 64));
 }
 
-// ---- batches
-// ------------------------------------------------------------------------------------------------------------
+// ---- batches --------------------------------------------------------------------------------------------------------
 
 // The leading axes of a call's operands. Gathers take them from index arrays instead.
 struct Batch {
@@ -338,8 +337,7 @@ size_t scratch_matmul(const Call& call) {
   return s.spread ? s.scratch * static_cast<size_t>(worker_count()) : s.scratch;
 }
 
-// ---- checks
-// -------------------------------------------------------------------------------------------------------------
+// ---- checks ---------------------------------------------------------------------------------------------------------
 
 bool is_float(DType t) {
   return t == DType::float16 || t == DType::bfloat16 || t == DType::float32 || t == DType::float64 ||

@@ -10,8 +10,7 @@ namespace {
 constexpr int64_t kRowBlock = 1024;  // rows of x that are converted and multiplied at a time
 constexpr int64_t kTinyWeights = 8192;
 
-// ---- what a call says
-// ---------------------------------------------------------------------------------------------------
+// ---- what a call says -----------------------------------------------------------------------------------------------
 
 struct Format {
   int64_t group, bits, mode;
@@ -91,8 +90,7 @@ Weights weights_at(const Weights& base, const Operands& o, int64_t i) {
   return w;
 }
 
-// ---- products
-// -----------------------------------------------------------------------------------------------------------
+// ---- products -------------------------------------------------------------------------------------------------------
 
 /// Results of rows that lie apart: row i of the product is row rows[i] of the output [.., n].
 struct OutRows {
@@ -194,8 +192,7 @@ void run_few_quantized(const FewQuantized& f) {
   parallel(ceil_div(w.rows, call.task_cols), few_quantized_task, &call);
 }
 
-// ---- rows of x
-// ----------------------------------------------------------------------------------------------------------
+// ---- rows of x ------------------------------------------------------------------------------------------------------
 
 template <class E>
 void convert_row(const uint8_t* from, int64_t stride, int64_t k, float* to) {
@@ -343,8 +340,7 @@ const char* run_quantized(const Call& call) {
   return nullptr;
 }
 
-// ---- dequantize
-// ---------------------------------------------------------------------------------------------------------
+// ---- dequantize -----------------------------------------------------------------------------------------------------
 
 struct Dequantizing {
   Operands o;
@@ -384,8 +380,7 @@ const char* run_dequantize(const Call& call) {
   return nullptr;
 }
 
-// ---- checks
-// -------------------------------------------------------------------------------------------------------------
+// ---- checks ---------------------------------------------------------------------------------------------------------
 
 bool is_real(DType t) { return t == DType::float32 || t == DType::float16 || t == DType::bfloat16; }
 bool is_row_major_inside(const Array& x) { return x.shape[x.ndim - 1] <= 1 || x.strides[x.ndim - 1] == 1; }

@@ -20,8 +20,7 @@ struct FewQuantized {
   FinishFn<float> finish;
 };
 
-// ---- words
-// --------------------------------------------------------------------------------------------------------------
+// ---- words ----------------------------------------------------------------------------------------------------------
 
 template <int Bits>
 constexpr int kPerWord = 32 / Bits;
@@ -229,8 +228,7 @@ DENIM_INLINE void words_block(const FewQuantized& f, int64_t j, int row0, float*
   }
 }
 
-// ---- units
-// --------------------------------------------------------------------------------------------------------------
+// ---- units ----------------------------------------------------------------------------------------------------------
 
 template <Code Q, int R, int C>
 DENIM_INLINE void units_block(const FewQuantized& f, int64_t j, int row0, float* tile) {
@@ -266,8 +264,7 @@ DENIM_INLINE void units_block(const FewQuantized& f, int64_t j, int row0, float*
   }
 }
 
-// ---- choosing
-// -----------------------------------------------------------------------------------------------------------
+// ---- choosing -------------------------------------------------------------------------------------------------------
 
 /// One to four rows of weights (from j) times R rows of x (from row0).
 using FewBlock = void (*)(const FewQuantized&, int64_t j, int row0, float* tile);

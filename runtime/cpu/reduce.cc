@@ -7,8 +7,7 @@
 namespace denim::DENIM_ISA {
 namespace {
 
-/// ---- what a reduction is: T in tiles, W in vectors, A in accumulators
-/// ----------------------------------------------------
+/// ---- what a reduction is: T in tiles, W in vectors, A in accumulators ----------------------------------------------
 template <class T>
 struct Sum {
   using W = T;
@@ -84,8 +83,7 @@ struct Min {
   static A merge(A a, A x) { return x < a || x != x ? x : a; }
 };
 
-/// ---- the functions of a Reducer, for real types
-/// ---------------------------------------------------------------------------
+/// ---- the functions of a Reducer, for real types --------------------------------------------------------------------
 template <class T, class P>
 struct Real {
   using W = typename P::W;
@@ -173,8 +171,7 @@ struct Boolean : Real<uint8_t, P> {
   static constexpr Reducer table{1, Base::init, Base::rows, Base::columns, Base::merge, finish};
 };
 
-/// ---- complex: one at a time, in double
-/// ------------------------------------------------------------------------------------
+/// ---- complex: one at a time, in double -----------------------------------------------------------------------------
 struct ComplexSum {
   static Z start() { return {0, 0}; }
   static Z merge(Z a, Z x) { return a + x; }
@@ -273,8 +270,7 @@ const Reducer* reducer_of(Op op, Type type) {
   }
 }
 
-/// ---- argmax, argmin: the first of the largest keys
-/// ------------------------------------------------------------------------
+/// ---- argmax, argmin: the first of the largest keys -----------------------------------------------------------------
 namespace {
 
 constexpr int64_t kChunk = 512;

@@ -80,8 +80,7 @@ inline V fma(V a, V b, V c) {
 #endif
 }
 
-/// ---- bfloat16: the upper half of a float, rounded to nearest even
-/// -------------------------------------------------------
+/// ---- bfloat16: the upper half of a float, rounded to nearest even --------------------------------------------------
 inline F32 bf16_to_f32(U16 h) { return bits<F32>(__builtin_convertvector(h, U32) << 16u); }
 inline U16 f32_to_bf16(F32 x) {
   const U32 u = bits<U32>(x);
@@ -95,8 +94,7 @@ inline F32 round_bf16(F32 x) {
   return x != x ? x : bits<F32>(rounded);
 }
 
-/// ---- float16
-/// ------------------------------------------------------------------------------------------------------------
+/// ---- float16 -------------------------------------------------------------------------------------------------------
 #if defined(__F16C__) || defined(__aarch64__)
 using F16 = Vec<_Float16, kLanes>;
 inline F32 f16_to_f32(U16 h) { return __builtin_convertvector(bits<F16>(h), F32); }

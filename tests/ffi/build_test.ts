@@ -11,7 +11,10 @@ import { RuntimeLibraryError } from "../../ffi/errors.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
-/** A package with the real `ffi/` and `build.zig`, one source file, and a cache that borrows the compiler of the real one. */
+/**
+ * A package with the real `ffi/` and `build.zig`, one source file, and a cache that borrows the compiler of the real
+ * one.
+ */
 async function smallPackage(source: string): Promise<{ root: string; env: Record<string, string> }> {
   const root = await Deno.makeTempDir({ prefix: "denim-test-" });
   await Deno.mkdir(`${root}/ffi`);

@@ -24,7 +24,9 @@ function checkRanges(tensors: readonly { readonly begin: number; readonly end: n
   }
 }
 
-/** Mutates `count` files of each kind from `seed` on; throws, naming kind and seed, where a parser breaks its promise. */
+/**
+ * Mutates `count` files of each kind from `seed` on; throws, naming kind and seed, where a parser breaks its promise.
+ */
 export function fuzzFiles(count: number, seed: number): Record<"safetensors" | "gguf", FuzzReport> {
   const files = seedFiles();
   const parsers = { safetensors: parseSafetensorsHeader, gguf: parseGguf };

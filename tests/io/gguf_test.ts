@@ -1,5 +1,6 @@
 /**
- * GGUF: the parser against files of an own writer, repacked blocks against ggml's definition, and models as checkpoints.
+ * GGUF: the parser against files of an own writer, repacked blocks against ggml's definition, and models as
+ * checkpoints.
  * @module
  */
 import { assert, assertEquals, assertThrows } from "@std/assert";

@@ -1,5 +1,6 @@
 /**
- * The command line as a program: what goes to standard output and what to standard error, exit codes, signals, broken pipes.
+ * The command line as a program: what goes to standard output and what to standard error, exit codes, signals, broken
+ * pipes.
  * @module
  */
 import { assert, assertEquals } from "@std/assert";

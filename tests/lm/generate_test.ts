@@ -1,5 +1,6 @@
 /**
- * Generation: compiled steps give what plain ones give, caches stay usable, programs are kept, streams end as they should.
+ * Generation: compiled steps give what plain ones give, caches stay usable, programs are kept, streams end as they
+ * should.
  * @module
  */
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";

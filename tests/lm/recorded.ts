@@ -1,5 +1,6 @@
 /**
- * The tokenizers of `tests/fixtures/tokenizers.json`: small ones with what the original library and mlx-lm made of texts.
+ * The tokenizers of `tests/fixtures/tokenizers.json`: small ones with what the original library and mlx-lm made of
+ * texts.
  * @module
  */
 import type { JsonRecord } from "../../core/io/json.ts";

@@ -1,5 +1,6 @@
 /**
- * Optimizers, schedules and clipping: first steps by hand, state, refusals. What many steps give is among the recorded cases.
+ * Optimizers, schedules and clipping: first steps by hand, state, refusals. What many steps give is among the recorded
+ * cases.
  * @module
  */
 import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";

@@ -7,7 +7,9 @@ import { camel, isArray, isList, type Library } from "../reference/library.ts";
 import { type HostArray, hostArray, readTensors } from "../reference/safetensors_reader.ts";
 import { type LmCase, type LmResult, read32 } from "./cases.ts";
 
-/** Filters of the logarithms of probabilities: how many of their arguments stand by themselves, and names of the rest. */
+/**
+ * Filters of the logarithms of probabilities: how many of their arguments stand by themselves, and names of the rest.
+ */
 const FILTERS: Readonly<Record<string, readonly string[]>> = {
   top_p: [],
   top_k: [],

@@ -3,8 +3,8 @@
  *
  * DIR holds `tokenizer.json` (texts and chats), `reference.json` and `hidden.safetensors` (float32), and `folders.json`
  * (other variants of the weights). MODEL is one model, a folder or a GGUF file, or a folder of variants whose names end
- * in `-f32`, `-4bit`, ...: then `folders.json` is replayed for those that are there. `--quick` takes short prompts and few
- * tokens. The last line is `N passed, N failed`.
+ * in `-f32`, `-4bit`, ...: then `folders.json` is replayed for those that are there. `--quick` takes short prompts and
+ * few tokens. The last line is `N passed, N failed`.
  * @module
  */
 import { type Library, loadLibrary } from "../reference/library.ts";

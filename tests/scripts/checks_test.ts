@@ -1,6 +1,6 @@
 /**
- * The checks that guard the repository find what they are for: imports that point up, faults of style, symbols that a Mac
- * lacks. And the repository itself is clean.
+ * The checks that guard the repository find what they are for: imports that point up, faults of style, symbols that a
+ * Mac lacks. And the repository itself is clean.
  * @module
  */
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
