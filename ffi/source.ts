@@ -27,7 +27,7 @@ export const LOCAL_ROOT: string | null = PACKAGE.protocol === "file:"
   : null;
 
 /** Folders of `runtime/` that the library does not depend on. */
-const APART = ["tests", "zig-out", ".zig-cache"];
+const APART = ["tests", "fuzz", "zig-out", ".zig-cache"];
 const ENDINGS = /\.(cc|h|inc|metal|zig|zon)$/;
 /** Paths in `runtime/` of all files that the library is built from, sorted. */
 export function sourceFiles(root: string): string[] {

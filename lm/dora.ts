@@ -5,7 +5,7 @@
  */
 import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
-import { Dropout, Embedding, type Linear, Module, QuantizedLinear } from "../nn/mod.ts";
+import { Dropout, Embedding, type Linear, Module, type QuantizedLinear } from "../nn/mod.ts";
 import { drawn, type FuseOptions, linearLike, type LoraSettings, plainWeight } from "./lora.ts";
 
 /** Lengths of the vectors along the last axis. */
