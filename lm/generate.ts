@@ -9,7 +9,9 @@ import type { NDArray } from "../core/mod.ts";
 import { type Cache, makePromptCache } from "./cache.ts";
 import { CacheQuantizer, Decoder, type Head } from "./decode.ts";
 import type { LanguageModel } from "./model.ts";
+import { promptArray } from "./prompt.ts";
 import { greedySampler, type LogitsProcessor, type Sampler } from "./sample.ts";
+import { speculativeGenerateStep } from "./speculative.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** Options of {@linkcode generateStep}. */
@@ -37,8 +39,10 @@ export interface GenerateStepOptions {
 }
 /** Options of {@linkcode streamGenerate} and {@linkcode generate}. */
 export interface GenerateOptions extends GenerateStepOptions {
-  /** A smaller model that proposes tokens. That is not there yet: giving one is an error. */
+  /** A smaller model with the same tokenizer that proposes tokens. */
   readonly draftModel?: LanguageModel | null;
+  /** How many tokens it proposes at a time. Default 2. */
+  readonly numDraftTokens?: number;
 }
 /** A piece of generated text (`GenerationResponse` of mlx-lm). */
 export interface GenerationResponse {
@@ -48,6 +52,8 @@ export interface GenerationResponse {
   readonly token: number;
   /** The log-probabilities that it was chosen by, [vocabulary]. */
   readonly logprobs: NDArray;
+  /** Had a draft model proposed it? */
+  readonly fromDraft: boolean;
   /** Tokens of the prompt. */
   readonly promptTokens: number;
   /** Tokens of the prompt that were read in a second. */
@@ -60,18 +66,6 @@ export interface GenerationResponse {
   readonly peakMemory: number;
   /** Why the text ends: `stop` at an end token, `length` at the limit; null before the end. */
   readonly finishReason: "stop" | "length" | null;
-}
-
-function refuse(cannot: string, expected: string, got: string, fix: string): never {
-  return mx.fail(mx.ValueError, "generate", { cannot, expected, got, fix });
-}
-/** The prompt as int32 [n]. */
-function promptArray(prompt: NDArray | readonly number[]): NDArray {
-  const tokens = prompt instanceof mx.NDArray ? prompt : mx.array(Int32Array.from(prompt));
-  if (tokens.ndim !== 1 || tokens.size === 0) {
-    refuse("read the prompt", "a list of at least one token", `${tokens.dtype}[${tokens.shape}]`, "encode a text");
-  }
-  return tokens;
 }
 
 /** Log-probabilities [1, vocabulary] of logits. */
@@ -163,7 +157,7 @@ function encodePrompt(tokenizer: Tokenizer, prompt: string | readonly number[] |
   return tokenizer.encode(prompt, { addSpecialTokens: bos === undefined || !prompt.startsWith(bos) });
 }
 /** Lets signals, timers and other work have their turn. */
-const breathe = (): Promise<void> => new Promise((done) => void setImmediate(done));
+export const breathe = (): Promise<void> => new Promise((done) => void setImmediate(done));
 
 /**
  * Generates text piece by piece (`stream_generate` of mlx-lm), until an end token of the tokenizer or `maxTokens`.
@@ -180,16 +174,20 @@ export async function* streamGenerate(
   options: GenerateOptions = {},
 ): AsyncGenerator<GenerationResponse, void, void> {
   const { maxTokens = 256, draftModel = null, ...more } = options;
-  if (maxTokens === 0) refuse("generate no tokens", "maxTokens other than 0", "0", "use -1 for no limit");
-  if (draftModel) {
-    refuse("use a draft model", "draftModel left out", "one", "leave it out: speculative decoding is not there yet");
+  if (maxTokens === 0) {
+    mx.fail(mx.ValueError, "generate", {
+      cannot: "generate no tokens",
+      expected: "maxTokens other than 0",
+      got: "0",
+      fix: "use -1 for no limit",
+    });
   }
   const tokens = promptArray(encodePrompt(tokenizer, prompt)), detokenizer = tokenizer.detokenizer();
   let start = performance.now(), promptTps = 0, n = 0;
-  const response = (token: number, logprobs: NDArray, finishReason: "stop" | "length" | null): GenerationResponse => ({
+  type Made = Pick<GenerationResponse, "token" | "logprobs" | "fromDraft">;
+  const response = (made: Made, finishReason: "stop" | "length" | null): GenerationResponse => ({
+    ...made,
     text: detokenizer.lastSegment(),
-    token,
-    logprobs,
     promptTokens: tokens.size,
     promptTps,
     generationTokens: n,
@@ -197,7 +195,11 @@ export async function* streamGenerate(
     peakMemory: mx.getPeakMemory() / 1e9,
     finishReason,
   });
-  for (const [token, logprobs] of generateStep(tokens, model, { ...more, maxTokens })) {
+  const steps = draftModel
+    ? speculativeGenerateStep(tokens, model, draftModel, { ...more, maxTokens })
+    : generateStep(tokens, model, { ...more, maxTokens });
+  for (const [token, logprobs, fromDraft = false] of steps) {
+    const made = { token, logprobs, fromDraft };
     if (n++ === 0) {
       promptTps = tokens.size / ((performance.now() - start) / 1000);
       start = performance.now();
@@ -206,10 +208,10 @@ export async function* streamGenerate(
     if (!ends) detokenizer.addToken(token);
     if (ends || n === maxTokens) {
       detokenizer.finalize();
-      yield response(token, logprobs, ends ? "stop" : "length");
+      yield response(made, ends ? "stop" : "length");
       return;
     }
-    yield response(token, logprobs, null);
+    yield response(made, null);
     await breathe();
   }
 }

@@ -11,6 +11,8 @@
 export type { Json, JsonRecord } from "../core/io/json.ts";
 export * from "./adapters.ts";
 export * from "./attention.ts";
+export * from "./batch.ts";
+export * from "./batch_cache.ts";
 export * from "./cache.ts";
 export type { ChatMessage, ChatOptions } from "./chat_template.ts";
 export { Config } from "./config.ts";
@@ -18,7 +20,14 @@ export * from "./datasets.ts";
 export { decodeStatistics } from "./decode.ts";
 export type { StreamingDetokenizer } from "./detokenizer.ts";
 export * from "./dora.ts";
-export * from "./generate.ts";
+export {
+  generate,
+  type GenerateOptions,
+  generateStep,
+  type GenerateStepOptions,
+  type GenerationResponse,
+  streamGenerate,
+} from "./generate.ts";
 export { defaultModel, fetchModel, type FetchOptions } from "./hub.ts";
 export { load, type LoadedModel, type LoadOptions } from "./load.ts";
 export { type FuseOptions, LoRAEmbedding, LoRALinear, type LoraSettings, LoRASwitchLinear } from "./lora.ts";
@@ -29,5 +38,6 @@ export * from "./prompt_cache.ts";
 export { type OnProgress, type Progress, progressBar } from "./progress.ts";
 export { initializeRope, type OffsetOptions, type Rope, type RopeSettings } from "./rope.ts";
 export * from "./sample.ts";
+export { speculativeGenerateStep, type SpeculativeOptions } from "./speculative.ts";
 export { Tokenizer, type TokenizerOptions } from "./tokenizer.ts";
 export * from "./trainer.ts";

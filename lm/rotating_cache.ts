@@ -66,6 +66,11 @@ export class RotatingKVCache implements Cache {
   #filled(): number {
     return Math.min(this.offset, this.keys!.shape[2]!);
   }
+  /** Keys and values of the last `maxSize` tokens in the order of time; null before the first. */
+  inOrder(): [keys: NDArray, values: NDArray] | null {
+    const last = (x: NDArray) => positions(x, Math.max(x.shape[2]! - this.maxSize, 0), x.shape[2]!);
+    return this.keys && this.values ? [last(this.#ordered(this.keys)), last(this.#ordered(this.values))] : null;
+  }
   /** In the order of time: the kept ones, the older part of the ring, the newer one. */
   #ordered(x: NDArray): NDArray {
     const length = x.shape[2]!;

@@ -54,8 +54,10 @@ class Attention extends Module {
     // Heads that share a key head are rows of one product.
     const rows = queries.reshape([B, G, -1, D]),
       scores = softcapped(rows.matmul(keys.transpose([0, 1, 3, 2])), this.cap);
-    const exists = length && mx.arange(S).less(length),
-      shown = exists && mask ? mask.logicalAnd(exists) : mask ?? exists;
+    const exists = length && mx.arange(S).less(length);
+    // A mask [B, 1, L, S] of several texts holds for all groups of heads.
+    const wide = mask && mask.ndim > 3 ? mask.expandDims(-3) : mask;
+    const shown = exists && wide ? wide.logicalAnd(exists) : wide ?? exists;
     const split = scores.reshape([B, G, -1, L, S]), lowest = mx.float(mx.finfo(scores.dtype).min);
     const weights = mx.softmax(shown ? mx.where(shown, split, lowest) : split, -1, { precise: true });
     const y = weights.reshape([B, G, -1, S]).matmul(values);
