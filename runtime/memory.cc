@@ -96,23 +96,70 @@ static int64_t g_free_bytes[kClasses];
 #define DENIM_ALLOW(from, bytes) static_cast<void>(0)
 #endif
 
+// Buffers of pages, too small for a mapping each, are cut from slabs. Given back, their pages go to the system and their
+// addresses wait here for a buffer of the same class: so nothing is fragmented, and what is resident is what is used.
+struct Cold {
+  uint8_t** at;
+  int64_t n, capacity;
+};
+static Cold g_cold[kClasses];
+static uint8_t* g_slab;
+static int64_t g_slab_left;
+
+static uint8_t* map_pages(int64_t bytes) {
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return p == MAP_FAILED ? nullptr : static_cast<uint8_t*>(p);
+}
+static uint8_t* slab_take(int64_t capacity) {
+  Cold& cold = g_cold[class_of(capacity)];
+  if (cold.n) return cold.at[--cold.n];
+  if (g_slab_left < capacity) {
+    constexpr int64_t kSlab = 8 << 20;
+    uint8_t* slab = map_pages(kSlab);
+    if (!slab) return nullptr;
+#ifdef MADV_NOHUGEPAGE
+    madvise(slab, kSlab, MADV_NOHUGEPAGE);  // a huge page would bring back what was given back
+#endif
+    g_slab = slab;
+    g_slab_left = kSlab;
+  }
+  uint8_t* p = g_slab;
+  g_slab += capacity;
+  g_slab_left -= capacity;
+  return p;
+}
+static void slab_give(uint8_t* p, int64_t capacity) {
+#ifdef __APPLE__
+  madvise(p, capacity, MADV_FREE);
+#else
+  madvise(p, capacity, MADV_DONTNEED);
+#endif
+  Cold& cold = g_cold[class_of(capacity)];
+  if (cold.n == cold.capacity) {
+    cold.capacity = cold.capacity ? 2 * cold.capacity : 64;
+    cold.at = static_cast<uint8_t**>(realloc(cold.at, sizeof(uint8_t*) * static_cast<size_t>(cold.capacity)));
+    if (!cold.at) abort();
+  }
+  cold.at[cold.n++] = p;
+}
+
 static uint8_t* system_take(int64_t capacity) {
   if (capacity >= kMapped) {
-    void* p = mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED) return nullptr;
+    uint8_t* p = map_pages(capacity);
 #ifdef MADV_HUGEPAGE
     constexpr int64_t huge = 8 << 20;
-    if (capacity >= huge) madvise(p, capacity, MADV_HUGEPAGE);
+    if (p && capacity >= huge) madvise(p, capacity, MADV_HUGEPAGE);
 #endif
-    return static_cast<uint8_t*>(p);
+    return p;
   }
+  if (capacity >= kPage) return slab_take(capacity);
   void* p = nullptr;
-  if (posix_memalign(&p, capacity >= kPage ? kPage : 64, capacity)) return nullptr;
-  return static_cast<uint8_t*>(p);
+  return posix_memalign(&p, 64, capacity) ? nullptr : static_cast<uint8_t*>(p);
 }
 static void system_give(uint8_t* p, int64_t capacity) {
   DENIM_ALLOW(p, capacity);
   if (capacity >= kMapped) munmap(p, capacity);
+  else if (capacity >= kPage) slab_give(p, capacity);
   else free(p);
 }
 static uint8_t* pool_take(int c, int64_t capacity) {
@@ -131,7 +178,7 @@ static int64_t cache_limit() {
   return g_memory.active > kLeast ? g_memory.active : kLeast;
 }
 static void pool_give(uint8_t* p, int64_t capacity) {
-  if (capacity > cache_limit() / 2 + (1 << 20)) return system_give(p, capacity);
+  if (capacity > cache_limit()) return system_give(p, capacity);
   DENIM_ALLOW(p, capacity);
   int c = class_of(capacity);
   FreeBlock* f = reinterpret_cast<FreeBlock*>(p);
@@ -140,7 +187,7 @@ static void pool_give(uint8_t* p, int64_t capacity) {
   DENIM_FORBID(f + 1, capacity - static_cast<int64_t>(sizeof(FreeBlock)));
   g_free_bytes[c] += capacity;
   g_memory.cached += capacity;
-  if (g_memory.cached > cache_limit()) trim_cache(cache_limit() / 2);
+  if (g_memory.cached > cache_limit()) trim_cache(cache_limit() - cache_limit() / 4);
 }
 void trim_cache(int64_t bytes) {
   for (int c = kClasses - 1; c >= 0 && g_memory.cached > bytes; c--) {
