@@ -49,6 +49,8 @@ const FLAGS: Readonly<Record<string, Flag>> = {
   "kv-bits": { takes: "N", help: "bits of the cache's numbers; default: as they are" },
   "kv-group-size": { takes: "N", help: "numbers of a quantized cache that share a scale; default: 64" },
   "quantized-kv-start": { takes: "N", help: "tokens from which on --kv-bits takes effect; default: 5000" },
+  "draft-model": { takes: "PATH", help: "smaller model with the same tokenizer that proposes tokens" },
+  "num-draft-tokens": { takes: "N", help: "how many it proposes at a time; default: 3" },
   "prefill-step-size": { takes: "N", help: "tokens of the prompt read at a time; default: 2048" },
   "help": { short: "h", help: "this text" },
   "version": { help: "the version" },
@@ -230,6 +232,7 @@ function settings(flags: Flags): Settings {
       kvBits: flags.number("kv-bits", null, true),
       kvGroupSize: flags.number("kv-group-size", 64, true),
       quantizedKvStart: flags.number("quantized-kv-start", 5000, true),
+      numDraftTokens: flags.number("num-draft-tokens", 3, true),
       prefillStepSize: flags.number("prefill-step-size", 2048, true),
       promptProgressCallback: readingProgress(),
     },
@@ -267,6 +270,14 @@ async function generateText(
   return interrupted;
 }
 
+/** The model of --draft-model. */
+async function loadDraft(flags: Flags, { tokenizer }: LoadedModel): Promise<LanguageModel | null> {
+  const path = flags.text("draft-model");
+  if (path === null) return null;
+  const draft = await load(path, { onProgress: progressBar() });
+  if (draft.tokenizer.size === tokenizer.size) return draft.model;
+  throw new UsageError("--draft-model takes a model with the tokenizer of --model, got another");
+}
 /** The version of the package, from the file that says it, wherever the package is. */
 async function version(): Promise<string> {
   const { version }: { version: string } = await (await fetch(new URL("../deno.json", import.meta.url))).json();
@@ -287,7 +298,8 @@ async function main(args: readonly string[]): Promise<number> {
     onProgress: progressBar(),
   });
   addEndTokens(flags, loaded.tokenizer);
-  const steps = { ...given.steps, ...cache && { promptCache: cache } };
+  const draftModel = await loadDraft(flags, loaded);
+  const steps = { ...given.steps, draftModel, ...cache && { promptCache: cache } };
   return await generateText(flags, { ...given, steps }, loaded) ? 130 : 0;
 }
 /** One line for what the user can mend; a fault of the program keeps its trace. */

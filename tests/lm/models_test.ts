@@ -5,7 +5,9 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as mx from "../../core/mod.ts";
 import type { JsonRecord } from "../../core/io/json.ts";
-import { Config, initializeRope, makeModel, makePromptCache, modelTypes } from "../../lm/mod.ts";
+import { Config, generateStep, initializeRope, makeModel, makePromptCache, modelTypes } from "../../lm/mod.ts";
+import { stackedExperts, SwitchGLU, SwitchLinear } from "../../lm/moe.ts";
+import { flattenParameters } from "../../nn/mod.ts";
 import { PlainModel, row, someIds, tinyConfig, tinyModel } from "./tiny.ts";
 
 const numbers = (x: mx.NDArray): number[] => Array.from(x.astype(mx.float32).dataSync(), Number);
@@ -42,6 +44,120 @@ for (const [name, config] of Object.entries(CONFIGS)) {
     assertEquals(cache.map((c) => c.offset), [23, 23]);
   });
 }
+/** Configs of the other architectures; windows are small, so that they matter. */
+const gemma3 = { sliding_window: 6, sliding_window_pattern: 2, query_pre_attn_scalar: 16 };
+const experts = { num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 };
+const OTHERS: Readonly<Record<string, JsonRecord>> = {
+  cohere: tinyConfig("cohere", { layer_norm_eps: 0.01, use_qk_norm: true, logit_scale: 0.5 }),
+  cohere2: tinyConfig("cohere2", { layer_norm_eps: 0.01, sliding_window: 6, sliding_window_pattern: 2 }),
+  exaone: tinyConfig("exaone", { num_layers: 2, layer_norm_epsilon: 0.01, tie_word_embeddings: true }),
+  gemma: tinyConfig("gemma"),
+  gemma2: tinyConfig("gemma2"),
+  gemma3_text: tinyConfig("gemma3_text", gemma3),
+  gemma3: { model_type: "gemma3", vocab_size: tinyConfig().vocab_size, text_config: tinyConfig("gemma3_text", gemma3) },
+  gpt2: tinyConfig("gpt2", { n_ctx: 64, n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 }),
+  gpt_neox: tinyConfig("gpt_neox", { layer_norm_eps: 0.01, rotary_emb_base: 100, rotary_pct: 0.5 }),
+  granite: tinyConfig("granite", {
+    logits_scaling: 2,
+    attention_multiplier: 0.2,
+    embedding_multiplier: 3,
+    residual_multiplier: 0.5,
+    attention_bias: true,
+    mlp_bias: true,
+  }),
+  internlm2: tinyConfig("internlm2", { bias: true }),
+  minicpm: tinyConfig("minicpm", { dim_model_base: 32, scale_depth: 1.4, scale_emb: 2 }),
+  mixtral: tinyConfig("mixtral", { num_local_experts: 4 }),
+  nemotron: tinyConfig("nemotron", { norm_eps: 0.01, hidden_act: "relu2" }),
+  olmo2: tinyConfig("olmo2"),
+  olmoe: tinyConfig("olmoe", { ...experts, norm_topk_prob: true }),
+  phi: tinyConfig("phi", { layer_norm_eps: 0.01, partial_rotary_factor: 0.5 }),
+  phi3: tinyConfig("phi3", { rope_scaling: { type: "linear", long_factor: [1], factor: 2 } }),
+  qwen2_moe: tinyConfig("qwen2_moe", { ...experts, shared_expert_intermediate_size: 48 }),
+  qwen3_moe: tinyConfig("qwen3_moe", { ...experts, norm_topk_prob: true, decoder_sparse_step: 2, mlp_only_layers: [] }),
+  smollm3: tinyConfig("smollm3", { no_rope_layer_interval: 2 }),
+  stablelm: tinyConfig("stablelm", {
+    layer_norm_eps: 0.01,
+    use_qkv_bias: true,
+    partial_rotary_factor: 0.5,
+    qk_layernorm: true,
+  }),
+  starcoder2: tinyConfig("starcoder2"),
+};
+Deno.test("every type has a config here", () => {
+  const known = new Set([...Object.values(CONFIGS), ...Object.values(OTHERS)].map((c) => c.model_type));
+  assertEquals(modelTypes.filter((type) => !known.has(type)), ["iquestcoder", "xverse"]);
+});
+for (const [name, config] of Object.entries(OTHERS)) {
+  Deno.test(`${name}: pieces, batches and compiled steps give what the whole gives`, () => {
+    const model = tinyModel(config), ids = someIds(17), cache = makePromptCache(model);
+    const whole = model.forward(row(ids)), values = numbers(whole);
+    const cuts = [ids.slice(0, 9), ids.slice(9, 10), ids.slice(10)].map((p) => model.forward(row(p), { cache }));
+    assertClose(mx.concatenate(cuts, 1), values, 2e-4);
+    const other = someIds(17, 11), both = model.forward(mx.array([ids, other], mx.int32));
+    assertClose(both, [...values, ...numbers(model.forward(row(other)))], 2e-4);
+    // The most likely token after each text, and the same text grown by it.
+    const made = [...generateStep(ids, model, { maxTokens: 4 })].map(([token]) => token), grown = [...ids];
+    for (const token of made) {
+      const last = model.forward(row(grown)).index(0, -1);
+      assertClose(last.index(token), [Math.max(...numbers(last))], 1e-4);
+      grown.push(token);
+    }
+  });
+}
+Deno.test("experts: each token gets the weighted results of those with the best scores", () => {
+  const model = tinyModel(OTHERS.mixtral),
+    layer = model.namedModules().find(([path]) => path.endsWith("switch_mlp"))?.[1];
+  assert(layer instanceof SwitchGLU);
+  const x = mx.random.normal([3, 64]), chosen = mx.array([[1, 3], [0, 2], [2, 2]], mx.uint32);
+  const weights = (name: string) =>
+    flattenParameters(layer.parameters()).find(([path]) => path === name)?.[1] ?? mx.zeros([0]);
+  const [gate, up, down] = ["gate_proj.weight", "up_proj.weight", "down_proj.weight"].map(weights);
+  const expected = [[1, 3], [0, 2], [2, 2]].flatMap((pair, t) =>
+    pair.flatMap((e) => {
+      const part = (w: mx.NDArray | undefined, y: mx.NDArray) => y.matmul((w ?? y).index(e).T), own = x.index(t);
+      const g = part(gate, own), h = g.multiply(g.sigmoid()).multiply(part(up, own));
+      return numbers(part(down, h));
+    })
+  );
+  assertClose(layer.forward(x, chosen), expected, 1e-3);
+});
+Deno.test("quantized experts and stacked ones", () => {
+  const layer = new SwitchLinear(64, 8, 3),
+    x = mx.random.normal([2, 1, 1, 64]),
+    chosen = mx.array([[0, 2], [1, 1]], mx.uint32);
+  const packed = layer.toQuantized({ groupSize: 32, bits: 8 });
+  assertClose(packed.forward(x, chosen), numbers(layer.forward(x, chosen)), 0.05);
+  const one = mx.ones([2, 2]),
+    named = new Map([["m.experts.1.w1.weight", one], ["m.experts.0.w1.weight", mx.zeros([2, 2])]]);
+  const stacked = stackedExperts(new Map([...named, ["n.weight", one]]), { w1: "gate_proj" });
+  assertEquals([...stacked.keys()], ["n.weight", "m.switch_mlp.gate_proj.weight"]);
+  assertEquals(numbers(stacked.get("m.switch_mlp.gate_proj.weight") ?? one), [0, 0, 0, 0, 1, 1, 1, 1]);
+});
+Deno.test("foreign names of weights become the model's", () => {
+  const x = mx.arange(6).reshape([2, 3]);
+  const renamed = (type: string, names: readonly string[]) => {
+    const own = tinyModel(OTHERS[type]).sanitize(new Map(names.map((name) => [name, x])));
+    return [...own].map(([name, y]) => `${name} ${y.shape}`);
+  };
+  assertEquals(
+    renamed("gpt2", ["h.0.attn.bias", "h.0.attn.c_attn.weight", "model.h.0.mlp.c_fc.weight", "wte.weight"]),
+    [
+      "model.h.0.attn.c_attn.weight 3,2",
+      "model.h.0.mlp.c_fc.weight 2,3",
+      "model.wte.weight 2,3",
+    ],
+  );
+  const neox = ["gpt_neox.layers.0.attention.masked_bias", "gpt_neox.layers.0.mlp.a", "embed_out.weight"];
+  assertEquals(renamed("gpt_neox", neox), ["model.h.0.mlp.a 2,3", "model.embed_out.weight 2,3"]);
+  const gemma = ["vision_tower.a", "multi_modal_projector.b", "language_model.model.norm.weight"];
+  assertEquals(renamed("gemma3", gemma), ["language_model.model.norm.weight 2,3"]);
+  assertEquals(renamed("minicpm", ["model.embed_tokens.weight"]), [
+    "model.embed_tokens.weight 2,3",
+    "lm_head.weight 2,3",
+  ]);
+});
+
 Deno.test("a batch of two gives what both give alone", () => {
   const model = tinyModel(), a = someIds(6), b = someIds(6, 11), both = model.forward(mx.array([a, b], mx.int32));
   assertClose(both, [...numbers(model.forward(row(a))), ...numbers(model.forward(row(b)))], 1e-4);
