@@ -106,11 +106,3 @@ Deno.test("what does not fit is an error that names it", () =>
     await writeModel(folder, model, { ...config, quantization_config: { quant_method: "bitnet" } });
     assert((await message()).includes("quant_method of quantization_config of config.json: expected awq, gptq, mxfp4"));
   }));
-Deno.test("an adapter is not there yet", async () => {
-  const error = await assertRejects(() => lm.load("somewhere", { adapterPath: "adapters" }), mx.ValueError);
-  assertEquals(
-    error.message,
-    "[load] cannot load the adapter adapters: expected a model without an adapter, got adapterPath, and adapters are not " +
-      "there yet. Fix: fuse the adapter into the model with mlx_lm.fuse, and load the result",
-  );
-});
