@@ -38,7 +38,18 @@ export type NestedList = Item | NestedList[];
 export type ArrayData = HostData;
 
 /**
- * An n-dimensional array of one dtype: lazy, immutable, freed by itself. Made by `mx.array` and every function of `mx`.
+ * An n-dimensional array of one dtype (`mlx.core.array`): lazy, immutable, freed by itself. Made by `mx.array` and every
+ * function of `mx`; those that take an array first are its methods, too.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([[1, 2], [3, 4]]);
+ * x.shape; // [2, 2]
+ * x.T.add(1).sum(0).tolist(); // [5, 9]
+ * x.index("0, ::-1").tolist(); // [2, 1]
+ * x.at(0).set(9).tolist(); // [[9, 9], [3, 4]]
+ * ```
  */
 export class NDArray extends Node {
   /** Number of axes. */

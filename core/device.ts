@@ -97,7 +97,15 @@ export function newStream(device: Device = defaultDevice()): Stream {
   }
   return streams[index] = new Stream(index, device);
 }
-/** Runs `fn` with the stream (or the device's stream) as the one that new work goes to. */
+/**
+ * Runs `fn` with the stream (or the device's stream) as the one that new work goes to.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.stream(mx.newStream(), () => mx.ones([2]).sum()).item(); // 2
+ * ```
+ */
 export function stream<T>(s: Stream | Device, fn: () => T): T {
   const before = setActiveStream(s instanceof Stream ? s.index : defaultStream(s).index);
   try {

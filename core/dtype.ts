@@ -210,7 +210,15 @@ function promote(a: DType, b: DType): DType {
   return [int16, int32, int64].find((d) => d.size === size) ?? float32; // uint64 with a signed integer has no integer
 }
 const PROMOTED: readonly (readonly DType[])[] = dtypes.map((a) => dtypes.map((b) => promote(a, b)));
-/** The dtype in which values of both dtypes meet (`mlx.core` promotion): `promoteTypes(int32, float16)` is float16. */
+/**
+ * The dtype in which values of both dtypes meet (`mlx.core` promotion): `promoteTypes(int32, float16)` is float16.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.promoteTypes(mx.int32, mx.float16).name; // "float16"
+ * ```
+ */
 export function promoteTypes(a: DType, b: DType): DType {
   return PROMOTED[a.code]![b.code]!;
 }
@@ -244,11 +252,25 @@ export class Complex {
 /**
  * A weak float. JavaScript has one number type, so `x.add(2)` adds an integer and keeps the dtype of an integer array;
  * `x.add(mx.float(2))` adds 2.0 and makes it float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.array([1, 2], mx.int32).add(mx.float(2)).dtype.name; // "float32"
+ * ```
  */
 export function float(value: number): WeakFloat {
   return new WeakFloat(value);
 }
-/** A complex scalar: `x.mul(mx.complex(0, 1))`. Beside any array it makes complex64. */
+/**
+ * A complex scalar: `x.mul(mx.complex(0, 1))`. Beside any array it makes complex64.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.array([1, 2]).mul(mx.complex(0, 1)).dtype.name; // "complex64"
+ * ```
+ */
 export function complex(re: number, im: number = 0): Complex {
   return new Complex(re, im);
 }
@@ -339,7 +361,15 @@ const FLOAT_BITS: Readonly<Record<string, readonly [number, number]>> = {
   float32: [23, 8],
   float64: [52, 11],
 };
-/** Limits of a float dtype (`mlx.core.finfo`); of complex64, those of its parts. */
+/**
+ * Limits of a float dtype (`mlx.core.finfo`); of complex64, those of its parts.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.finfo(mx.float16).max; // 65504
+ * ```
+ */
 export function finfo(dtype: DType): FloatInfo {
   const real = dtype === complex64 ? float32 : dtype;
   const bits = FLOAT_BITS[real.name] ??
@@ -355,7 +385,15 @@ export function finfo(dtype: DType): FloatInfo {
   const max = (2 - eps) * 2 ** bias;
   return { dtype: real, bits: real.size * 8, min: -max, max, eps, smallestNormal: 2 ** (1 - bias) };
 }
-/** Limits of an integer dtype (`mlx.core.iinfo`). */
+/**
+ * Limits of an integer dtype (`mlx.core.iinfo`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.iinfo(mx.int8).min; // -128
+ * ```
+ */
 export function iinfo(dtype: DType): IntInfo {
   if (!issubdtype(dtype, "integer")) {
     fail(DTypeError, "iinfo", {

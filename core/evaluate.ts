@@ -40,6 +40,14 @@ export function evaluateTree(...trees: readonly unknown[]): void {
 /**
  * Queues the work and returns at once (`mlx.core.async_eval`). The result can be awaited, or ignored: then an error is
  * met by whoever reads one of the arrays.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.ones([2]).add(1);
+ * await mx.asyncEval(x);
+ * x.tolist(); // [2, 2]
+ * ```
  */
 export function asyncEval(...trees: readonly unknown[]): Pending {
   const arrays = arraysIn(trees);

@@ -23,7 +23,15 @@ export function getPrintoptions(): PrintOptions {
 export function setPrintoptions({ precision = -1 }: Partial<PrintOptions> = {}): void {
   options = { precision };
 }
-/** Runs a function with other options of printing (`mlx.core.printoptions`). */
+/**
+ * Runs a function with other options of printing (`mlx.core.printoptions`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.printoptions({ precision: 2 }, () => String(mx.array([1.23456]))); // "array([1.23], dtype=float32)"
+ * ```
+ */
 export function printoptions<T>(during: Partial<PrintOptions>, fn: () => T): T {
   const before = options;
   setPrintoptions(during);

@@ -66,7 +66,16 @@ function option<K extends string>(options: number | { readonly [k in K]?: number
 export function sigmoid(x: NDArray): NDArray {
   return x.sigmoid();
 }
-/** `max(x, 0)` (`mlx.nn.relu`). */
+/**
+ * `max(x, 0)` (`mlx.nn.relu`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.relu(mx.array([-1, 2])).tolist(); // [0, 2]
+ * ```
+ */
 export function relu(x: NDArray): NDArray {
   return mx.maximum(x, 0);
 }
@@ -116,7 +125,16 @@ export function celu(x: NDArray, options: number | ELUOptions = {}): NDArray {
   const alpha = mx.float(option(options, "alpha", 1)), negative = mx.minimum(x, mx.float(0));
   return mx.maximum(x, mx.float(0)).add(negative.divide(alpha).exp().subtract(1).multiply(alpha));
 }
-/** `x σ(x)`, also known as Swish (`mlx.nn.silu`). */
+/**
+ * `x σ(x)`, also known as Swish (`mlx.nn.silu`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.silu(mx.array([0])).item(); // 0
+ * ```
+ */
 export function silu(x: NDArray): NDArray {
   return x.multiply(x.sigmoid());
 }
@@ -124,7 +142,16 @@ export function silu(x: NDArray): NDArray {
 export function logSigmoid(x: NDArray): NDArray {
   return softplus(x.negative()).negative();
 }
-/** `x Φ(x)`, Φ being the distribution function of N(0, 1) (`mlx.nn.gelu`). */
+/**
+ * `x Φ(x)`, Φ being the distribution function of N(0, 1) (`mlx.nn.gelu`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.gelu(mx.array([0])).item(); // 0
+ * ```
+ */
 export function gelu(x: NDArray): NDArray {
   return x.multiply(x.divide(Math.SQRT2).erf().add(1)).divide(2);
 }

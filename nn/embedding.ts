@@ -6,7 +6,16 @@ import { matmul, type NDArray, random } from "../core/mod.ts";
 import { Module } from "./module.ts";
 import { QuantizedEmbedding, type QuantizeOptions } from "./quantized.ts";
 
-/** A vector for each index (`mlx.nn.Embedding`): weight [numEmbeddings, dims], drawn from N(0, 1/dims). */
+/**
+ * A vector for each index (`mlx.nn.Embedding`): weight [numEmbeddings, dims], drawn from N(0, 1/dims).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.Embedding(10, 4).forward(mx.array([[1, 2, 3]], mx.int32)).shape; // [1, 3, 4]
+ * ```
+ */
 export class Embedding extends Module {
   /** The vectors, [numEmbeddings, dims]. */
   weight: NDArray;

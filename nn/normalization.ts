@@ -43,7 +43,16 @@ export interface RMSNormOptions {
   /** Added to the mean square. Default 1e-5. */
   readonly eps?: number;
 }
-/** `x / √(mean(x²) + eps) · weight` over the last axis (`mlx.nn.RMSNorm`; https://arxiv.org/abs/1910.07467). */
+/**
+ * `x / √(mean(x²) + eps) · weight` over the last axis (`mlx.nn.RMSNorm`; https://arxiv.org/abs/1910.07467).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.RMSNorm(4).forward(mx.ones([2, 4])).shape; // [2, 4]
+ * ```
+ */
 export class RMSNorm extends Module {
   /** A factor for each feature, [dims]. */
   weight: NDArray;
@@ -72,6 +81,13 @@ export interface LayerNormOptions {
 /**
  * `(x - mean) / √(var + eps) · weight + bias` over the last axis (`mlx.nn.LayerNorm`;
  * https://arxiv.org/abs/1607.06450).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.LayerNorm(2).forward(mx.array([[1, 3]])).shape; // [1, 2]
+ * ```
  */
 export class LayerNorm extends Module {
   /** A factor for each feature, [dims]. */

@@ -30,7 +30,16 @@ export interface RoPEOptions {
   /** Factor of the positions. Default 1. */
   readonly scale?: number;
 }
-/** Rotary positions on the first `dims` features (`mlx.nn.RoPE`; https://arxiv.org/abs/2104.09864). */
+/**
+ * Rotary positions on the first `dims` features (`mlx.nn.RoPE`; https://arxiv.org/abs/2104.09864).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.RoPE(4).forward(mx.ones([1, 2, 3, 4])).shape; // [1, 2, 3, 4]
+ * ```
+ */
 export class RoPE extends Module {
   /** Features that are rotated. */
   readonly dims: number;

@@ -177,7 +177,18 @@ export interface QuantizeModelOptions extends QuantizeOptions {
   /** Whether, and perhaps how, the layer at a path is quantized. Default: all that can be. */
   readonly classPredicate?: ((path: string, module: Module) => boolean | QuantizeOptions) | null;
 }
-/** Puts quantized layers in the place of those that can be quantized (`mlx.nn.quantize`). */
+/**
+ * Puts quantized layers in the place of those that can be quantized (`mlx.nn.quantize`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const model = new nn.Sequential(new nn.Linear(64, 8));
+ * nn.quantize(model, { bits: 8 });
+ * model.forward(mx.ones([1, 64])).shape; // [1, 8]
+ * ```
+ */
 export function quantize(
   model: Module,
   groupSize?: number | QuantizeModelOptions | null,

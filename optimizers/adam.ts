@@ -73,6 +73,17 @@ export class Adam extends Optimizer {
 /**
  * Adam with decoupled weight decay: `w ← (1 - λ decay) w - λ m / (√v + ε)` (`mlx.optimizers.AdamW`;
  * https://arxiv.org/abs/1711.05101).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * import * as optim from "@denim/ml/optimizers";
+ * const model = new nn.Linear(2, 1), optimizer = new optim.AdamW(1e-3, { weightDecay: 0.1 });
+ * const step = nn.valueAndGrad(model, (x: mx.NDArray) => model.forward(x).square().mean());
+ * optimizer.update(model, step(mx.ones([4, 2]))[1]);
+ * optimizer.step.item(); // 1n
+ * ```
  */
 export class AdamW extends Adam {
   /** Share that each parameter loses, times the learning rate. */

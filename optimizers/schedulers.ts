@@ -37,7 +37,16 @@ export interface CosineDecayOptions {
   /** The last value. Default 0. */
   readonly end?: number;
 }
-/** From init to end along half a cosine over decaySteps, then constant (`mlx.optimizers.cosine_decay`). */
+/**
+ * From init to end along half a cosine over decaySteps, then constant (`mlx.optimizers.cosine_decay`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as optim from "@denim/ml/optimizers";
+ * optim.cosineDecay(0.1, 10)(mx.array(10)).item(); // 0
+ * ```
+ */
 export function cosineDecay(init: number, decaySteps: number, options: number | CosineDecayOptions = {}): Schedule {
   const end = (typeof options === "number" ? options : options.end) ?? 0;
   requireSteps("cosineDecay", "decaySteps", decaySteps);

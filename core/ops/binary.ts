@@ -74,50 +74,131 @@ function refuseComplex(op: string, a: Operand, b: Operand): [NDArray, NDArray] {
 export function add(a: Operand, b: Operand): NDArray {
   return binary("add", a, b);
 }
-/** `a - b` (`mlx.core.subtract`). */
+/**
+ * `a - b` (`mlx.core.subtract`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.subtract(mx.array([3, 5]), 1).tolist(); // [2, 4]
+ * ```
+ */
 export function subtract(a: Operand, b: Operand): NDArray {
   return binary("subtract", a, b);
 }
-/** `a · b` (`mlx.core.multiply`). */
+/**
+ * `a · b` (`mlx.core.multiply`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.multiply(mx.array([[1], [2]]), mx.array([3, 4])).tolist(); // [[3, 4], [6, 8]]
+ * ```
+ */
 export function multiply(a: Operand, b: Operand): NDArray {
   return binary("multiply", a, b);
 }
-/** `a / b`, always in a float or complex dtype (`mlx.core.divide`). */
+/**
+ * `a / b`, always in a float or complex dtype (`mlx.core.divide`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.divide(mx.array([1, 2], mx.int32), 2).tolist(); // [0.5, 1]
+ * ```
+ */
 export function divide(a: Operand, b: Operand): NDArray {
   const [x, y] = operands("divide", a, b);
   return meet("divide", x, y, atLeastFloat(commonType([x, y])));
 }
-/** `aᵇ`; integers stay integers and wrap (`mlx.core.power`). */
+/**
+ * `aᵇ`; integers stay integers and wrap (`mlx.core.power`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.power(mx.array([2, 3]), 2).tolist(); // [4, 9]
+ * ```
+ */
 export function power(a: Operand, b: Operand): NDArray {
   return binary("power", a, b);
 }
 export { power as pow };
-/** The greater of both; NaN if one is NaN (`mlx.core.maximum`). */
+/**
+ * The greater of both; NaN if one is NaN (`mlx.core.maximum`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.maximum(mx.array([1, 5]), 3).tolist(); // [3, 5]
+ * ```
+ */
 export function maximum(a: Operand, b: Operand): NDArray {
   return binary("maximum", a, b);
 }
-/** The lesser of both; NaN if one is NaN (`mlx.core.minimum`). */
+/**
+ * The lesser of both; NaN if one is NaN (`mlx.core.minimum`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.minimum(mx.array([1, 5]), 3).tolist(); // [1, 3]
+ * ```
+ */
 export function minimum(a: Operand, b: Operand): NDArray {
   return binary("minimum", a, b);
 }
-/** `a - b floor(a / b)`: what is left has the sign of `b` (`mlx.core.remainder`). */
+/**
+ * `a - b floor(a / b)`: what is left has the sign of `b` (`mlx.core.remainder`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.remainder(mx.array([-7, 7], mx.int32), 3).tolist(); // [2, 1]
+ * ```
+ */
 export function remainder(a: Operand, b: Operand): NDArray {
   const [x, y] = refuseComplex("remainder", a, b);
   return binary("remainder", x, y);
 }
-/** `floor(a / b)` (`mlx.core.floor_divide`); complex quotients, which have no floor, stay as they are. */
+/**
+ * `floor(a / b)` (`mlx.core.floor_divide`); complex quotients, which have no floor, stay as they are.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.floorDivide(mx.array([-7, 7], mx.int32), 2).tolist(); // [-4, 3]
+ * ```
+ */
 export function floorDivide(a: Operand, b: Operand): NDArray {
   const [x, y] = operands("floorDivide", a, b);
   const dtype = commonType([x, y]);
   if (dtype === complex64) return divide(x, y);
   return dtype.kind === "float" ? floor(divide(x, y)) : meet("floorDivide", x, y, dtype);
 }
-/** `[floorDivide(a, b), remainder(a, b)]` (`mlx.core.divmod`). */
+/**
+ * `[floorDivide(a, b), remainder(a, b)]` (`mlx.core.divmod`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [quotient, remainder] = mx.divmod(mx.array([-7, 7], mx.int32), 2);
+ * [quotient!.tolist(), remainder!.tolist()]; // [[-4, 3], [1, 1]]
+ * ```
+ */
 export function divmod(a: Operand, b: Operand): [NDArray, NDArray] {
   const [x, y] = refuseComplex("divmod", a, b);
   return [floorDivide(x, y), remainder(x, y)];
 }
-/** `log(eᵃ + eᵇ)` without overflow (`mlx.core.logaddexp`). */
+/**
+ * `log(eᵃ + eᵇ)` without overflow (`mlx.core.logaddexp`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.logaddexp(mx.array([0]), mx.array([0])).item(); // 0.6931471824645996
+ * ```
+ */
 export function logaddexp(a: Operand, b: Operand): NDArray {
   const [x, y] = operands("logaddexp", a, b);
   return meet("logaddexp", x, y, atLeastFloat(commonType([x, y])));
@@ -129,7 +210,15 @@ export function arctan2(a: Operand, b: Operand): NDArray {
 }
 export { arctan2 as atan2 };
 
-/** `a = b`, as booleans (`mlx.core.equal`). */
+/**
+ * `a = b`, as booleans (`mlx.core.equal`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.equal(mx.array([1, 2]), mx.array([1, 3])).tolist(); // [true, false]
+ * ```
+ */
 export function equal(a: Operand, b: Operand): NDArray {
   return binary("equal", a, b);
 }
@@ -137,7 +226,15 @@ export function equal(a: Operand, b: Operand): NDArray {
 export function notEqual(a: Operand, b: Operand): NDArray {
   return binary("notEqual", a, b);
 }
-/** `a > b`, as booleans (`mlx.core.greater`). */
+/**
+ * `a > b`, as booleans (`mlx.core.greater`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.greater(mx.array([1, 2]), 1).tolist(); // [false, true]
+ * ```
+ */
 export function greater(a: Operand, b: Operand): NDArray {
   return binary("greater", a, b);
 }
@@ -153,7 +250,15 @@ export function less(a: Operand, b: Operand): NDArray {
 export function lessEqual(a: Operand, b: Operand): NDArray {
   return binary("lessEqual", a, b);
 }
-/** Whether neither is 0 (`mlx.core.logical_and`). */
+/**
+ * Whether neither is 0 (`mlx.core.logical_and`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.logicalAnd(mx.array([true, true]), mx.array([true, false])).tolist(); // [true, false]
+ * ```
+ */
 export function logicalAnd(a: Operand, b: Operand): NDArray {
   return meet("logicalAnd", toArray("logicalAnd", a), toArray("logicalAnd", b), bool_);
 }
@@ -176,7 +281,15 @@ function bitwise(name: Bitwise, a: Operand, b: Operand): NDArray {
   const shift = name === "leftShift" || name === "rightShift";
   return meet(name, x, y, shift && dtype === bool_ ? uint8 : dtype);
 }
-/** Bits set in both; integers and booleans only (`mlx.core.bitwise_and`). */
+/**
+ * Bits set in both; integers and booleans only (`mlx.core.bitwise_and`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.bitwiseAnd(mx.array([6, 3], mx.int32), 2).tolist(); // [2, 2]
+ * ```
+ */
 export function bitwiseAnd(a: Operand, b: Operand): NDArray {
   return bitwise("bitwiseAnd", a, b);
 }
@@ -207,7 +320,15 @@ export interface CloseOptions {
   /** Whether NaN equals NaN. Default false. */
   readonly equalNan?: boolean;
 }
-/** `|a - b| ≤ atol + rtol |b|`; infinities are close to themselves only (`mlx.core.isclose`). */
+/**
+ * `|a - b| ≤ atol + rtol |b|`; infinities are close to themselves only (`mlx.core.isclose`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.isclose(mx.array([1, 2]), mx.array([1 + 1e-7, 3])).tolist(); // [true, false]
+ * ```
+ */
 export function isclose(a: Operand, b: Operand, rtol?: number | CloseOptions, options?: CloseOptions): NDArray {
   const [bare, o] = numberArg(rtol, options);
   const [x, y] = operands("isclose", a, b);
@@ -219,7 +340,15 @@ export function isclose(a: Operand, b: Operand, rtol?: number | CloseOptions, op
   const close = logicalOr(logicalAnd(near, finite), same);
   return o?.equalNan ? logicalOr(close, logicalAnd(isnan(x), isnan(y))) : close;
 }
-/** Whether all elements are close: see {@linkcode isclose} (`mlx.core.allclose`). */
+/**
+ * Whether all elements are close: see {@linkcode isclose} (`mlx.core.allclose`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.allclose(mx.array([1, 2]), mx.array([1, 2.1]), { atol: 0.2 }).item(); // true
+ * ```
+ */
 export function allclose(a: Operand, b: Operand, rtol?: number | CloseOptions, options?: CloseOptions): NDArray {
   return all(isclose(a, b, rtol, options));
 }
@@ -228,7 +357,15 @@ export interface ArrayEqualOptions {
   /** Whether NaN equals NaN. Default false. */
   readonly equalNan?: boolean;
 }
-/** Whether both have the same shape and equal elements (`mlx.core.array_equal`). */
+/**
+ * Whether both have the same shape and equal elements (`mlx.core.array_equal`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.arrayEqual(mx.array([1, 2]), mx.array([1, 2])).item(); // true
+ * ```
+ */
 export function arrayEqual(a: Operand, b: Operand, options: ArrayEqualOptions = {}): NDArray {
   const [x, y] = operands("arrayEqual", a, b);
   if (!sameShape(x.shape, y.shape)) return full([], false, bool_);

@@ -143,16 +143,40 @@ export function asarray(data: ArrayLike, dtype?: DType | AsArrayOptions | null):
 export function full(shape: ShapeLike, value: Operand, dtype?: DType | DTypeOptions | null): NDArray {
   return broadcastTo(toArray("full", value, dtypeArg(dtype)), checkedShape("full", shape));
 }
-/** An array of zeros, float32 unless a dtype is given (`mlx.core.zeros`). */
+/**
+ * An array of zeros, float32 unless a dtype is given (`mlx.core.zeros`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.zeros([2, 3], mx.int32).tolist(); // [[0, 0, 0], [0, 0, 0]]
+ * ```
+ */
 export function zeros(shape: ShapeLike, dtype?: DType | DTypeOptions | null): NDArray {
   return broadcastTo(scalar("zeros", false, dtypeArg(dtype) ?? float32), checkedShape("zeros", shape));
 }
-/** An array of ones, float32 unless a dtype is given (`mlx.core.ones`). */
+/**
+ * An array of ones, float32 unless a dtype is given (`mlx.core.ones`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.ones([2]).tolist(); // [1, 1]
+ * ```
+ */
 export function ones(shape: ShapeLike, dtype?: DType | DTypeOptions | null): NDArray {
   return broadcastTo(scalar("ones", true, dtypeArg(dtype) ?? float32), checkedShape("ones", shape));
 }
 export { zeros as empty };
-/** Zeros of the shape and dtype of `a`, or of another dtype (`mlx.core.zeros_like`). */
+/**
+ * Zeros of the shape and dtype of `a`, or of another dtype (`mlx.core.zeros_like`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.zerosLike(mx.array([1, 2])).tolist(); // [0, 0]
+ * ```
+ */
 export function zerosLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDArray {
   return zeros(a.shape, dtypeArg(dtype) ?? a.dtype);
 }
@@ -161,7 +185,15 @@ export { zerosLike as emptyLike };
 export function onesLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDArray {
   return ones(a.shape, dtypeArg(dtype) ?? a.dtype);
 }
-/** The value in the shape and dtype of `a`, or in another dtype (`mlx.core.full_like`). */
+/**
+ * The value in the shape and dtype of `a`, or in another dtype (`mlx.core.full_like`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.fullLike(mx.zeros([2]), 7).tolist(); // [7, 7]
+ * ```
+ */
 export function fullLike(a: NDArray, value: Operand, dtype?: DType | DTypeOptions | null): NDArray {
   const type = dtypeArg(dtype) ?? a.dtype;
   return broadcastTo(cast(toArray("fullLike", value, type), type), a.shape);
@@ -237,7 +269,15 @@ export interface LinspaceOptions extends DTypeOptions {
   /** Whether `stop` is the last value. Default true. */
   readonly endpoint?: boolean;
 }
-/** `num` values from `start` to `stop`, evenly spaced (`mlx.core.linspace`). */
+/**
+ * `num` values from `start` to `stop`, evenly spaced (`mlx.core.linspace`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.linspace(0, 1, 5).tolist(); // [0, 0.25, 0.5, 0.75, 1]
+ * ```
+ */
 export function linspace(
   start: Bound,
   stop: Bound,
@@ -285,7 +325,15 @@ function readEye(
   checkedShape(op, [n, columns]);
   return [columns, o.k ?? 0, dtypeArg(rest) ?? float32];
 }
-/** Ones on the k-th diagonal of an [n, m] matrix, zeros elsewhere (`mlx.core.eye`). */
+/**
+ * Ones on the k-th diagonal of an [n, m] matrix, zeros elsewhere (`mlx.core.eye`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.eye(2).tolist(); // [[1, 0], [0, 1]]
+ * ```
+ */
 export function eye(n: number, m?: number | DType | EyeOptions, options?: EyeOptions): NDArray {
   const [columns, k, dtype] = readEye("eye", n, m, options);
   return cast(equal(...rowsAndColumns(n, columns, k)), dtype);
@@ -294,7 +342,15 @@ export function eye(n: number, m?: number | DType | EyeOptions, options?: EyeOpt
 export function identity(n: number, dtype?: DType | DTypeOptions | null): NDArray {
   return eye(n, n, { dtype: dtypeArg(dtype) });
 }
-/** Ones on and below the k-th diagonal of an [n, m] matrix, zeros above (`mlx.core.tri`). */
+/**
+ * Ones on and below the k-th diagonal of an [n, m] matrix, zeros above (`mlx.core.tri`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.tri(3).tolist(); // [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+ * ```
+ */
 export function tri(n: number, m?: number | DType | EyeOptions, options?: EyeOptions): NDArray {
   const [columns, k, dtype] = readEye("tri", n, m, options);
   return cast(greaterEqual(...rowsAndColumns(n, columns, k)), dtype);
@@ -316,12 +372,28 @@ function triangle(op: string, x: NDArray, k: number): NDArray {
   }
   return tri(rows, columns, { k, dtype: bool_ });
 }
-/** `x` with zeros above the k-th diagonal of its last two axes (`mlx.core.tril`). */
+/**
+ * `x` with zeros above the k-th diagonal of its last two axes (`mlx.core.tril`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.tril(mx.ones([2, 2])).tolist(); // [[1, 0], [1, 1]]
+ * ```
+ */
 export function tril(x: NDArray, k?: number | DiagonalOptions): NDArray {
   const [bare, o] = numberArg(k, undefined);
   return where(triangle("tril", x, bare ?? o?.k ?? 0), x, scalar("tril", false, x.dtype));
 }
-/** `x` with zeros below the k-th diagonal of its last two axes (`mlx.core.triu`). */
+/**
+ * `x` with zeros below the k-th diagonal of its last two axes (`mlx.core.triu`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.triu(mx.ones([2, 2])).tolist(); // [[1, 1], [0, 1]]
+ * ```
+ */
 export function triu(x: NDArray, k?: number | DiagonalOptions): NDArray {
   const [bare, o] = numberArg(k, undefined);
   return where(triangle("triu", x, (bare ?? o?.k ?? 0) - 1), scalar("triu", false, x.dtype), x);

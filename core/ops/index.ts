@@ -92,6 +92,13 @@ function alignedBut(op: string, a: NDArray, indices: NDArray, axis: number): [ND
 /**
  * `y[..., i, ...] = x[..., indices[..., i, ...], ...]`: the indices have as many axes as x and broadcast with it in the
  * other axes (`mlx.core.take_along_axis`). Axis -1 if absent; of both flattened arrays if null.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([[3, 1], [2, 4]]);
+ * mx.takeAlongAxis(x, mx.argsort(x, 1), 1).tolist(); // [[1, 3], [2, 4]]
+ * ```
  */
 export function takeAlongAxis(x: Operand, indices: Indices, options: Axis | { readonly axis?: Axis } = {}): NDArray {
   const axis = oneAxisArg(options, undefined)[0];
@@ -229,7 +236,15 @@ export function concatenate(arrays: readonly Operand[], options: Axis | { readon
   return parts.length === 1 ? parts[0]! : bind("concatenate", parts, { axis });
 }
 export { concatenate as concat };
-/** The arrays, all of one shape, along a new axis (`mlx.core.stack`). */
+/**
+ * The arrays, all of one shape, along a new axis (`mlx.core.stack`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.stack([mx.array([1, 2]), mx.array([3, 4])]).tolist(); // [[1, 2], [3, 4]]
+ * ```
+ */
 export function stack(arrays: readonly Operand[], options: AxisArgument = 0): NDArray {
   const axis = oneAxisArg(options, undefined)[0] ?? 0;
   const list = arrays.map((x) => toArray("stack", x));
@@ -247,6 +262,12 @@ export function stack(arrays: readonly Operand[], options: AxisArgument = 0): ND
 }
 /**
  * Each entry of an axis `repeats` times in a row; of the flattened array, if the axis is absent (`mlx.core.repeat`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.repeat(mx.array([1, 2]), 2).tolist(); // [1, 1, 2, 2]
+ * ```
  */
 export function repeat(x: Operand, repeats: number, options: Axis | { readonly axis?: Axis } = {}): NDArray {
   const given = oneAxisArg(options, undefined)[0] ?? null;
@@ -266,7 +287,15 @@ function checkCount(op: string, n: number): void {
     fix: "correct the count",
   });
 }
-/** The array, repeated `reps[i]` times along axis i, counted from the last one (`mlx.core.tile`). */
+/**
+ * The array, repeated `reps[i]` times along axis i, counted from the last one (`mlx.core.tile`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.tile(mx.array([1, 2]), 2).tolist(); // [1, 2, 1, 2]
+ * ```
+ */
 export function tile(x: Operand, reps: number | readonly number[]): NDArray {
   const a = toArray("tile", x);
   const list = typeof reps === "number" ? [reps] : reps;
@@ -361,6 +390,12 @@ export function pad(x: Operand, padWidth: PadWidth, options: PadOptions = {}): N
 /**
  * Entries moved `shift` places along the axes, around the end; in the flattened array, if no axis is given
  * (`mlx.core.roll`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.roll(mx.array([1, 2, 3]), 1).tolist(); // [3, 1, 2]
+ * ```
  */
 export function roll(
   x: Operand,
@@ -390,7 +425,15 @@ function rolled(a: NDArray, shift: number, axis: number): NDArray {
   const cut = n === 0 ? 0 : (((-shift) % n) + n) % n;
   return cut === 0 ? a : concatenate([sliceAxis(a, axis, cut, n), sliceAxis(a, axis, 0, cut)], axis);
 }
-/** The Kronecker product: blocks `a[i, j] * b` (`mlx.core.kron`). */
+/**
+ * The Kronecker product: blocks `a[i, j] * b` (`mlx.core.kron`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.kron(mx.array([1, 2]), mx.array([1, 10])).tolist(); // [1, 10, 2, 20]
+ * ```
+ */
 export function kron(a: Operand, b: Operand): NDArray {
   const [x, y] = [toArray("kron", a), toArray("kron", b)];
   const ndim = Math.max(x.shape.length, y.shape.length);
@@ -399,7 +442,15 @@ export function kron(a: Operand, b: Operand): NDArray {
   const product = multiply(reshape(x, m.flatMap((k) => [k, 1])), reshape(y, n.flatMap((k) => [1, k])));
   return reshape(product, m.map((k, i) => k * n[i]!));
 }
-/** The diagonal of a matrix, or the matrix with a 1-d array on its diagonal `k` (`mlx.core.diag`). */
+/**
+ * The diagonal of a matrix, or the matrix with a 1-d array on its diagonal `k` (`mlx.core.diag`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.diag(mx.array([1, 2])).tolist(); // [[1, 0], [0, 2]]
+ * ```
+ */
 export function diag(x: Operand, options: number | { readonly k?: number } = {}): NDArray {
   const a = toArray("diag", x);
   const { k = 0 } = typeof options === "number" ? { k: options } : options;
@@ -419,7 +470,15 @@ export function diag(x: Operand, options: number | { readonly k?: number } = {})
   const filled = reshape(pad(a, [0, Math.abs(k)]), k >= 0 ? [n, 1] : [1, n]);
   return where(equal(subtract(columns, rows), k), filled, zeros([], a.dtype));
 }
-/** The sum of a diagonal of two axes (`mlx.core.trace`), in `dtype` if it is given. */
+/**
+ * The sum of a diagonal of two axes (`mlx.core.trace`), in `dtype` if it is given.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.trace(mx.array([[1, 2], [3, 4]])).item(); // 5
+ * ```
+ */
 export function trace(x: Operand, options: DiagonalAxes & { readonly dtype?: DType | null } = {}): NDArray {
   const a = toArray("trace", x);
   return sum(cast(diagonal(a, options), options.dtype ?? a.dtype), { axis: -1 });

@@ -346,7 +346,15 @@ function setMasked(x: NDArray, mask: NDArray, value: NDArray): NDArray {
   return where(wide, reshape(take(rows, row, 0), x.shape), x);
 }
 
-/** The array and the index expression of `x.at(...)`; its methods return a new array. */
+/**
+ * The array and the index expression of `x.at(...)`; its methods return a new array.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.array([1, 2, 3]).at(mx.slice(0, 2)).add(10).tolist(); // [11, 12, 3]
+ * ```
+ */
 export class ArrayAt {
   /** Made by `x.at(...)`. */
   constructor(

@@ -91,6 +91,12 @@ export interface AddmmOptions {
 }
 /**
  * `alpha (a @ b) + beta c`, where c broadcasts to the product (`mlx.core.addmm`). Float dtypes (complex64 is composed).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.addmm(mx.ones([2]), mx.eye(2), mx.eye(2), { alpha: 2 }).tolist(); // [[3, 1], [1, 3]]
+ * ```
  */
 export function addmm(c: Operand, a: Operand, b: Operand, options: number | AddmmOptions = {}): NDArray {
   const { alpha = 1, beta = 1 } = typeof options === "number" ? { alpha: options } : options;
@@ -111,6 +117,12 @@ export function addmm(c: Operand, a: Operand, b: Operand, options: number | Addm
 /**
  * Products over the last axes of both: `y[i..., j...] = sum_k a[i..., k] b[j..., k]`; of a 0-d array, the product
  * (`mlx.core.inner`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.inner(mx.array([1, 2]), mx.array([3, 4])).item(); // 11
+ * ```
  */
 export function inner(a: Operand, b: Operand): NDArray {
   const [x, y] = [toArray("inner", a), toArray("inner", b)];
@@ -127,7 +139,15 @@ export function inner(a: Operand, b: Operand): NDArray {
   }
   return tensordot(x, y, { axes: [[-1], [-1]] });
 }
-/** All products of the entries of two flattened arrays: `y[i, j] = a[i] b[j]` (`mlx.core.outer`). */
+/**
+ * All products of the entries of two flattened arrays: `y[i, j] = a[i] b[j]` (`mlx.core.outer`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.outer(mx.array([1, 2]), mx.array([3, 4])).tolist(); // [[3, 4], [6, 8]]
+ * ```
+ */
 export function outer(a: Operand, b: Operand): NDArray {
   return multiply(reshape(toArray("outer", a), [-1, 1]), flatten(b));
 }
@@ -136,6 +156,12 @@ export type TensordotAxes = number | readonly (number | readonly number[])[];
 /**
  * The sum of products over given axes of both arrays: the last n of a with the first n of b, for a number n (2 if
  * absent), or the axes listed for each (`mlx.core.tensordot`). What remains of a comes before what remains of b.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.tensordot(mx.ones([2, 3, 4]), mx.ones([3, 4, 5]), 2).shape; // [2, 5]
+ * ```
  */
 export function tensordot(
   a: Operand,

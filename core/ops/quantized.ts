@@ -343,7 +343,16 @@ export interface DequantizeOptions extends QuantizeOptions {
   /** Dtype of the result: that of scales and biases if absent, bfloat16 for the float modes. */
   readonly dtype?: DType | null;
 }
-/** The matrix that {@linkcode quantize} packed, up to its rounding: `scale q + bias` (`mlx.core.dequantize`). */
+/**
+ * The matrix that {@linkcode quantize} packed, up to its rounding: `scale q + bias` (`mlx.core.dequantize`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [words, scales, biases] = mx.quantize(mx.ones([1, 64]));
+ * mx.dequantize(words!, scales!, { biases }).shape; // [1, 64]
+ * ```
+ */
 export function dequantize(w: Operand, scales: Operand, options: DequantizeOptions = {}): NDArray {
   const m = packedMatrix("dequantize", w, scales, options.biases, options);
   const own = m.biases ? promoteTypes(m.scales.dtype, m.biases.dtype) : bfloat16;

@@ -70,7 +70,15 @@ export function sum(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
   const axes = normalizeAxes("sum", which, x.shape.length);
   return axes.length === 0 ? x : bindReduce("sum", cast(x, sumType(x.dtype)), axes, o?.keepdims ?? false);
 }
-/** Product (`mlx.core.prod`), in the dtype of {@linkcode sum}. */
+/**
+ * Product (`mlx.core.prod`), in the dtype of {@linkcode sum}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.prod(mx.array([2, 3, 4])).item(); // 24
+ * ```
+ */
 export function prod(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("prod", a);
@@ -98,11 +106,27 @@ function refuseEmpty(op: string, x: NDArray, axes: readonly number[]): void {
     fix: "skip empty arrays",
   });
 }
-/** Greatest element; NaN if there is one (`mlx.core.max`). Empty axes are an error. */
+/**
+ * Greatest element; NaN if there is one (`mlx.core.max`). Empty axes are an error.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.max(mx.array([[1, 5], [4, 2]]), 1).tolist(); // [5, 4]
+ * ```
+ */
 export function max(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   return extremum("max", a, axis, options);
 }
-/** Least element; NaN if there is one (`mlx.core.min`). Empty axes are an error. */
+/**
+ * Least element; NaN if there is one (`mlx.core.min`). Empty axes are an error.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.min(mx.array([[1, 5], [4, 2]]), 0).tolist(); // [1, 2]
+ * ```
+ */
 export function min(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   return extremum("min", a, axis, options);
 }
@@ -110,19 +134,43 @@ export function min(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
 export function minmax(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): [NDArray, NDArray] {
   return [min(a, axis, options), max(a, axis, options)];
 }
-/** Whether no element is 0; true for none (`mlx.core.all`). */
+/**
+ * Whether no element is 0; true for none (`mlx.core.all`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.all(mx.array([true, false])).item(); // false
+ * ```
+ */
 export function all(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("all", a), bool_);
   return bindReduce("all", x, normalizeAxes("all", which, x.shape.length), o?.keepdims ?? false);
 }
-/** Whether some element is not 0; false for none (`mlx.core.any`). */
+/**
+ * Whether some element is not 0; false for none (`mlx.core.any`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.any(mx.array([true, false])).item(); // true
+ * ```
+ */
 export function any(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("any", a), bool_);
   return bindReduce("any", x, normalizeAxes("any", which, x.shape.length), o?.keepdims ?? false);
 }
-/** How many elements are not 0, as int32 (`mlx.core.count_nonzero`). */
+/**
+ * How many elements are not 0, as int32 (`mlx.core.count_nonzero`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.countNonzero(mx.array([0, 2, 3])).item(); // 2
+ * ```
+ */
 export function countNonzero(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   return sum(cast(notEqual(toArray("countNonzero", a), scalar("countNonzero", 0, int32)), int32), axis, options);
 }
@@ -130,7 +178,15 @@ export function countNonzero(a: Operand, axis?: Axes | ReduceOptions, options?: 
 function countAlong(x: NDArray, axes: readonly number[]): number {
   return sizeOf(axes.map((axis) => x.shape[axis]!));
 }
-/** Arithmetic mean; integers are summed as integers and divided as float32 (`mlx.core.mean`). */
+/**
+ * Arithmetic mean; integers are summed as integers and divided as float32 (`mlx.core.mean`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.mean(mx.array([[1, 2], [3, 6]]), 0, { keepdims: true }).tolist(); // [[2, 4]]
+ * ```
+ */
 export function mean(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const x = toArray("mean", a);
@@ -145,6 +201,12 @@ export interface VarOptions extends ReduceOptions {
 /**
  * Variance `Σ |a - mean|² / (N - ddof)` (`mlx.core.var`). Where `N - ddof` is not positive it is infinite, or NaN for
  * constants.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.variance(mx.array([1, 2, 3, 4]), { ddof: 1 }).item(); // 1.6666666269302368
+ * ```
  */
 export function variance(a: Operand, axis?: Axes | VarOptions, options?: VarOptions): NDArray {
   const [which, o] = axisArg(axis, options);
@@ -157,7 +219,15 @@ export function variance(a: Operand, axis?: Axes | VarOptions, options?: VarOpti
   return ddof === 0 ? multiply(total, float(1 / n)) : divide(total, Math.max(n - ddof, 0));
 }
 export { variance as var };
-/** Standard deviation, the square root of {@linkcode variance} (`mlx.core.std`). */
+/**
+ * Standard deviation, the square root of {@linkcode variance} (`mlx.core.std`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.std(mx.array([1, 3])).item(); // 1
+ * ```
+ */
 export function std(a: Operand, axis?: Axes | VarOptions, options?: VarOptions): NDArray {
   return sqrt(variance(a, axis, options));
 }
@@ -169,6 +239,12 @@ function axesLast(x: NDArray, axes: readonly number[]): NDArray {
 }
 /**
  * Median: the middle of the sorted elements, the mean of the two middle ones; NaN if there is one (`mlx.core.median`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.median(mx.array([3, 1, 2, 10])).item(); // 2.5
+ * ```
  */
 export function median(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
@@ -211,11 +287,27 @@ function argReduce(
   if (!o?.keepdims) return y;
   return reshape(y, over === null ? x.shape.map(() => 1) : keptAxes(x.shape, [at]));
 }
-/** Index of the greatest element, as uint32: the first of several, the first NaN before all (`mlx.core.argmax`). */
+/**
+ * Index of the greatest element, as uint32: the first of several, the first NaN before all (`mlx.core.argmax`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.argmax(mx.array([[1, 5], [4, 2]]), 1).tolist(); // [1, 0]
+ * ```
+ */
 export function argmax(a: Operand, axis?: number | null | ArgReduceOptions, options?: ArgReduceOptions): NDArray {
   return argReduce("argmax", a, axis, options);
 }
-/** Index of the least element, as uint32: the first of several, the first NaN before all (`mlx.core.argmin`). */
+/**
+ * Index of the least element, as uint32: the first of several, the first NaN before all (`mlx.core.argmin`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.argmin(mx.array([3, 1, 2])).item(); // 1
+ * ```
+ */
 export function argmin(a: Operand, axis?: number | null | ArgReduceOptions, options?: ArgReduceOptions): NDArray {
   return argReduce("argmin", a, axis, options);
 }
@@ -225,7 +317,15 @@ function onlyAxis(x: NDArray, axes: readonly number[]): number | null {
   const long = axes.filter((axis) => x.shape[axis] !== 1);
   return long.length > 1 ? null : long[0] ?? axes.at(-1) ?? null;
 }
-/** `log Σ e^a` without overflow (`mlx.core.logsumexp`). Empty arrays are an error. */
+/**
+ * `log Σ e^a` without overflow (`mlx.core.logsumexp`). Empty arrays are an error.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.logsumexp(mx.array([0, 0])).item(); // 0.6931471824645996
+ * ```
+ */
 export function logsumexp(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
   const [which, o] = axisArg(axis, options);
   const given = toArray("logsumexp", a);

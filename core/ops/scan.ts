@@ -56,14 +56,30 @@ export function cumsum(a: Operand, axis?: number | null | SumScanOptions, option
   return scan("cumsum", counted(toArray("cumsum", a), o?.dtype), which, o);
 }
 export { cumsum as cumulativeSum };
-/** Running product (`mlx.core.cumprod`). Integers keep their dtype and wrap; booleans stay booleans. */
+/**
+ * Running product (`mlx.core.cumprod`). Integers keep their dtype and wrap; booleans stay booleans.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.cumprod(mx.array([1, 2, 3])).tolist(); // [1, 2, 6]
+ * ```
+ */
 export function cumprod(a: Operand, axis?: number | null | SumScanOptions, options?: SumScanOptions): NDArray {
   const [which, o] = oneAxisArg(axis, options);
   const x = toArray("cumprod", a);
   return cast(scan("cumprod", counted(x, o?.dtype), which, o), o?.dtype ?? x.dtype);
 }
 export { cumprod as cumulativeProd };
-/** Running maximum; NaN from the first NaN on (`mlx.core.cummax`). */
+/**
+ * Running maximum; NaN from the first NaN on (`mlx.core.cummax`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.cummax(mx.array([1, 3, 2])).tolist(); // [1, 3, 3]
+ * ```
+ */
 export function cummax(a: Operand, axis?: number | null | ScanOptions, options?: ScanOptions): NDArray {
   const [which, o] = oneAxisArg(axis, options);
   return scan("cummax", toArray("cummax", a), which, o);
@@ -97,7 +113,15 @@ export interface DiffOptions {
   /** The axis. Default -1. */
   readonly axis?: number;
 }
-/** `a[i+1] - a[i]` along an axis, `n` times (`mlx.core.diff`). A bare number is the axis. */
+/**
+ * `a[i+1] - a[i]` along an axis, `n` times (`mlx.core.diff`). A bare number is the axis.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.diff(mx.array([1, 4, 9])).tolist(); // [3, 5]
+ * ```
+ */
 export function diff(a: Operand, axis?: number | DiffOptions, options?: DiffOptions): NDArray {
   const [bare, o] = numberArg(axis, options);
   let x = toArray("diff", a);

@@ -43,7 +43,15 @@ export function sort(a: Operand, axis?: number | null | SortOptions): NDArray {
   const [x, at] = along("sort", a, axis);
   return bind("sort", [x], { axis: at });
 }
-/** The indices that sort along an axis, as uint32; equal elements keep their order (`mlx.core.argsort`). */
+/**
+ * The indices that sort along an axis, as uint32; equal elements keep their order (`mlx.core.argsort`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.argsort(mx.array([3, 1, 2])).tolist(); // [1, 2, 0]
+ * ```
+ */
 export function argsort(a: Operand, axis?: number | null | SortOptions): NDArray {
   const [x, at] = along("argsort", a, axis);
   return bind("argsort", [x], { axis: at });
@@ -61,6 +69,12 @@ function checkKth(op: string, x: NDArray, kth: number, axis: number): void {
 /**
  * The elements with the `kth` smallest in its sorted place, none greater before it and none smaller after it
  * (`mlx.core.partition`). Here they are sorted throughout.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.partition(mx.array([3, 1, 2]), 1).tolist(); // [1, 2, 3]
+ * ```
  */
 export function partition(a: Operand, kth: number, axis?: number | null | SortOptions): NDArray {
   const [x, at] = along("partition", a, axis);
@@ -73,7 +87,15 @@ export function argpartition(a: Operand, kth: number, axis?: number | null | Sor
   checkKth("argpartition", x, kth, at);
   return bind("argsort", [x], { axis: at });
 }
-/** The `k` greatest elements along an axis, in ascending order (`mlx.core.topk`). */
+/**
+ * The `k` greatest elements along an axis, in ascending order (`mlx.core.topk`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.topk(mx.array([5, 3, 1, 4]), 2).tolist(); // [4, 5]
+ * ```
+ */
 export function topk(a: Operand, k: number, axis?: number | null | SortOptions): NDArray {
   const [x, at] = along("topk", a, axis);
   const n = x.shape[at]!;

@@ -25,7 +25,15 @@ export function where(condition: Operand, x: Operand, y: Operand): NDArray {
   const [a, b] = promoted(operands("where", x, y));
   return bind("select", broadcasted("where", [c, a, b]), {});
 }
-/** `min(max(a, aMin), aMax)`; either bound may be null, not both (`mlx.core.clip`). */
+/**
+ * `min(max(a, aMin), aMax)`; either bound may be null, not both (`mlx.core.clip`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.clip(mx.array([-2, 0.5, 3]), 0, 1).tolist(); // [0, 0.5, 1]
+ * ```
+ */
 export function clip(a: Operand, aMin: Operand | null, aMax: Operand | null): NDArray {
   let x = toArray("clip", a);
   const beside = x.dtype;

@@ -65,7 +65,15 @@ function isExact(x: NDArray): boolean {
   return !issubdtype(x.dtype, "inexact");
 }
 
-/** `x` cast to a dtype (`mlx.core.astype`). Floats truncate towards zero into integers; anything but 0 is true. */
+/**
+ * `x` cast to a dtype (`mlx.core.astype`). Floats truncate towards zero into integers; anything but 0 is true.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.astype(mx.array([1.7, -1.7]), mx.int32).tolist(); // [1, -1]
+ * ```
+ */
 export function astype(x: Operand, dtype: DType): NDArray {
   return cast(toArray("astype", x), dtype);
 }
@@ -77,7 +85,15 @@ export function copy(x: Operand): NDArray {
 export function positive(x: Operand): NDArray {
   return toArray("positive", x);
 }
-/** `-x` (`mlx.core.negative`); booleans are refused. */
+/**
+ * `-x` (`mlx.core.negative`); booleans are refused.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.negative(mx.array([1, -2])).tolist(); // [-1, 2]
+ * ```
+ */
 export function negative(x: Operand): NDArray {
   const a = toArray("negative", x);
   if (a.dtype === bool_) {
@@ -90,19 +106,51 @@ export function negative(x: Operand): NDArray {
   }
   return plain("negative", a);
 }
-/** `|x|` (`mlx.core.abs`); of complex64, the magnitude in float32. */
+/**
+ * `|x|` (`mlx.core.abs`); of complex64, the magnitude in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.abs(mx.array([1, -2])).tolist(); // [1, 2]
+ * ```
+ */
 export function abs(x: Operand): NDArray {
   return plain("abs", x);
 }
-/** -1, 0 or 1 by the sign of `x`; 0 for NaN; `z / |z|` for complex numbers (`mlx.core.sign`). */
+/**
+ * -1, 0 or 1 by the sign of `x`; 0 for NaN; `z / |z|` for complex numbers (`mlx.core.sign`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.sign(mx.array([3, -2, 0])).tolist(); // [1, -1, 0]
+ * ```
+ */
 export function sign(x: Operand): NDArray {
   return plain("sign", x);
 }
-/** `x²` (`mlx.core.square`). */
+/**
+ * `x²` (`mlx.core.square`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.square(mx.array([3])).tolist(); // [9]
+ * ```
+ */
 export function square(x: Operand): NDArray {
   return plain("square", x);
 }
-/** Square root (`mlx.core.sqrt`); NaN below 0. */
+/**
+ * Square root (`mlx.core.sqrt`); NaN below 0.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.sqrt(mx.array([4, 9])).tolist(); // [2, 3]
+ * ```
+ */
 export function sqrt(x: Operand): NDArray {
   return inexact("sqrt", x);
 }
@@ -130,7 +178,15 @@ export function exp(x: Operand): NDArray {
 export function expm1(x: Operand): NDArray {
   return inexact("expm1", refuseComplex("expm1", x));
 }
-/** Natural logarithm (`mlx.core.log`). */
+/**
+ * Natural logarithm (`mlx.core.log`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.log(mx.array([1])).item(); // 0
+ * ```
+ */
 export function log(x: Operand): NDArray {
   return inexact("log", x);
 }
@@ -146,11 +202,27 @@ export function log2(x: Operand): NDArray {
 export function log10(x: Operand): NDArray {
   return inexact("log10", x);
 }
-/** Sine (`mlx.core.sin`). */
+/**
+ * Sine (`mlx.core.sin`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.sin(mx.array([0])).item(); // 0
+ * ```
+ */
 export function sin(x: Operand): NDArray {
   return inexact("sin", x);
 }
-/** Cosine (`mlx.core.cos`). */
+/**
+ * Cosine (`mlx.core.cos`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.cos(mx.array([0])).item(); // 1
+ * ```
+ */
 export function cos(x: Operand): NDArray {
   return inexact("cos", x);
 }
@@ -178,7 +250,15 @@ export function sinh(x: Operand): NDArray {
 export function cosh(x: Operand): NDArray {
   return inexact("cosh", x);
 }
-/** Hyperbolic tangent (`mlx.core.tanh`). */
+/**
+ * Hyperbolic tangent (`mlx.core.tanh`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.tanh(mx.array([0])).item(); // 0
+ * ```
+ */
 export function tanh(x: Operand): NDArray {
   return inexact("tanh", x);
 }
@@ -203,11 +283,27 @@ export function erf(x: Operand): NDArray {
 export function erfinv(x: Operand): NDArray {
   return inexact("erfinv", refuseComplex("erfinv", x));
 }
-/** `1 / (1 + e^-x)` (`mlx.core.sigmoid`). */
+/**
+ * `1 / (1 + e^-x)` (`mlx.core.sigmoid`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.sigmoid(mx.array([0])).item(); // 0.5
+ * ```
+ */
 export function sigmoid(x: Operand): NDArray {
   return inexact("sigmoid", refuseComplex("sigmoid", x));
 }
-/** The greatest integer not above `x`, in the dtype of `x` (`mlx.core.floor`). */
+/**
+ * The greatest integer not above `x`, in the dtype of `x` (`mlx.core.floor`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.floor(mx.array([1.5, -1.5])).tolist(); // [1, -2]
+ * ```
+ */
 export function floor(x: Operand): NDArray {
   return plain("floor", refuseComplex("floor", x));
 }
@@ -288,7 +384,15 @@ export function radians(x: Operand): NDArray {
 function nowhere(x: NDArray): NDArray {
   return full(x.shape, false, bool_);
 }
-/** Whether each element is NaN (`mlx.core.isnan`). */
+/**
+ * Whether each element is NaN (`mlx.core.isnan`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.isnan(mx.array([1, NaN])).tolist(); // [false, true]
+ * ```
+ */
 export function isnan(x: Operand): NDArray {
   const a = toArray("isnan", x);
   return isExact(a) ? nowhere(a) : notEqual(a, a);
@@ -325,6 +429,12 @@ export interface NanToNumOptions {
 }
 /**
  * NaN and infinities replaced by numbers; other dtypes than floats are returned as they are (`mlx.core.nan_to_num`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.nanToNum(mx.array([1, NaN])).tolist(); // [1, 0]
+ * ```
  */
 export function nanToNum(x: Operand, nan?: number | NanToNumOptions, options?: NanToNumOptions): NDArray {
   const [bare, o] = numberArg(nan, options);

@@ -60,6 +60,12 @@ export function reshape(x: Operand, shape: number | Shape): NDArray {
 /**
  * The axes `startAxis` to `endAxis` (all, if absent) as one (`mlx.core.flatten`). A 0-d array becomes `[1]`; axes out
  * of range act as the nearest one.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.flatten(mx.zeros([2, 3])).shape; // [6]
+ * ```
  */
 export function flatten(
   x: Operand,
@@ -81,13 +87,29 @@ export function flatten(
   }
   return reshape(a, [...a.shape.slice(0, first), sizeOf(a.shape.slice(first, last + 1)), ...a.shape.slice(last + 1)]);
 }
-/** One axis split into several, one of which may be -1 (`mlx.core.unflatten`). A `ShapeError` where they do not fit. */
+/**
+ * One axis split into several, one of which may be -1 (`mlx.core.unflatten`). A `ShapeError` where they do not fit.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.unflatten(mx.zeros([6]), 0, [2, -1]).shape; // [2, 3]
+ * ```
+ */
 export function unflatten(x: Operand, axis: number, shape: Shape): NDArray {
   const a = toArray("unflatten", x);
   const at = normalizeAxis("unflatten", axis, a.shape.length);
   return reshape(a, a.shape.toSpliced(at, 1, ...resolved("unflatten", a, shape, a.shape[at]!)));
 }
-/** Without the axes of length 1, or without the given ones (`mlx.core.squeeze`). A `ValueError` where one is longer. */
+/**
+ * Without the axes of length 1, or without the given ones (`mlx.core.squeeze`). A `ValueError` where one is longer.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.squeeze(mx.zeros([1, 3, 1])).shape; // [3]
+ * ```
+ */
 export function squeeze(x: Operand, axis?: AxesArgument): NDArray {
   const a = toArray("squeeze", x);
   const given = axisArg(axis, undefined)[0] ?? a.shape.flatMap((n, i) => n === 1 ? [i] : []);
@@ -103,7 +125,15 @@ export function squeeze(x: Operand, axis?: AxesArgument): NDArray {
   }
   return reshape(a, a.shape.filter((_, i) => !axes.includes(i)));
 }
-/** With new axes of length 1 at these places of the result (`mlx.core.expand_dims`). */
+/**
+ * With new axes of length 1 at these places of the result (`mlx.core.expand_dims`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.expandDims(mx.zeros([3]), 0).shape; // [1, 3]
+ * ```
+ */
 export function expandDims(x: Operand, axis: number | readonly number[]): NDArray {
   const a = toArray("expandDims", x);
   const list = typeof axis === "number" ? [axis] : axis;
@@ -163,13 +193,29 @@ export function matrixTranspose(x: Operand): NDArray {
   }
   return swapaxes(a, -1, -2);
 }
-/** Two axes exchanged (`mlx.core.swapaxes`). */
+/**
+ * Two axes exchanged (`mlx.core.swapaxes`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.swapaxes(mx.zeros([2, 3, 4]), 0, 2).shape; // [4, 3, 2]
+ * ```
+ */
 export function swapaxes(x: Operand, axis1: number, axis2: number): NDArray {
   const a = toArray("swapaxes", x);
   const [i, j] = [axis1, axis2].map((axis) => normalizeAxis("swapaxes", axis, a.shape.length));
   return transpose(a, a.shape.map((_, k) => k === i ? j! : k === j ? i! : k));
 }
-/** One axis moved to another place (`mlx.core.moveaxis`). */
+/**
+ * One axis moved to another place (`mlx.core.moveaxis`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.moveaxis(mx.zeros([2, 3, 4]), 0, -1).shape; // [3, 4, 2]
+ * ```
+ */
 export function moveaxis(x: Operand, source: number, destination: number): NDArray {
   const a = toArray("moveaxis", x);
   const from = normalizeAxis("moveaxis", source, a.shape.length);
@@ -179,6 +225,12 @@ export function moveaxis(x: Operand, source: number, destination: number): NDArr
 /**
  * Repeated, without a copy, along axes of length 1 and new leading axes (`mlx.core.broadcast_to`). A `ShapeError` where
  * it does not fit.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.broadcastTo(mx.array([1, 2]), [2, 2]).tolist(); // [[1, 2], [1, 2]]
+ * ```
  */
 export function broadcastTo(x: Operand, shape: number | Shape): NDArray {
   const a = toArray("broadcastTo", x);
@@ -256,7 +308,15 @@ export function view(x: Operand, dtype: DType): NDArray {
 export function contiguous(x: Operand, _options: { readonly allowColMajor?: boolean } = {}): NDArray {
   return copy(toArray("contiguous", x));
 }
-/** The same values, through which no gradient flows (`mlx.core.stop_gradient`). */
+/**
+ * The same values, through which no gradient flows (`mlx.core.stop_gradient`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.grad((x: mx.NDArray) => x.mul(mx.stopGradient(x)))(mx.array(3)).item(); // 3
+ * ```
+ */
 export function stopGradient(x: Operand): NDArray {
   return bind("stopGradient", [toArray("stopGradient", x)], {});
 }
@@ -333,14 +393,30 @@ export function split(x: Operand, indicesOrSections: number | readonly number[],
   const cuts = [0, ...indicesOrSections.map(clamp), length];
   return cuts.slice(1).map((stop, i) => sliceAxis(a, at, Math.min(cuts[i]!, stop), stop));
 }
-/** The entries along one axis, without that axis (`mlx.core.unstack`). */
+/**
+ * The entries along one axis, without that axis (`mlx.core.unstack`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.unstack(mx.array([[1, 2], [3, 4]])).map((row) => row.tolist()); // [[1, 2], [3, 4]]
+ * ```
+ */
 export function unstack(x: Operand, axis: AxisArgument = 0): NDArray[] {
   const a = toArray("unstack", x);
   const at = normalizeAxis("unstack", oneAxisArg(axis, undefined)[0] ?? 0, a.shape.length);
   const shape = a.shape.toSpliced(at, 1);
   return Array.from({ length: a.shape[at]! }, (_, i) => reshape(sliceAxis(a, at, i, i + 1), shape));
 }
-/** The elements in reverse order along the given axes, or along all (`mlx.core.flip`). */
+/**
+ * The elements in reverse order along the given axes, or along all (`mlx.core.flip`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.flip(mx.array([1, 2, 3])).tolist(); // [3, 2, 1]
+ * ```
+ */
 export function flip(x: Operand, axis?: AxesArgument): NDArray {
   const a = toArray("flip", x);
   const axes = normalizeAxes("flip", axisArg(axis, undefined)[0], a.shape.length);

@@ -154,7 +154,17 @@ export function compile<A extends readonly unknown[], R>(
   statistics.set(compiled, stats);
   return compiled;
 }
-/** Calls, traces and programs of a compiled function. */
+/**
+ * Calls, traces and programs of a compiled function.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const f = mx.compile((x: mx.NDArray) => x.add(1));
+ * mx.eval(f(mx.ones([2])), f(mx.zeros([2])));
+ * mx.compileStatistics(f); // { calls: 2, traces: 1, programs: 1 }
+ * ```
+ */
 export function compileStatistics(f: (...args: never[]) => unknown): CompileStatistics {
   return { ...statistics.get(f) ?? { calls: 0, traces: 0, programs: 0 } };
 }
