@@ -35,8 +35,8 @@ function seenRows(ages: NDArray, counts: readonly number[]): NDArray {
   return ages.greaterEqual(0).logicalAnd(ages.less(tokens));
 }
 
-/** What both kinds have in common. */
-abstract class RowsCache {
+/** What the caches of several texts have in common. */
+export abstract class RowsCache {
   /** [rows, heads, capacity, D]. */
   protected keys: NDArray;
   /** As keys. */
@@ -46,10 +46,12 @@ abstract class RowsCache {
   /** Tokens of each row. */
   protected counts: number[];
   readonly #holder = new mx.Holder();
+  /** Around buffers, and the numbers of tokens of their rows. */
   constructor(keys: NDArray, values: NDArray, counts: readonly number[]) {
     [this.keys, this.values] = [this.#holder.hold("keys", keys), this.#holder.hold("values", values)];
     [this.filled, this.counts] = [keys.shape[2]!, [...counts]];
   }
+  /** Puts buffers in the place of the old ones. */
   protected set(keys: NDArray, values: NDArray): void {
     this.keys = this.#holder.hold("keys", keys);
     this.values = this.#holder.hold("values", values);

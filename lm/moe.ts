@@ -19,6 +19,7 @@ export class SwitchLinear extends Module {
   weight: NDArray;
   /** [experts, outputs], if there is one. */
   bias?: NDArray;
+  /** Draws the weights uniformly from ±1/√inputs; biases are zeros. */
   constructor(inputs: number, outputs: number, experts: number, { bias = true }: { readonly bias?: boolean } = {}) {
     super();
     const scale = Math.sqrt(1 / inputs);
@@ -45,9 +46,13 @@ export class QuantizedSwitchLinear extends Module {
   biases?: NDArray;
   /** [experts, outputs], if there is one. */
   bias?: NDArray;
+  /** Numbers that share a scale. */
   readonly groupSize: number;
+  /** Bits of a number. */
   readonly bits: number;
+  /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
   readonly mode: mx.QuantizationMode;
+  /** Quantizes a layer. */
   constructor(layer: SwitchLinear, options: QuantizeOptions) {
     super();
     const { groupSize, bits, mode } = quantizationOf(options);
