@@ -34,7 +34,6 @@ export { type FuseOptions, LoRAEmbedding, LoRALinear, type LoraSettings, LoRASwi
 export { attentionMask, causalMask, type Mask } from "./mask.ts";
 export * from "./model.ts";
 export { QuantizedSwitchLinear, SwitchLinear } from "./moe.ts";
-export { QuantizedSwitchLinear, SwitchLinear } from "./moe.ts";
 export { makeModel, modelTypes } from "./models/mod.ts";
 export * from "./prompt_cache.ts";
 export { type OnProgress, type Progress, progressBar } from "./progress.ts";

@@ -52,7 +52,7 @@ void unshare(Failure* f) {
   if (f && --f->refs == 0) free(f);
 }
 
-// ---- size classes: up to 1 KiB in steps of 64, then eight per doubling --------------------------------------------------
+// ---- size classes: up to 1 KiB in steps of 64, then eight per doubling ----------------------------------------------
 constexpr int kSmallClasses = 16, kClasses = kSmallClasses + 8 * 40;
 #if defined(__APPLE__)
 constexpr int64_t kPage = 16384;  // what Metal wants of memory that it shares
@@ -96,8 +96,9 @@ static int64_t g_free_bytes[kClasses];
 #define DENIM_ALLOW(from, bytes) static_cast<void>(0)
 #endif
 
-// Buffers of pages, too small for a mapping each, are cut from slabs. Given back, their pages go to the system and their
-// addresses wait here for a buffer of the same class: so nothing is fragmented, and what is resident is what is used.
+// Buffers of pages, too small for a mapping each, are cut from slabs. Given back, their pages go to the system and
+// their addresses wait here for a buffer of the same class: so nothing is fragmented, and what is resident is what is
+// used.
 struct Cold {
   uint8_t** at;
   int64_t n, capacity;
@@ -236,7 +237,8 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
   if (nbytes >= 0 && nbytes < kLargest && !told) {
     int64_t capacity = round_class(nbytes ? nbytes : 1);
     if (g_memory.active + capacity <= g_memory.limit) {
-      if (g_memory.active + g_memory.cached + capacity > g_memory.limit) trim_cache(g_memory.limit - g_memory.active - capacity);
+      if (g_memory.active + g_memory.cached + capacity > g_memory.limit)
+        trim_cache(g_memory.limit - g_memory.active - capacity);
       int c = class_of(capacity);
       uint8_t* data = pool_take(c, capacity);
       if (!data) {
@@ -253,9 +255,11 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
     }
   }
   *failure = make_failure(kMemoryLimit,
-                          "reserve %lld bytes\nat most %lld bytes in all\n%lld bytes live already\nfree arrays, work on less at once, or raise "
+                          "reserve %lld bytes\nat most %lld bytes in all\n%lld bytes live already\nfree arrays, work "
+                          "on less at once, or raise "
                           "the limit with setMemoryLimit\nmemory",
-                          static_cast<long long>(nbytes), static_cast<long long>(g_memory.limit), static_cast<long long>(g_memory.active));
+                          static_cast<long long>(nbytes), static_cast<long long>(g_memory.limit),
+                          static_cast<long long>(g_memory.active));
   return nullptr;
 }
 static Failure* file_failure(const char* path, const char* got) {
