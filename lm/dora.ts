@@ -16,18 +16,14 @@ export class DoRALinear extends Module {
   /** The adapted layer. */
   linear: Linear | QuantizedLinear;
   /** Of the adapter's inputs, while training. */
-  /** What the input of A goes through. */
   dropout: Dropout;
   /** A. */
-  /** A. */
   lora_a: NDArray;
-  /** B. */
   /** B. */
   lora_b: NDArray;
   /** Lengths of the rows, [outputs]. */
   m: NDArray;
   /** Factor of the added matrix. */
-  /** Factor of A B. */
   readonly scale: number;
   /** Adapts a layer, which is not changed. */
   constructor(linear: Linear | QuantizedLinear, { rank, scale, dropout }: LoraSettings) {
@@ -61,18 +57,14 @@ export class DoRAEmbedding extends Module {
   /** The adapted layer. */
   embedding: Embedding;
   /** Of the adapter's inputs, while training. */
-  /** What the input of A goes through. */
   dropout: Dropout;
   /** A. */
-  /** A. */
   lora_a: NDArray;
-  /** B. */
   /** B. */
   lora_b: NDArray;
   /** Lengths of the vectors, [vectors]. */
   m: NDArray;
   /** Factor of the added matrix. */
-  /** Factor of A B. */
   readonly scale: number;
   /** Adapts a layer, which is not changed. */
   constructor(embedding: Embedding, { rank, scale, dropout }: LoraSettings) {

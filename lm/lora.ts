@@ -56,16 +56,12 @@ export class LoRALinear extends Module {
   /** The adapted layer. */
   linear: Linear | QuantizedLinear;
   /** Of the adapter's inputs, while training. */
-  /** What the input of A goes through. */
   dropout: Dropout;
-  /** A. */
   /** A. */
   lora_a: NDArray;
   /** B. */
-  /** B. */
   lora_b: NDArray;
   /** Factor of the added matrix. */
-  /** Factor of A B. */
   readonly scale: number;
   /** Adapts a layer, which is not changed. */
   constructor(linear: Linear | QuantizedLinear, { rank, scale, dropout }: LoraSettings) {
@@ -96,16 +92,12 @@ export class LoRASwitchLinear extends Module {
   /** The adapted layer. */
   linear: SwitchLinear | QuantizedSwitchLinear;
   /** Of the adapter's inputs, while training. */
-  /** What the input of A goes through. */
   dropout: Dropout;
-  /** A. */
   /** A. */
   lora_a: NDArray;
   /** B. */
-  /** B. */
   lora_b: NDArray;
   /** Factor of the added matrix. */
-  /** Factor of A B. */
   readonly scale: number;
   /** Adapts a layer, which is not changed. */
   constructor(linear: SwitchLinear | QuantizedSwitchLinear, { rank, scale, dropout }: LoraSettings) {
@@ -143,16 +135,12 @@ export class LoRAEmbedding extends Module {
   /** The adapted layer. */
   embedding: Embedding | QuantizedEmbedding;
   /** Of the adapter's inputs, while training. */
-  /** What the input of A goes through. */
   dropout: Dropout;
-  /** A. */
   /** A. */
   lora_a: NDArray;
   /** B. */
-  /** B. */
   lora_b: NDArray;
   /** Factor of the added matrix. */
-  /** Factor of A B. */
   readonly scale: number;
   /** Adapts a layer, which is not changed. */
   constructor(embedding: Embedding | QuantizedEmbedding, { rank, scale, dropout }: LoraSettings) {
