@@ -21,9 +21,9 @@ const ALLOWED = new Set(
   pthread_cond_timedwait_relative_np pthread_cond_wait pthread_equal pthread_getspecific pthread_key_create
   pthread_key_delete pthread_mutex_destroy pthread_mutex_init pthread_mutex_lock pthread_mutex_trylock
   pthread_mutex_unlock pthread_once pthread_self pthread_set_qos_class_self_np pthread_setname_np pthread_setspecific
-  pthread_sigmask sigaction sigfillset _tlv_bootstrap
+  dladdr dlopen pthread_sigmask sigaction sigfillset _tlv_bootstrap
   acos acosf acosh acoshf asin asinf asinh asinhf atan atan2 atan2f atanf atanh atanhf cbrt cbrtf ceil ceilf cos cosf
-  cosh coshf erf erff exp exp2 exp2f expf expm1 expm1f fabs fabsf floor floorf fma fmaf fmax fmaxf fmin fminf fmod fmodf
+  cosh coshf erf erfc erff exp exp2 exp2f expf expm1 expm1f fabs fabsf floor floorf fma fmaf fmax fmaxf fmin fminf fmod fmodf
   frexp frexpf hypot hypotf ldexp ldexpf lgamma lgammaf log log10 log10f log1p log1pf log2 log2f logb logbf logf lrint
   lrintf modf modff nearbyint nearbyintf nextafter nextafterf pow powf remainder remainderf rint rintf round roundf
   scalbn scalbnf sin sincos sincosf sinf sinh sinhf sqrt sqrtf tan tanf tanh tanhf tgamma trunc truncf
