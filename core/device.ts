@@ -11,7 +11,7 @@ import { collectGarbage } from "./memory.ts";
 
 /** Kinds of devices. */
 export type DeviceType = "cpu" | "gpu";
-/** A device: `mx.cpu`, or `mx.gpu` where there is one. */
+/** A device: `mx.cpu`, or `mx.gpu` where there is one (`mlx.core.Device`). */
 export class Device {
   /** Made by this module. */
   constructor(
@@ -30,7 +30,7 @@ export const cpu: Device = new Device("cpu");
 /** The Metal device; using it where there is none is an error. */
 export const gpu: Device = new Device("gpu");
 
-/** A queue of work on a device. */
+/** A queue of work on a device (`mlx.core.Stream`). */
 export class Stream {
   /** Made by {@linkcode newStream} and {@linkcode defaultStream}. */
   constructor(
@@ -55,11 +55,11 @@ export function defaultDevice(): Device {
 export function setDefaultDevice(device: Device): void {
   setActiveStream(defaultStream(device).index);
 }
-/** Is the device there? */
+/** Is the device there (`mlx.core.is_available`)? */
 export function isAvailable(device: Device = cpu): boolean {
   return device.type === "cpu";
 }
-/** How many devices of that kind there are. */
+/** How many devices of that kind there are (`mlx.core.device_count`). */
 export function deviceCount(device: Device = cpu): number {
   return isAvailable(device) ? 1 : 0;
 }
@@ -74,7 +74,7 @@ function checked(op: string, device: Device): Device {
   }
   return device;
 }
-/** The stream of a device that work goes to by default. */
+/** The stream of a device that work goes to by default (`mlx.core.default_stream`). */
 export function defaultStream(device: Device = defaultDevice()): Stream {
   checked("defaultStream", device);
   return first;
@@ -98,7 +98,7 @@ export function newStream(device: Device = defaultDevice()): Stream {
   return streams[index] = new Stream(index, device);
 }
 /**
- * Runs `fn` with the stream (or the device's stream) as the one that new work goes to.
+ * Runs `fn` with the stream (or the device's stream) as the one that new work goes to (`mlx.core.stream`).
  *
  * @example
  * ```ts
@@ -118,7 +118,7 @@ export function stream<T>(s: Stream | Device, fn: () => T): T {
 export function synchronize(s: Stream = streams[activeStream()]!): void {
   if (isOpen()) runtime().synchronize(s.index);
 }
-/** Facts about the device: instruction set, threads, bytes of memory. */
+/** Facts about the device: instruction set, threads, bytes of memory (`mlx.core.device_info`). */
 export function deviceInfo(device: Device = cpu): Record<string, string | number> {
   checked("deviceInfo", device);
   const facts: Record<string, string | number> = { deviceName: "cpu" };
@@ -133,39 +133,46 @@ export function deviceInfo(device: Device = cpu): Record<string, string | number
 export function getActiveMemory(): number {
   return runtime().stats().active;
 }
-/** The maximum of the active memory since the start or {@linkcode resetPeakMemory}, in bytes. */
+/** The maximum of the active memory since the start or {@linkcode resetPeakMemory} (`mlx.core.get_peak_memory`). */
 export function getPeakMemory(): number {
   return runtime().stats().peak;
 }
-/** Bytes kept for reuse. */
+/** Bytes kept for reuse (`mlx.core.get_cache_memory`). */
 export function getCacheMemory(): number {
   return runtime().stats().cached;
 }
-/** Starts the maximum anew. */
+/** Starts the maximum anew (`mlx.core.reset_peak_memory`). */
 export function resetPeakMemory(): void {
   runtime().set("peak", 0);
 }
 /**
- * Sets the limit of active memory in bytes; returns the one before. Beyond it an evaluation throws `MemoryLimitError`.
+ * Sets the limit of active memory in bytes; returns the one before (`mlx.core.set_memory_limit`). Beyond it an
+ * evaluation throws `MemoryLimitError`.
  */
 export function setMemoryLimit(bytes: number): number {
   return runtime().set("memoryLimit", bytes);
 }
-/** The limit of active memory in bytes. */
+/** The limit of active memory in bytes: see {@linkcode setMemoryLimit}. */
 export function getMemoryLimit(): number {
   const limit = runtime().set("memoryLimit", 0);
   runtime().set("memoryLimit", limit);
   return limit;
 }
-/** Sets how many bytes may be kept for reuse; returns the limit before (-1: as many as are active, at least 64 MiB). */
+/**
+ * Sets how many bytes may be kept for reuse (`mlx.core.set_cache_limit`); returns the limit before (-1: as many as are
+ * active, at least 64 MiB).
+ */
 export function setCacheLimit(bytes: number): number {
   return runtime().set("cacheLimit", bytes);
 }
-/** Sets how many bytes stay resident on a GPU: of no effect on the CPU. Returns 0, the limit before. */
+/** Of no effect on the CPU (`mlx.core.set_wired_limit`). Returns 0, the limit before. */
 export function setWiredLimit(_bytes: number): number {
   return 0;
 }
-/** Releases the buffers of arrays that are out of reach, and gives what is kept for reuse back to the system. */
+/**
+ * Releases the buffers of arrays that are out of reach, and gives what is kept for reuse back to the system
+ * (`mlx.core.clear_cache`).
+ */
 export function clearCache(): void {
   collectGarbage();
   runtime().clearCache();

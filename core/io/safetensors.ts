@@ -318,10 +318,13 @@ function encodeHeader(entries: readonly [string, Saveable][], metadata: Readonly
 
 /**
  * Saves arrays by name. The file appears whole or not at all: a full disk, an error or a kill leaves what was there.
- * Tensors of wide dtypes come first, so each lies at a multiple of its element size. MLX: `mx.save_safetensors`.
+ * Tensors of wide dtypes come first, so each lies at a multiple of its element size. The promise
+ * is kept once the file is there (`mlx.core.save_safetensors`).
  *
+ * @example
  * ```ts ignore
- * await saveSafetensors("model.safetensors", { weight: mx.ones([2, 3]) }, { format: "mlx" });
+ * import * as mx from "@denim/ml";
+ * await mx.saveSafetensors("model.safetensors", { weight: mx.ones([2, 3]) }, { format: "mlx" });
  * ```
  */
 export async function saveSafetensors(

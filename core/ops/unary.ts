@@ -77,7 +77,7 @@ function isExact(x: NDArray): boolean {
 export function astype(x: Operand, dtype: DType): NDArray {
   return cast(toArray("astype", x), dtype);
 }
-/** A new array with the values of `x`. */
+/** A new array with the values of `x`: a copy of its elements (`copy.copy` of an `mlx.core.array`). */
 export function copy(x: Operand): NDArray {
   return bind("copy", [toArray("copy", x)], {});
 }
