@@ -59,6 +59,8 @@ export class HeadAttention extends Module {
   k_proj: Projection;
   v_proj: Projection;
   o_proj: Projection;
+  /** One score per head that takes part in the softmax and has no value. */
+  sinks?: NDArray;
   /** Without rope positions are not seen. */
   constructor(
     { hidden, heads, kvHeads, headDim }: HeadSizes,
@@ -89,10 +91,8 @@ export class HeadAttention extends Module {
   forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
     const offset = cache?.position() ?? 0, turned = (y: NDArray) => this.rope ? this.rope.forward(y, { offset }) : y;
     const queries = turned(this.queries(x)), seen = fetched(turned(this.keys(x)), this.values(x), cache);
-    const y = scaledDotProductAttention(queries.astype(this.precision(queries.dtype)), seen, {
-      scale: this.scale,
-      mask,
-    });
+    const how = { scale: this.scale, mask, sinks: this.sinks ?? null };
+    const y = scaledDotProductAttention(queries.astype(this.precision(queries.dtype)), seen, how);
     return this.o_proj.forward(joined(y.astype(x.dtype)));
   }
   /** Values [B, kvHeads, L, D]. */

@@ -71,13 +71,23 @@ export class QuantizedSwitchLinear extends Module {
   }
 }
 
-/** `down(silu(gate(x)) up(x))` of each chosen expert (`SwitchGLU` of mlx-lm). */
+/** Options of {@linkcode SwitchGLU}. */
+export interface SwitchGLUOptions {
+  /** Biases of all three. Default false. */
+  readonly bias?: boolean;
+  /** Of the gate and what it gates. Default `silu(gate) x`. */
+  readonly activation?: (gate: NDArray, x: NDArray) => NDArray;
+}
+/** `down(activation(gate(x), up(x)))` of each chosen expert (`SwitchGLU` of mlx-lm). */
 export class SwitchGLU extends Module {
   gate_proj: ExpertProjection;
   up_proj: ExpertProjection;
   down_proj: ExpertProjection;
-  constructor(dim: number, hidden: number, experts: number, { bias = false }: { readonly bias?: boolean } = {}) {
+  readonly #activation: (gate: NDArray, x: NDArray) => NDArray;
+  constructor(dim: number, hidden: number, experts: number, o: SwitchGLUOptions = {}) {
     super();
+    const { bias = false, activation = swiglu } = o;
+    this.#activation = activation;
     this.gate_proj = new SwitchLinear(dim, hidden, experts, { bias });
     this.up_proj = new SwitchLinear(dim, hidden, experts, { bias });
     this.down_proj = new SwitchLinear(hidden, dim, experts, { bias });
@@ -85,13 +95,29 @@ export class SwitchGLU extends Module {
   /** x [..., dim] and experts [..., k] -> [..., k, dim]. */
   forward(x: NDArray, indices: NDArray): NDArray {
     const chosen = mx.stopGradient(indices), wide = x.expandDims([-2, -3]);
-    const y = swiglu(this.gate_proj.forward(wide, chosen), this.up_proj.forward(wide, chosen));
+    const y = this.#activation(this.gate_proj.forward(wide, chosen), this.up_proj.forward(wide, chosen));
     return this.down_proj.forward(y, chosen).squeeze(-2);
   }
 }
 /** The indices of the k largest of the last axis, in no particular order. */
 export function topIndices(x: NDArray, k: number): NDArray {
   return mx.stopGradient(mx.argpartition(x.negative(), k - 1, -1).index("...", mx.slice(0, k)));
+}
+/** How experts are chosen by groups. */
+export interface ExpertGroups {
+  /** How many groups there are. */
+  readonly count: number;
+  /** How many of them may be chosen from. */
+  readonly kept: number;
+  /** The score of a group, [...], by those of its experts, [..., n]. */
+  readonly score: (experts: NDArray) => NDArray;
+}
+/** Scores [..., experts] with zeros for the experts of all groups but the best. */
+export function withoutWorstGroups(scores: NDArray, { count, kept, score }: ExpertGroups): NDArray {
+  if (count === kept) return scores;
+  const split = scores.reshape([...scores.shape.slice(0, -1), count, -1]), worst = count - kept;
+  const indices = mx.stopGradient(mx.argpartition(score(split), worst - 1, -1).index("...", mx.slice(0, worst), null));
+  return mx.putAlongAxis(split, indices, mx.zeros([], scores.dtype), -2).reshape(scores.shape);
 }
 /** Sum of the experts' results [..., k, dim] by their scores [..., k]. */
 export function weighted(y: NDArray, scores: NDArray): NDArray {

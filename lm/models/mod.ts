@@ -7,6 +7,8 @@ import type { Config } from "../config.ts";
 import type { LanguageModel } from "../model.ts";
 import { Model as Cohere } from "./cohere.ts";
 import { Model as Cohere2 } from "./cohere2.ts";
+import { Model as DeepseekV2 } from "./deepseek_v2.ts";
+import { Model as DeepseekV3 } from "./deepseek_v3.ts";
 import { Model as Exaone } from "./exaone.ts";
 import { Model as Gemma } from "./gemma.ts";
 import { Model as Gemma2 } from "./gemma2.ts";
@@ -14,6 +16,7 @@ import { Model as Gemma3 } from "./gemma3.ts";
 import { Model as Gemma3Text } from "./gemma3_text.ts";
 import { Model as GPT2 } from "./gpt2.ts";
 import { Model as GPTNeoX } from "./gpt_neox.ts";
+import { Model as GptOss } from "./gpt_oss.ts";
 import { Model as Granite } from "./granite.ts";
 import { Model as InternLM2 } from "./internlm2.ts";
 import { Model as Llama } from "./llama.ts";
@@ -35,6 +38,8 @@ import { Model as StarCoder2 } from "./starcoder2.ts";
 const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["cohere", Cohere],
   ["cohere2", Cohere2],
+  ["deepseek_v2", DeepseekV2],
+  ["deepseek_v3", DeepseekV3],
   ["exaone", Exaone],
   ["gemma", Gemma],
   ["gemma2", Gemma2],
@@ -42,6 +47,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["gemma3_text", Gemma3Text],
   ["gpt2", GPT2],
   ["gpt_neox", GPTNeoX],
+  ["gpt_oss", GptOss],
   ["granite", Granite],
   ["internlm2", InternLM2],
   ["llama", Llama],
@@ -62,6 +68,8 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
 ]);
 /** Types whose models are built as another type's. */
 const ALIASES: ReadonlyMap<string, string> = new Map([
+  ["joyai_llm_flash", "deepseek_v3"],
+  ["kimi_k2", "deepseek_v3"],
   ["mistral", "llama"],
   ["iquestcoder", "llama"],
   ["xverse", "llama"],

@@ -47,9 +47,26 @@ for (const [name, config] of Object.entries(CONFIGS)) {
 /** Configs of the other architectures; windows are small, so that they matter. */
 const gemma3 = { sliding_window: 6, sliding_window_pattern: 2, query_pre_attn_scalar: 16 };
 const experts = { num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 };
+const latent = {
+  kv_lora_rank: 32,
+  q_lora_rank: null,
+  qk_rope_head_dim: 8,
+  qk_nope_head_dim: 16,
+  v_head_dim: 16,
+  n_routed_experts: 4,
+  n_shared_experts: 1,
+  moe_intermediate_size: 32,
+  num_experts_per_tok: 2,
+  first_k_dense_replace: 1,
+  n_group: 2,
+  topk_group: 1,
+};
+const yarn = { type: "yarn", factor: 4, original_max_position_embeddings: 64, mscale: 1, mscale_all_dim: 0.7 };
 const OTHERS: Readonly<Record<string, JsonRecord>> = {
   cohere: tinyConfig("cohere", { layer_norm_eps: 0.01, use_qk_norm: true, logit_scale: 0.5 }),
   cohere2: tinyConfig("cohere2", { layer_norm_eps: 0.01, sliding_window: 6, sliding_window_pattern: 2 }),
+  deepseek_v2: tinyConfig("deepseek_v2", { ...latent, topk_method: "group_limited_greedy", rope_scaling: yarn }),
+  deepseek_v3: tinyConfig("deepseek_v3", { ...latent, q_lora_rank: 24, routed_scaling_factor: 2 }),
   exaone: tinyConfig("exaone", { num_layers: 2, layer_norm_epsilon: 0.01, tie_word_embeddings: true }),
   gemma: tinyConfig("gemma"),
   gemma2: tinyConfig("gemma2"),
@@ -57,6 +74,13 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
   gemma3: { model_type: "gemma3", vocab_size: tinyConfig().vocab_size, text_config: tinyConfig("gemma3_text", gemma3) },
   gpt2: tinyConfig("gpt2", { n_ctx: 64, n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 }),
   gpt_neox: tinyConfig("gpt_neox", { layer_norm_eps: 0.01, rotary_emb_base: 100, rotary_pct: 0.5 }),
+  gpt_oss: tinyConfig("gpt_oss", {
+    num_local_experts: 4,
+    num_experts_per_tok: 2,
+    sliding_window: 6,
+    layer_types: ["sliding_attention", "full_attention"],
+    rope_scaling: yarn,
+  }),
   granite: tinyConfig("granite", {
     logits_scaling: 2,
     attention_multiplier: 0.2,
@@ -86,7 +110,7 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
 };
 Deno.test("every type has a config here", () => {
   const known = new Set([...Object.values(CONFIGS), ...Object.values(OTHERS)].map((c) => c.model_type));
-  assertEquals(modelTypes.filter((type) => !known.has(type)), ["iquestcoder", "xverse"]);
+  assertEquals(modelTypes.filter((type) => !known.has(type)), ["iquestcoder", "joyai_llm_flash", "kimi_k2", "xverse"]);
 });
 for (const [name, config] of Object.entries(OTHERS)) {
   Deno.test(`${name}: pieces, batches and compiled steps give what the whole gives`, () => {
@@ -152,9 +176,39 @@ Deno.test("foreign names of weights become the model's", () => {
   assertEquals(renamed("gpt_neox", neox), ["model.h.0.mlp.a 2,3", "model.embed_out.weight 2,3"]);
   const gemma = ["vision_tower.a", "multi_modal_projector.b", "language_model.model.norm.weight"];
   assertEquals(renamed("gemma3", gemma), ["language_model.model.norm.weight 2,3"]);
+  const packed = ["model.layers.0.mlp.experts.gate_up_proj_blocks", "model.layers.0.mlp.experts.gate_up_proj_bias"];
+  const bytes = new Map([[packed[0] ?? "", mx.zeros([3, 4, 2, 16], mx.uint8)], [packed[1] ?? "", mx.zeros([3, 4])]]);
+  assertEquals([...tinyModel(OTHERS.gpt_oss).sanitize(bytes)].map(([name, y]) => `${name} ${y.dtype} ${y.shape}`), [
+    "model.layers.0.mlp.experts.gate_proj.weight uint32 3,2,8",
+    "model.layers.0.mlp.experts.up_proj.weight uint32 3,2,8",
+    "model.layers.0.mlp.experts.gate_proj.bias float32 3,2",
+    "model.layers.0.mlp.experts.up_proj.bias float32 3,2",
+  ]);
   assertEquals(renamed("minicpm", ["model.embed_tokens.weight"]), [
     "model.embed_tokens.weight 2,3",
     "lm_head.weight 2,3",
+  ]);
+});
+
+Deno.test("weights of other tools for DeepSeek V3", () => {
+  const model = tinyModel(OTHERS.deepseek_v3), attention = "model.layers.0.self_attn";
+  const w = mx.random.normal([4 * 32, 32]), names = (own: Map<string, mx.NDArray>) => [...own.keys()];
+  const own = model.sanitize(new Map([[`${attention}.kv_b_proj.weight`, w], ["model.layers.2.a", w]]));
+  assertEquals(names(own), [`${attention}.embed_q.weight`, `${attention}.unembed_out.weight`]);
+  const heads = w.reshape([4, 32, 32]), keys = heads.index(mx.slice(null), mx.slice(0, 16)).swapaxes(1, 2);
+  assertEquals(numbers(own.get(`${attention}.embed_q.weight`) ?? w), numbers(keys));
+  const fp8 = model.sanitize(
+    new Map([["a.weight", mx.toFp8(mx.ones([130, 4]))], ["a.weight_scale_inv", mx.array([[2], [3]])]]),
+  );
+  assertEquals(numbers(fp8.get("a.weight") ?? w), [...new Array(128 * 4).fill(2), ...new Array(8).fill(3)]);
+  const words = mx.zeros([2, 4], mx.int32), scale = mx.ones([2, 1]);
+  const int4 = model.sanitize(
+    new Map([["a.weight_packed", words], ["a.weight_scale", scale], ["a.weight_shape", scale]]),
+  );
+  assertEquals([...int4].map(([name, x]) => `${name} ${x.dtype}`), [
+    "a.weight uint32",
+    "a.scales float32",
+    "a.biases float32",
   ]);
 });
 
