@@ -61,6 +61,12 @@ export function treeFlatten<T>(tree: Tree<T>, options: FlattenOptions = {}): [st
  * The tree of paths and leaves, as made by {@linkcode treeFlatten}, or of an object that holds leaves by path
  * (`mlx.utils.tree_unflatten`). Where all keys at a level are numbers, the node is a list, whose gaps are empty
  * objects.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.treeUnflatten([["a", 1], ["b.0", 2]]); // { a: 1, b: [2] }
+ * ```
  */
 export function treeUnflatten<T>(leaves: readonly (readonly [string, T])[] | Readonly<Record<string, T>>): Tree<T> {
   return unflatten(isPairs(leaves) ? leaves : Object.entries(leaves));
@@ -205,6 +211,12 @@ export interface TreeMergeOptions<T> {
 /**
  * Both trees in one (`mlx.utils.tree_merge`). Null and empty lists or objects count as nothing; leaves at the same
  * place are joined by `mergeFn`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.treeMerge({ a: 1 }, { b: 2 }); // { a: 1, b: 2 }
+ * ```
  */
 export function treeMerge<T>(
   a: Tree<T> | null | undefined,

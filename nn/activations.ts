@@ -83,11 +83,29 @@ export function relu(x: NDArray): NDArray {
 export function relu2(x: NDArray): NDArray {
   return mx.maximum(x, 0).square();
 }
-/** `min(max(x, 0), 6)` (`mlx.nn.relu6`). */
+/**
+ * `min(max(x, 0), 6)` (`mlx.nn.relu6`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.relu6(mx.array([-1, 8])).tolist(); // [0, 6]
+ * ```
+ */
 export function relu6(x: NDArray): NDArray {
   return mx.minimum(mx.maximum(x, 0), mx.float(6));
 }
-/** `max(slope x, x)` (`mlx.nn.leaky_relu`). */
+/**
+ * `max(slope x, x)` (`mlx.nn.leaky_relu`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.leakyRelu(mx.array([-1, 2])).tolist(); // [-0.009999999776482582, 2]
+ * ```
+ */
 export function leakyRelu(x: NDArray, options: number | LeakyReLUOptions = {}): NDArray {
   return mx.maximum(mx.multiply(mx.float(option(options, "negativeSlope", 0.01)), x), x);
 }
@@ -103,7 +121,16 @@ export function logSoftmax(x: NDArray, options: number | ActivationAxisOptions =
 export function elu(x: NDArray, options: number | ELUOptions = {}): NDArray {
   return mx.where(x.greater(0), x, x.exp().subtract(1).multiply(mx.float(option(options, "alpha", 1))));
 }
-/** `eˣ / Σ eˣ` along an axis (`mlx.nn.softmax`). */
+/**
+ * `eˣ / Σ eˣ` along an axis (`mlx.nn.softmax`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.softmax(mx.array([0, 0])).tolist(); // [0.5, 0.5]
+ * ```
+ */
 export function softmax(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
   return mx.softmax(x, option(options, "axis", -1));
 }
@@ -164,12 +191,30 @@ export function geluApprox(x: NDArray): NDArray {
 export function geluFastApprox(x: NDArray): NDArray {
   return x.multiply(x.multiply(1.702).sigmoid());
 }
-/** `a σ(b)` of the halves a and b along an axis (`mlx.nn.glu`). */
+/**
+ * `a σ(b)` of the halves a and b along an axis (`mlx.nn.glu`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.glu(mx.array([2, 0])).tolist(); // [1]
+ * ```
+ */
 export function glu(x: NDArray, options: number | ActivationAxisOptions = {}): NDArray {
   const [a = x, b = x] = mx.split(x, 2, option(options, "axis", -1));
   return a.multiply(b.sigmoid());
 }
-/** 1 from the threshold on, else 0, as int32 (`mlx.nn.step`). */
+/**
+ * 1 from the threshold on, else 0, as int32 (`mlx.nn.step`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.step(mx.array([-1, 2])).tolist(); // [0, 1]
+ * ```
+ */
 export function step(x: NDArray, options: number | StepOptions = {}): NDArray {
   return mx.where(x.greaterEqual(mx.float(option(options, "threshold", 0))), 1, 0);
 }
@@ -419,7 +464,16 @@ export class Step extends Module {
     return step(x, this.threshold);
   }
 }
-/** {@linkcode prelu} with learned slopes (`mlx.nn.PReLU`; https://arxiv.org/abs/1502.01852). */
+/**
+ * {@linkcode prelu} with learned slopes (`mlx.nn.PReLU`; https://arxiv.org/abs/1502.01852).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.PReLU().forward(mx.array([-2, 2])).tolist(); // [-0.5, 2]
+ * ```
+ */
 export class PReLU extends Module {
   /** Slopes below zero, [numParameters]. */
   weight: NDArray;

@@ -90,7 +90,16 @@ export class Conv1d extends ConvBase {
     return this.shifted(conv1d(x, this.weight, this));
   }
 }
-/** Convolution over images (`mlx.nn.Conv2d`): as {@linkcode Conv1d}, with two spatial axes. */
+/**
+ * Convolution over images (`mlx.nn.Conv2d`): as {@linkcode Conv1d}, with two spatial axes.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.Conv2d(3, 8, 3, { padding: 1 }).forward(mx.ones([1, 5, 5, 3])).shape; // [1, 5, 5, 8]
+ * ```
+ */
 export class Conv2d extends ConvBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: ConvOptions = {}) {
@@ -101,7 +110,16 @@ export class Conv2d extends ConvBase {
     return this.shifted(conv2d(x, this.weight, this));
   }
 }
-/** Convolution over volumes (`mlx.nn.Conv3d`): as {@linkcode Conv1d}, with three spatial axes and without groups. */
+/**
+ * Convolution over volumes (`mlx.nn.Conv3d`): as {@linkcode Conv1d}, with three spatial axes and without groups.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.Conv3d(1, 2, 2).forward(mx.ones([1, 4, 4, 4, 1])).shape; // [1, 3, 3, 3, 2]
+ * ```
+ */
 export class Conv3d extends ConvBase {
   /** Draws the weights. */
   constructor(inChannels: number, outChannels: number, kernelSize: Extent, options: Conv3dOptions = {}) {

@@ -74,6 +74,13 @@ export class ConvTranspose1d extends ConvTransposeBase {
 }
 /**
  * Transposed convolution over images (`mlx.nn.ConvTranspose2d`): as {@linkcode ConvTranspose1d}, with two spatial axes.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.ConvTranspose2d(3, 8, 2, { stride: 2 }).forward(mx.ones([1, 4, 4, 3])).shape; // [1, 8, 8, 8]
+ * ```
  */
 export class ConvTranspose2d extends ConvTransposeBase {
   /** Draws the weights. */

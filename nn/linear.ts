@@ -59,7 +59,16 @@ export class Linear extends Module {
 }
 /** Options of {@linkcode Bilinear}. */
 export type BilinearOptions = LinearOptions;
-/** `y_o = x₁ W_o x₂ᵀ + b_o` (`mlx.nn.Bilinear`), W [outputDims, input2Dims, input1Dims]. */
+/**
+ * `y_o = x₁ W_o x₂ᵀ + b_o` (`mlx.nn.Bilinear`), W [outputDims, input2Dims, input1Dims].
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.Bilinear(2, 3, 4).forward(mx.ones([5, 2]), mx.ones([5, 3])).shape; // [5, 4]
+ * ```
+ */
 export class Bilinear extends Module {
   /** W, [outputDims, input2Dims, input1Dims]. */
   weight: NDArray;

@@ -182,6 +182,13 @@ export interface GroupNormOptions {
 /**
  * `(x - mean) / √(var + eps) · weight + bias`, each example over its spatial axes and each of `numGroups` groups of
  * features (`mlx.nn.GroupNorm`; https://arxiv.org/abs/1803.08494).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.GroupNorm(2, 4).forward(mx.ones([1, 3, 4])).shape; // [1, 3, 4]
+ * ```
  */
 export class GroupNorm extends AffineBase {
   /** Into how many groups the features fall. */

@@ -113,7 +113,16 @@ export abstract class AvgPoolBase extends PoolBase {
     return mean(w.array, w.axes);
   }
 }
-/** The maximum over sliding windows of sequences [N, L, C] (`mlx.nn.MaxPool1d`). */
+/**
+ * The maximum over sliding windows of sequences [N, L, C] (`mlx.nn.MaxPool1d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.MaxPool1d(2).forward(mx.array([[[1], [3], [2], [5]]])).tolist(); // [[[3], [5]]]
+ * ```
+ */
 export class MaxPool1d extends MaxPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
@@ -143,7 +152,16 @@ export class MaxPool2d extends MaxPoolBase {
     super(2, kernelSize, options);
   }
 }
-/** The mean over sliding windows of images [N, H, W, C] (`mlx.nn.AvgPool2d`). */
+/**
+ * The mean over sliding windows of images [N, H, W, C] (`mlx.nn.AvgPool2d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.AvgPool2d(2).forward(mx.ones([1, 4, 4, 3])).shape; // [1, 2, 2, 3]
+ * ```
+ */
 export class AvgPool2d extends AvgPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {

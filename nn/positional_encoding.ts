@@ -150,6 +150,13 @@ function slopes(n: number): number[] {
 }
 /**
  * Adds `-slope · |i - j|` to attention scores, one slope per head (`mlx.nn.ALiBi`; https://arxiv.org/abs/2108.12409).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.ALiBi().forward(mx.zeros([1, 2, 3, 3])).shape; // [1, 2, 3, 3]
+ * ```
  */
 export class ALiBi extends Module {
   /** `-slope_h · |i - j|` as [1, numHeads, qLength - offset, kLength]; queries are i = offset, ..., qLength - 1. */

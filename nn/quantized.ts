@@ -67,7 +67,16 @@ export interface QuantizedLinearOptions extends QuantizeOptions {
   /** Add a bias. Default true. */
   readonly bias?: boolean;
 }
-/** `y = x Wᵀ + b` with W quantized by rows (`mlx.nn.QuantizedLinear`); frozen. */
+/**
+ * `y = x Wᵀ + b` with W quantized by rows (`mlx.nn.QuantizedLinear`); frozen.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.QuantizedLinear.fromLinear(new nn.Linear(64, 8), { bits: 8 }).forward(mx.ones([1, 64])).shape; // [1, 8]
+ * ```
+ */
 export class QuantizedLinear extends Module {
   /** Packed words, [outputDims, inputDims bits / 32]. */
   weight: NDArray;
@@ -114,7 +123,16 @@ export class QuantizedLinear extends Module {
     return made.freeze();
   }
 }
-/** Quantized vectors, one for each index (`mlx.nn.QuantizedEmbedding`); frozen. */
+/**
+ * Quantized vectors, one for each index (`mlx.nn.QuantizedEmbedding`); frozen.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.QuantizedEmbedding.fromEmbedding(new nn.Embedding(10, 64)).forward(mx.array([3], mx.int32)).shape; // [1, 64]
+ * ```
+ */
 export class QuantizedEmbedding extends Module {
   /** Packed words, [numEmbeddings, dims bits / 32]. */
   weight: NDArray;

@@ -83,6 +83,13 @@ function stateOf<K extends string>(
  * Gated recurrent units (`mlx.nn.GRU`):
  * `r = σ(W_xr x + W_hr h + b_r)`, `z = σ(W_xz x + W_hz h + b_z)`, `n = tanh(W_xn x + b_n + r (W_hn h + b_hn))`,
  * `h' = (1 - z) n + z h`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.GRU(3, 4).forward(mx.ones([2, 5, 3])).shape; // [2, 5, 4]
+ * ```
  */
 export class GRU extends Module {
   /** Weights of the input for r, z and n, [3 hiddenSize, inputSize]. */
@@ -131,6 +138,14 @@ export interface LSTMState {
 /**
  * Long short-term memory (`mlx.nn.LSTM`): `i, f, o = σ(W_x x + W_h h + b)`, `g = tanh(W_x x + W_h h + b)`, each with
  * its own rows of the weights, `c' = f c + i g`, `h' = o tanh(c')`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const [hidden, cell] = new nn.LSTM(3, 4).forward(mx.ones([2, 5, 3]));
+ * [hidden.shape, cell.shape]; // [[2, 5, 4], [2, 5, 4]]
+ * ```
  */
 export class LSTM extends Module {
   /** Weights of the input for i, f, g and o, [4 hiddenSize, inputSize]. */

@@ -205,7 +205,16 @@ export class TransformerDecoderLayer extends TransformerLayerBase {
   }
 }
 
-/** A stack of {@linkcode TransformerEncoderLayer} and a normalization (`mlx.nn.TransformerEncoder`). */
+/**
+ * A stack of {@linkcode TransformerEncoderLayer} and a normalization (`mlx.nn.TransformerEncoder`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * new nn.TransformerEncoder(1, 8, 2).forward(mx.ones([1, 3, 8]), null).shape; // [1, 3, 8]
+ * ```
+ */
 export class TransformerEncoder extends Module {
   /** In order. */
   layers: TransformerEncoderLayer[];

@@ -45,6 +45,17 @@ function rms(x: NDArray): NDArray {
 /**
  * `g / √(r cᵀ / mean(r))`, with r and c the running means of the rows and columns of g² (`mlx.optimizers.Adafactor`;
  * https://arxiv.org/abs/1804.04235), clipped and scaled. Parameters with fewer than 2 axes keep the full second moment.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * import * as optim from "@denim/ml/optimizers";
+ * const model = new nn.Linear(2, 1), optimizer = new optim.Adafactor();
+ * const step = nn.valueAndGrad(model, (x: mx.NDArray) => model.forward(x).square().mean());
+ * optimizer.update(model, step(mx.ones([4, 2]))[1]);
+ * model.weight.shape; // [1, 2]
+ * ```
  */
 export class Adafactor extends Optimizer {
   /** Added to the squares; the least scale of a parameter. */

@@ -129,6 +129,17 @@ export interface LionOptions {
 /**
  * `c = β₁ m + (1 - β₁) g`, `m ← β₂ m + (1 - β₂) g`, `w ← (1 - λ decay) w - λ sign(c)` (`mlx.optimizers.Lion`;
  * https://arxiv.org/abs/2302.06675). Use a learning rate 3 to 10 times below that of AdamW.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * import * as optim from "@denim/ml/optimizers";
+ * const model = new nn.Linear(2, 1), optimizer = new optim.Lion(1e-4);
+ * const step = nn.valueAndGrad(model, (x: mx.NDArray) => model.forward(x).square().mean());
+ * optimizer.update(model, step(mx.ones([4, 2]))[1]);
+ * model.weight.shape; // [1, 2]
+ * ```
  */
 export class Lion extends Optimizer {
   /** β₁ and β₂. */

@@ -12,7 +12,20 @@ export interface RMSpropOptions {
   /** Added to the denominator, ε. Default 1e-8. */
   readonly eps?: number;
 }
-/** `v ← α v + (1 - α) g²`, `w ← w - λ g / (√v + ε)` (`mlx.optimizers.RMSprop`). */
+/**
+ * `v ← α v + (1 - α) g²`, `w ← w - λ g / (√v + ε)` (`mlx.optimizers.RMSprop`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * import * as optim from "@denim/ml/optimizers";
+ * const model = new nn.Linear(2, 1), optimizer = new optim.RMSprop(0.01);
+ * const step = nn.valueAndGrad(model, (x: mx.NDArray) => model.forward(x).square().mean());
+ * optimizer.update(model, step(mx.ones([4, 2]))[1]);
+ * model.weight.shape; // [1, 2]
+ * ```
+ */
 export class RMSprop extends Optimizer {
   /** α. */
   readonly alpha: number;

@@ -32,6 +32,17 @@ function orthogonalized(x: NDArray, steps: number): NDArray {
  * `v ← μ v + (1 - μ) g`, `w ← w - λ √max(1, rows / columns) · orthogonal(v)` (`mlx.optimizers.Muon`;
  * https://kellerjordan.github.io/posts/muon/). The last axes of convolution kernels act as one; vectors are not made
  * orthogonal. Embeddings, output layers and vectors do better with another optimizer: see {@linkcode MultiOptimizer}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * import * as optim from "@denim/ml/optimizers";
+ * const model = new nn.Linear(2, 1), optimizer = new optim.Muon(0.02);
+ * const step = nn.valueAndGrad(model, (x: mx.NDArray) => model.forward(x).square().mean());
+ * optimizer.update(model, step(mx.ones([4, 2]))[1]);
+ * model.weight.shape; // [1, 2]
+ * ```
  */
 export class Muon extends Optimizer {
   /** μ. */

@@ -27,7 +27,16 @@ function requireSteps(op: string, name: string, value: number): void {
 export function exponentialDecay(init: number, decayRate: number): Schedule {
   return (step) => power(float(decayRate), step).mul(float(init));
 }
-/** `init · decayRate^⌊step / stepSize⌋` (`mlx.optimizers.step_decay`). */
+/**
+ * `init · decayRate^⌊step / stepSize⌋` (`mlx.optimizers.step_decay`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as optim from "@denim/ml/optimizers";
+ * optim.stepDecay(0.5, 0.5, 10)(mx.array(20)).item(); // 0.125
+ * ```
+ */
 export function stepDecay(init: number, decayRate: number, stepSize: number): Schedule {
   requireSteps("stepDecay", "stepSize", stepSize);
   return (step) => power(float(decayRate), floorDivide(step, stepSize)).mul(float(init));
@@ -55,7 +64,16 @@ export function cosineDecay(init: number, decaySteps: number, options: number | 
     return decay.mul(float(init - end)).add(float(end));
   };
 }
-/** In a straight line from init to end over `steps`, then constant (`mlx.optimizers.linear_schedule`). */
+/**
+ * In a straight line from init to end over `steps`, then constant (`mlx.optimizers.linear_schedule`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as optim from "@denim/ml/optimizers";
+ * optim.linearSchedule(0, 1, 4)(mx.array(1)).item(); // 0.25
+ * ```
+ */
 export function linearSchedule(init: number, end: number, steps: number): Schedule {
   requireSteps("linearSchedule", "steps", steps);
   return (step) => minimum(step, steps).mul(float((end - init) / steps)).add(float(init));

@@ -166,7 +166,15 @@ function plain(op: string, input: Operand, weight: Operand, spatial: number, opt
 export function conv1d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
   return plain("conv1d", input, weight, 1, options);
 }
-/** Convolution of [N, H, W, C] with [O, KH, KW, C / groups] (`mlx.core.conv2d`). */
+/**
+ * Convolution of [N, H, W, C] with [O, KH, KW, C / groups] (`mlx.core.conv2d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.conv2d(mx.ones([1, 5, 5, 3]), mx.ones([8, 3, 3, 3]), { padding: 1 }).shape; // [1, 5, 5, 8]
+ * ```
+ */
 export function conv2d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
   return plain("conv2d", input, weight, 2, options);
 }
@@ -209,7 +217,15 @@ function transposed(
 export function convTranspose1d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
   return transposed("convTranspose1d", input, weight, 1, options);
 }
-/** Transposed convolution of [N, H, W, C] with [O, KH, KW, C / groups] (`mlx.core.conv_transpose2d`). */
+/**
+ * Transposed convolution of [N, H, W, C] with [O, KH, KW, C / groups] (`mlx.core.conv_transpose2d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.convTranspose2d(mx.ones([1, 4, 4, 3]), mx.ones([8, 2, 2, 3]), { stride: 2 }).shape; // [1, 8, 8, 8]
+ * ```
+ */
 export function convTranspose2d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
   return transposed("convTranspose2d", input, weight, 2, options);
 }
@@ -225,7 +241,15 @@ export interface ConvolveOptions {
    */
   readonly mode?: "full" | "same" | "valid";
 }
-/** The discrete convolution of two 1-d arrays, `y[n] = sum_k a[n - k] v[k]` (`mlx.core.convolve`). */
+/**
+ * The discrete convolution of two 1-d arrays, `y[n] = sum_k a[n - k] v[k]` (`mlx.core.convolve`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.convolve(mx.array([1, 2, 3]), mx.array([0, 1, 0.5])).tolist(); // [0, 1, 2.5, 4, 1.5]
+ * ```
+ */
 export function convolve(a: Operand, v: Operand, options: ConvolveOptions = {}): NDArray {
   const { mode = "full" } = options;
   const [x, y] = [toArray("convolve", a), toArray("convolve", v)];

@@ -232,6 +232,12 @@ export interface GatherMmOptions {
 /**
  * Products of chosen matrices: `y[i...] = a[lhs[i...]] @ b[rhs[i...]]`, where the indices count over the flattened
  * leading axes and broadcast together (`mlx.core.gather_mm`). Without indices it is `matmul`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.gatherMm(mx.ones([1, 2, 3]), mx.ones([4, 3, 5]), { rhsIndices: mx.array([2, 0], mx.uint32) }).shape; // [2, 2, 5]
+ * ```
  */
 export function gatherMm(a: Operand, b: Operand, options: GatherMmOptions = {}): NDArray {
   const { lhsIndices, rhsIndices } = options;

@@ -265,6 +265,12 @@ export interface StridedOptions {
 /**
  * A view with any strides: `y[i, j] = flat(x)[offset + i strides[0] + j strides[1]]`, where `flat(x)` is x in row-major
  * order (`mlx.core.as_strided`). An `IndexError` where it would leave the array.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.asStrided(mx.arange(4), { shape: [3, 2], strides: [1, 1] }).tolist(); // [[0, 1], [1, 2], [2, 3]]
+ * ```
  */
 export function asStrided(x: Operand, options: Shape | StridedOptions = {}, more: StridedOptions = {}): NDArray {
   const a = toArray("asStrided", x);
@@ -287,6 +293,12 @@ export function asStrided(x: Operand, options: Shape | StridedOptions = {}, more
 /**
  * The same bytes as another dtype (`mlx.core.view`). Where the sizes differ, the last axis grows or shrinks; a
  * `ShapeError` where it cannot.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.view(mx.array([1]), mx.int32).item(); // 1065353216
+ * ```
  */
 export function view(x: Operand, dtype: DType): NDArray {
   const a = toArray("view", x);
@@ -437,7 +449,15 @@ export interface DiagonalAxes {
   /** Axis of the columns, 1 if absent. */
   readonly axis2?: number;
 }
-/** The diagonal of two axes, as a new last axis (`mlx.core.diagonal`): a view. */
+/**
+ * The diagonal of two axes, as a new last axis (`mlx.core.diagonal`): a view.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.diagonal(mx.array([[1, 2], [3, 4]])).tolist(); // [1, 4]
+ * ```
+ */
 export function diagonal(x: Operand, options: number | DiagonalAxes = {}): NDArray {
   const a = toArray("diagonal", x);
   const ndim = a.shape.length;
@@ -478,6 +498,12 @@ export interface MeshgridOptions {
 /**
  * Coordinate grids of 1-d arrays: for n arrays (and options, if any, behind them) n arrays of n axes
  * (`mlx.core.meshgrid`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.meshgrid(mx.arange(2), mx.arange(3)).map((x) => x.shape); // [[3, 2], [3, 2]]
+ * ```
  */
 export function meshgrid(...args: readonly (Operand | MeshgridOptions)[]): NDArray[] {
   const { sparse = false, indexing = "xy" } = args.find(isMeshgridOptions) ?? {};
