@@ -5,6 +5,7 @@
  */
 import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
+import { ArraysCache } from "./arrays_cache.ts";
 import { type Cache, type CacheState, type Fetched, KVCache, type MaskOptions, RotatingKVCache } from "./cache.ts";
 import { emptyLike, grown, positions, roundUp, written } from "./cache_buffers.ts";
 import type { Mask } from "./mask.ts";
@@ -208,6 +209,8 @@ export function mergeCaches(rows: readonly (readonly Cache[])[]): BatchCache[] {
     const plain = layer.filter((c) => c instanceof KVCache), rings = layer.filter((c) => c instanceof RotatingKVCache);
     if (plain.length === layer.length) return BatchKVCache.merge(plain);
     if (rings.length === layer.length) return BatchRotatingKVCache.merge(rings);
+    const arrays = layer.filter((c) => c instanceof ArraysCache);
+    if (arrays.length === layer.length) return ArraysCache.merge(arrays);
     return refuse("run texts together", "plain or rotating caches", first.constructor.name);
   });
 }

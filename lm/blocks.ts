@@ -130,6 +130,8 @@ export class GatedMLP extends Module {
 export type Block = Module & {
   /** How many tokens its attention sees; absent or null: all. */
   readonly window?: number | null;
+  /** It does not attend, and needs no mask. */
+  readonly isRecurrent?: boolean;
   forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray;
 };
 /** Runs x [B, L, hidden] through the blocks. Blocks of one window share a mask: their caches are at one position. */
@@ -138,8 +140,8 @@ export function throughBlocks(x: NDArray, blocks: readonly Block[], cache: reado
   let h = x;
   blocks.forEach((block, i) => {
     const own = cache?.[i] ?? null, window = block.window ?? null;
-    if (!masks.has(window)) masks.set(window, attentionMask(h, own, window));
-    h = block.forward(h, masks.get(window) ?? null, own);
+    if (!block.isRecurrent && !masks.has(window)) masks.set(window, attentionMask(h, own, window));
+    h = block.forward(h, block.isRecurrent ? null : masks.get(window) ?? null, own);
   });
   return h;
 }

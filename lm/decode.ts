@@ -141,7 +141,7 @@ export class Decoder {
     );
     const room = Math.min(this.#stepsLeft, this.#stepsLeft === Infinity ? ENDLESS_ROOM : MAX_ROOM, ...limits);
     if (this.#tries === 0 || room < 1) return;
-    const clock = new Clock(this.caches[0]?.offset ?? 0);
+    const clock = new Clock(Math.max(0, ...this.caches.map((c) => c.offset)));
     if (!this.caches.every((cache) => cache.follow(clock, room))) {
       this.#tries--;
       return this.finish();

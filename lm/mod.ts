@@ -10,6 +10,7 @@
  */
 export type { Json, JsonRecord } from "../core/io/json.ts";
 export * from "./adapters.ts";
+export { ArraysCache } from "./arrays_cache.ts";
 export * from "./attention.ts";
 export * from "./batch.ts";
 export * from "./batch_cache.ts";

@@ -40,3 +40,8 @@ export abstract class LanguageModel extends Module {
 export function withoutWeights(weights: Weights, drop: (name: string) => boolean): Weights {
   return new Map([...weights].filter(([name]) => !drop(name)));
 }
+/** Kernels [C, 1, K] of other tools, whose names contain `part`, as [C, K, 1]. */
+export function withOwnKernels(weights: Weights, part: string): Weights {
+  const own = (name: string, x: NDArray) => name.includes(part) && x.shape.at(-1) !== 1 ? x.swapaxes(1, 2) : x;
+  return new Map([...weights].map(([name, x]) => [name, own(name, x)]));
+}

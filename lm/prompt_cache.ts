@@ -8,6 +8,7 @@
 import * as mx from "../core/mod.ts";
 import { openMapped } from "../core/io/mapped.ts";
 import { loadSafetensors } from "../core/io/safetensors.ts";
+import { ArraysCache } from "./arrays_cache.ts";
 import { type Cache, type CacheState, KVCache, QuantizedKVCache, RotatingKVCache } from "./cache.ts";
 
 /** Free texts of a file, by name. */
@@ -17,6 +18,7 @@ const CLASSES = new Map<string, { fromState(state: CacheState): Cache }>([
   ["KVCache", KVCache],
   ["RotatingKVCache", RotatingKVCache],
   ["QuantizedKVCache", QuantizedKVCache],
+  ["ArraysCache", ArraysCache],
 ]);
 
 /**

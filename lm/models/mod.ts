@@ -19,7 +19,10 @@ import { Model as GPTNeoX } from "./gpt_neox.ts";
 import { Model as GptOss } from "./gpt_oss.ts";
 import { Model as Granite } from "./granite.ts";
 import { Model as InternLM2 } from "./internlm2.ts";
+import { Model as LFM2 } from "./lfm2.ts";
 import { Model as Llama } from "./llama.ts";
+import { Model as Mamba } from "./mamba.ts";
+import { Model as Mamba2 } from "./mamba2.ts";
 import { Model as MiniCPM } from "./minicpm.ts";
 import { Model as Mixtral } from "./mixtral.ts";
 import { Model as Nemotron } from "./nemotron.ts";
@@ -31,6 +34,7 @@ import { Model as Qwen2 } from "./qwen2.ts";
 import { Model as Qwen2Moe } from "./qwen2_moe.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
 import { Model as Qwen3Moe } from "./qwen3_moe.ts";
+import { Model as RecurrentGemma } from "./recurrent_gemma.ts";
 import { Model as SmolLM3 } from "./smollm3.ts";
 import { Model as StableLM } from "./stablelm.ts";
 import { Model as StarCoder2 } from "./starcoder2.ts";
@@ -50,7 +54,10 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["gpt_oss", GptOss],
   ["granite", Granite],
   ["internlm2", InternLM2],
+  ["lfm2", LFM2],
   ["llama", Llama],
+  ["mamba", Mamba],
+  ["mamba2", Mamba2],
   ["minicpm", MiniCPM],
   ["mixtral", Mixtral],
   ["nemotron", Nemotron],
@@ -62,12 +69,14 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["qwen2_moe", Qwen2Moe],
   ["qwen3", Qwen3],
   ["qwen3_moe", Qwen3Moe],
+  ["recurrent_gemma", RecurrentGemma],
   ["smollm3", SmolLM3],
   ["stablelm", StableLM],
   ["starcoder2", StarCoder2],
 ]);
 /** Types whose models are built as another type's. */
 const ALIASES: ReadonlyMap<string, string> = new Map([
+  ["falcon_mamba", "mamba"],
   ["joyai_llm_flash", "deepseek_v3"],
   ["kimi_k2", "deepseek_v3"],
   ["mistral", "llama"],

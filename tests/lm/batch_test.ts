@@ -38,6 +38,7 @@ const CONFIGS: Readonly<Record<string, JsonRecord>> = {
     sliding_window: 6,
   }),
   gemma2: tinyConfig("gemma2"),
+  mamba: tinyConfig("mamba", { state_size: 8, conv_kernel: 4, use_bias: true, use_conv_bias: true, time_step_rank: 4 }),
   gpt2: tinyConfig("gpt2", { n_ctx: 64, n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 }),
 };
 for (const [name, config] of Object.entries(CONFIGS)) {

@@ -5,6 +5,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import * as mx from "../../core/mod.ts";
 import {
+  ArraysCache,
   type Cache,
   causalMask,
   Clock,
@@ -18,6 +19,7 @@ import {
   scaledDotProductAttention,
 } from "../../lm/mod.ts";
 import { decodeStatistics } from "../../lm/decode.ts";
+import { stateSpace } from "../../lm/ssm.ts";
 import { inFolder, row, someIds, tinyConfig, tinyModel } from "./tiny.ts";
 
 const numbers = (x: mx.NDArray): number[] => Array.from(x.astype(mx.float32).dataSync(), Number);
@@ -111,6 +113,42 @@ Deno.test("a saved cache goes on where the text ended, whatever its kind", async
     }
   });
 });
+Deno.test("a saved recurrence goes on where the text ended", async () => {
+  await inFolder(async (folder) => {
+    const fields = { state_size: 8, conv_kernel: 4, use_bias: true, use_conv_bias: true, time_step_rank: 4 };
+    const model = tinyModel(tinyConfig("mamba", fields)),
+      cache = makePromptCache(model),
+      path = `${folder}/c.safetensors`;
+    model.forward(row(someIds(9)), { cache });
+    assertEquals(cache.map((c) => [c.offset, c.isTrimmable()]), [[9, false], [9, false]]);
+    await savePromptCache(path, cache);
+    const rest = [9, 8, 7], run = (promptCache: Cache[]) => tokensOf({ promptCache, maxTokens: 5 }, rest, model);
+    assertEquals(run(loadPromptCache(path)), run(cache));
+    assertEquals(cache.map((c) => c.offset), [17, 17]);
+    assertThrows(() => new ArraysCache(1).updateAndFetch(), mx.ValueError);
+  });
+});
+Deno.test("chunks of a state-space layer are its recurrence, token by token", () => {
+  mx.random.seed(2);
+  const [T, heads, size, states] = [300, 4, 3, 5], draw = (...shape: number[]) => mx.random.normal([2, ...shape]);
+  const parts = { x: draw(T, heads, size), B: draw(T, 2, states), C: draw(T, 2, states), dt: draw(T, heads) };
+  const one = () => mx.random.normal([heads]),
+    p = { A_log: one(), D: one(), dt_bias: one(), limits: [0.01, 2] as const };
+  const start = draw(heads, size, states), [whole, last] = stateSpace({ ...parts, state: start }, p);
+  const ys: mx.NDArray[] = [];
+  let h = start;
+  for (let t = 0; t < T; t++) {
+    const at = (y: mx.NDArray) => y.index(mx.slice(null), t),
+      wide = (y: mx.NDArray) => mx.repeat(at(y), 2, 1).expandDims(2);
+    const dt = mx.clip(mx.logaddexp(at(parts.dt).add(p.dt_bias), 0), 0.01, 2), x = at(parts.x);
+    const decay = dt.multiply(p.A_log.exp()).negative().exp().expandDims([-1, -2]);
+    h = decay.multiply(h).add(dt.expandDims(-1).multiply(x).expandDims(-1).multiply(wide(parts.B)));
+    ys.push(h.multiply(wide(parts.C)).sum(-1).add(p.D.expandDims(-1).multiply(x)));
+    if (t % 50 === 0) mx.eval(h, ys);
+  }
+  assertClose(whole, mx.stack(ys, 1), 2e-3);
+  assertClose(last, h, 2e-3);
+});
 Deno.test("a saved file has mlx-lm's metadata and whole steps of the buffers", async () => {
   await inFolder(async (folder) => {
     const model = tinyModel(config), cache = makePromptCache(model), path = `${folder}/cache.safetensors`;
@@ -141,7 +179,7 @@ Deno.test("what is no prompt cache is refused", async () => {
     await mx.saveSafetensors(path, { a: mx.zeros([2]) });
     refuses("expected classes of caches in its metadata, got none");
     await mx.saveSafetensors(path, { "0.0": mx.zeros([2]) }, { "1.0": "MagicCache" });
-    refuses("expected caches of the classes KVCache, RotatingKVCache, QuantizedKVCache");
+    refuses("expected caches of the classes KVCache, RotatingKVCache, QuantizedKVCache, ArraysCache");
     await mx.saveSafetensors(path, { "0.0": mx.zeros([2]) }, { "1.0": "KVCache" });
     refuses("cannot restore a KVCache");
   });
