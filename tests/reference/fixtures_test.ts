@@ -4,6 +4,7 @@
  */
 import { assertEquals } from "@std/assert";
 import { type Case, Engine } from "./cases.ts";
+import { differences, isExcused } from "./known.ts";
 import { loadLibrary } from "./library.ts";
 import { checkCase, readCases, ROOMS } from "./run.ts";
 import { readTensors } from "./safetensors_reader.ts";
@@ -16,10 +17,14 @@ const groupOf = (c: Case): string => `${c.fn.includes(".") ? c.fn.split(".")[0] 
 for (const [group, cases] of Map.groupBy(readCases(FOLDER), groupOf)) {
   Deno.test(`recorded cases: ${group} (${cases.length})`, async () => {
     const failures: string[] = [];
+    let excused = 0;
     for (const c of cases) {
-      const outcome = await checkCase(engine, c);
-      if (outcome.kind !== "passed") failures.push(`${c.id}: ${outcome.kind}: ${outcome.why}`);
+      const outcome = await checkCase(engine, c), passed = outcome.kind === "passed";
+      if (c.id in differences && passed) failures.push(`${c.id}: is no difference any more, take it from known.ts`);
+      else if (c.id in differences || (!passed && isExcused(c.fn))) excused++;
+      else if (!passed) failures.push(`${c.id}: ${outcome.kind}: ${outcome.why}`);
     }
+    if (excused) console.log(`${excused} of ${cases.length} excused in known.ts`);
     assertEquals(failures, []);
   });
 }
