@@ -7,6 +7,7 @@ import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
 import { ArraysCache } from "./arrays_cache.ts";
 import { type Cache, type CacheState, type Fetched, KVCache, type MaskOptions, RotatingKVCache } from "./cache.ts";
+import { CacheList } from "./cache_list.ts";
 import { emptyLike, grown, positions, roundUp, written } from "./cache_buffers.ts";
 import type { Mask } from "./mask.ts";
 
@@ -211,6 +212,8 @@ export function mergeCaches(rows: readonly (readonly Cache[])[]): BatchCache[] {
     if (rings.length === layer.length) return BatchRotatingKVCache.merge(rings);
     const arrays = layer.filter((c) => c instanceof ArraysCache);
     if (arrays.length === layer.length) return ArraysCache.merge(arrays);
+    const lists = layer.filter((c) => c instanceof CacheList);
+    if (lists.length === layer.length) return new CacheList(mergeCaches(lists.map((c) => c.caches)));
     return refuse("run texts together", "plain or rotating caches", first.constructor.name);
   });
 }

@@ -60,8 +60,8 @@ export interface QuantizedFetched {
   /** Bits of a number. */
   readonly bits: number;
 }
-/** The state of a cache as prompt-cache files hold it: arrays and numbers in lists. */
-export type CacheState = NDArray | number | null | readonly CacheState[];
+/** The state of a cache as prompt-cache files hold it: arrays, numbers and texts in lists. */
+export type CacheState = NDArray | number | string | null | readonly CacheState[];
 /** What models ask of a cache of one layer. */
 export interface Cache {
   /** Tokens seen so far. */

@@ -15,6 +15,7 @@ export * from "./attention.ts";
 export * from "./batch.ts";
 export * from "./batch_cache.ts";
 export * from "./cache.ts";
+export { CacheList } from "./cache_list.ts";
 export type { ChatMessage, ChatOptions } from "./chat_template.ts";
 export { Config } from "./config.ts";
 export * from "./datasets.ts";

@@ -9,6 +9,7 @@ import * as mx from "../core/mod.ts";
 import { openMapped } from "../core/io/mapped.ts";
 import { loadSafetensors } from "../core/io/safetensors.ts";
 import { ArraysCache } from "./arrays_cache.ts";
+import { CacheList } from "./cache_list.ts";
 import { type Cache, type CacheState, KVCache, QuantizedKVCache, RotatingKVCache } from "./cache.ts";
 
 /** Free texts of a file, by name. */
@@ -49,6 +50,9 @@ export async function savePromptCache(
     } else if (state === null) {
       arrays[place] = mx.zeros([0]);
       mark(place, "none");
+    } else if (typeof state === "string") {
+      arrays[place] = mx.array(Int32Array.from(state, (c) => c.charCodeAt(0)));
+      mark(place, "string");
     } else state.forEach((part, i) => put(part, `${place}.${i}`));
   };
   cache.forEach((c, i) => put(c.snapshot(), `${i}`));
@@ -82,7 +86,21 @@ function stateAt(
   }
   const kind = kinds.get(place);
   if (kind === "none") return null;
+  if (kind === "string") return String.fromCharCode(...Array.from(x.dataSync(), Number));
   return kind === "scalar" ? Number(x.item()) : x;
+}
+
+/** A cache of the class with that name and state. */
+function restored(path: string, name: string, state: CacheState): Cache {
+  if (name !== "CacheList") {
+    const known = CLASSES.get(name) ?? refuse(path, `caches of the classes ${[...CLASSES.keys()].join(", ")}`, name);
+    return known.fromState(state);
+  }
+  const parts = Array.isArray(state) ? state : [];
+  return new CacheList(parts.map((part) => {
+    const [own = null, kind = null] = Array.isArray(part) ? part : [];
+    return typeof kind === "string" ? restored(path, kind, own) : refuse(path, "names in a CacheList", "none");
+  }));
 }
 
 /** Options of {@linkcode loadPromptCache}. */
@@ -111,8 +129,7 @@ export function loadPromptCache(
   }
   const cache: Cache[] = [];
   for (let name = metadata["1.0"]; name !== undefined; name = metadata[`1.${cache.length}`]) {
-    const known = CLASSES.get(name) ?? refuse(path, `caches of the classes ${[...CLASSES.keys()].join(", ")}`, name);
-    cache.push(known.fromState(stateAt(`${cache.length}`, arrays, kinds)));
+    cache.push(restored(path, name, stateAt(`${cache.length}`, arrays, kinds)));
   }
   if (cache.length === 0) refuse(path, "classes of caches in its metadata", "none");
   const own = Object.entries(metadata).filter(([name]) => name.startsWith("0."));

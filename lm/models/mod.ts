@@ -10,6 +10,7 @@ import { Model as Cohere2 } from "./cohere2.ts";
 import { Model as DeepseekV2 } from "./deepseek_v2.ts";
 import { Model as DeepseekV3 } from "./deepseek_v3.ts";
 import { Model as Exaone } from "./exaone.ts";
+import { Model as FalconH1 } from "./falcon_h1.ts";
 import { Model as Gemma } from "./gemma.ts";
 import { Model as Gemma2 } from "./gemma2.ts";
 import { Model as Gemma3 } from "./gemma3.ts";
@@ -34,6 +35,7 @@ import { Model as Qwen2 } from "./qwen2.ts";
 import { Model as Qwen2Moe } from "./qwen2_moe.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
 import { Model as Qwen3Moe } from "./qwen3_moe.ts";
+import { Model as Qwen3Next } from "./qwen3_next.ts";
 import { Model as RecurrentGemma } from "./recurrent_gemma.ts";
 import { Model as SmolLM3 } from "./smollm3.ts";
 import { Model as StableLM } from "./stablelm.ts";
@@ -45,6 +47,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["deepseek_v2", DeepseekV2],
   ["deepseek_v3", DeepseekV3],
   ["exaone", Exaone],
+  ["falcon_h1", FalconH1],
   ["gemma", Gemma],
   ["gemma2", Gemma2],
   ["gemma3", Gemma3],
@@ -69,6 +72,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["qwen2_moe", Qwen2Moe],
   ["qwen3", Qwen3],
   ["qwen3_moe", Qwen3Moe],
+  ["qwen3_next", Qwen3Next],
   ["recurrent_gemma", RecurrentGemma],
   ["smollm3", SmolLM3],
   ["stablelm", StableLM],

@@ -13,6 +13,7 @@ import {
   KVCache,
   loadPromptCache,
   makePromptCache,
+  mergeCaches,
   QuantizedKVCache,
   RotatingKVCache,
   savePromptCache,
@@ -126,6 +127,32 @@ Deno.test("a saved recurrence goes on where the text ended", async () => {
     assertEquals(run(loadPromptCache(path)), run(cache));
     assertEquals(cache.map((c) => c.offset), [17, 17]);
     assertThrows(() => new ArraysCache(1).updateAndFetch(), mx.ValueError);
+  });
+});
+Deno.test("lists of caches: saved, and in batches", async () => {
+  await inFolder(async (folder) => {
+    const sizes = { mamba_d_ssm: 64, mamba_n_heads: 4, mamba_d_head: 16, mamba_d_state: 8 };
+    const model = tinyModel(tinyConfig("falcon_h1", sizes)), path = `${folder}/c.safetensors`;
+    const read = (ids: readonly number[]): Cache[] => {
+      const cache = makePromptCache(model);
+      model.forward(row(ids), { cache });
+      return cache;
+    };
+    const cache = read(someIds(9)), rest = [9, 8, 7];
+    assertEquals(cache.map((c) => c.kind), new Array(2).fill("CacheList (ArraysCache 2, KVCache)"));
+    await savePromptCache(path, cache);
+    const run = (promptCache: Cache[]) => tokensOf({ promptCache, maxTokens: 5 }, rest, model);
+    assertEquals(run(loadPromptCache(path)), run(cache));
+    const both = mergeCaches([read(someIds(9)), read(someIds(4, 3))]), tokens = mx.array([[4], [5]], mx.int32);
+    const alone = [[...someIds(9), 4], [...someIds(4, 3), 5]].map((ids) => model.forward(row(ids)).index(0, -1));
+    assertClose(model.forward(tokens, { cache: both }).squeeze(1), mx.stack(alone));
+    both.forEach((c) => c.filter([1]));
+    const more = mergeCaches([read(someIds(3))]);
+    both.forEach((c, i) => c.extend(more[i] ?? c));
+    const next = model.forward(mx.array([[6], [7]], mx.int32), { cache: both }).squeeze(1);
+    const expected = [[...someIds(4, 3), 5, 6], [...someIds(3), 7]].map((ids) => model.forward(row(ids)).index(0, -1));
+    assertClose(next, mx.stack(expected));
+    assertThrows(() => cache[0]?.updateAndFetch(mx.zeros([1, 1, 1, 1]), mx.zeros([1, 1, 1, 1])), mx.ValueError);
   });
 });
 Deno.test("chunks of a state-space layer are its recurrence, token by token", () => {
