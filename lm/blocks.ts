@@ -6,6 +6,7 @@
 import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
 import { Embedding, Linear, Module, silu } from "../nn/mod.ts";
+import { swiglu } from "./activations.ts";
 import { fetched, scaledDotProductAttention } from "./attention.ts";
 import type { Cache } from "./cache.ts";
 import type { Config } from "./config.ts";
@@ -123,6 +124,21 @@ export class GatedMLP extends Module {
   }
   forward(x: NDArray): NDArray {
     return this.down_proj.forward(this.#activation(this.gate_proj.forward(x)).multiply(this.up_proj.forward(x)));
+  }
+}
+
+/** {@linkcode GatedMLP} with one projection for the gate and what it gates, gate_up_proj. */
+export class FusedMLP extends Module {
+  gate_up_proj: Projection;
+  down_proj: Projection;
+  constructor(dim: number, hidden: number) {
+    super();
+    this.gate_up_proj = new Linear(dim, 2 * hidden, { bias: false });
+    this.down_proj = new Linear(hidden, dim, { bias: false });
+  }
+  forward(x: NDArray): NDArray {
+    const [gate, up] = mx.split(this.gate_up_proj.forward(x), 2, -1);
+    return this.down_proj.forward(swiglu(gate!, up!));
   }
 }
 

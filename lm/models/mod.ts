@@ -9,16 +9,20 @@ import { Model as Cohere } from "./cohere.ts";
 import { Model as Cohere2 } from "./cohere2.ts";
 import { Model as DeepseekV2 } from "./deepseek_v2.ts";
 import { Model as DeepseekV3 } from "./deepseek_v3.ts";
+import { Model as Ernie45 } from "./ernie4_5.ts";
 import { Model as Exaone } from "./exaone.ts";
 import { Model as FalconH1 } from "./falcon_h1.ts";
 import { Model as Gemma } from "./gemma.ts";
 import { Model as Gemma2 } from "./gemma2.ts";
 import { Model as Gemma3 } from "./gemma3.ts";
 import { Model as Gemma3Text } from "./gemma3_text.ts";
+import { Model as GLM } from "./glm.ts";
+import { Model as GLM4 } from "./glm4.ts";
 import { Model as GPT2 } from "./gpt2.ts";
 import { Model as GPTNeoX } from "./gpt_neox.ts";
 import { Model as GptOss } from "./gpt_oss.ts";
 import { Model as Granite } from "./granite.ts";
+import { Model as Helium } from "./helium.ts";
 import { Model as InternLM2 } from "./internlm2.ts";
 import { Model as LFM2 } from "./lfm2.ts";
 import { Model as Llama } from "./llama.ts";
@@ -37,6 +41,7 @@ import { Model as Qwen3 } from "./qwen3.ts";
 import { Model as Qwen3Moe } from "./qwen3_moe.ts";
 import { Model as Qwen3Next } from "./qwen3_next.ts";
 import { Model as RecurrentGemma } from "./recurrent_gemma.ts";
+import { Model as SeedOss } from "./seed_oss.ts";
 import { Model as SmolLM3 } from "./smollm3.ts";
 import { Model as StableLM } from "./stablelm.ts";
 import { Model as StarCoder2 } from "./starcoder2.ts";
@@ -46,16 +51,20 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["cohere2", Cohere2],
   ["deepseek_v2", DeepseekV2],
   ["deepseek_v3", DeepseekV3],
+  ["ernie4_5", Ernie45],
   ["exaone", Exaone],
   ["falcon_h1", FalconH1],
   ["gemma", Gemma],
   ["gemma2", Gemma2],
   ["gemma3", Gemma3],
   ["gemma3_text", Gemma3Text],
+  ["glm", GLM],
+  ["glm4", GLM4],
   ["gpt2", GPT2],
   ["gpt_neox", GPTNeoX],
   ["gpt_oss", GptOss],
   ["granite", Granite],
+  ["helium", Helium],
   ["internlm2", InternLM2],
   ["lfm2", LFM2],
   ["llama", Llama],
@@ -74,6 +83,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["qwen3_moe", Qwen3Moe],
   ["qwen3_next", Qwen3Next],
   ["recurrent_gemma", RecurrentGemma],
+  ["seed_oss", SeedOss],
   ["smollm3", SmolLM3],
   ["stablelm", StableLM],
   ["starcoder2", StarCoder2],

@@ -5,9 +5,8 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { swiglu } from "../activations.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, headSizes, joined, Stack } from "../blocks.ts";
+import { byHeads, FusedMLP, headSizes, joined, Stack } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
@@ -52,29 +51,16 @@ class Attention extends Module {
     return this.o_proj.forward(joined(y));
   }
 }
-class MLP extends Module {
-  gate_up_proj: Projection;
-  down_proj: Projection;
-  constructor(dim: number, hidden: number) {
-    super();
-    this.gate_up_proj = new Linear(dim, 2 * hidden, { bias: false });
-    this.down_proj = new Linear(hidden, dim, { bias: false });
-  }
-  forward(x: NDArray): NDArray {
-    const [gate, up] = mx.split(this.gate_up_proj.forward(x), 2, -1);
-    return this.down_proj.forward(swiglu(gate!, up!));
-  }
-}
 class TransformerBlock extends Module {
   self_attn: Attention;
-  mlp: MLP;
+  mlp: FusedMLP;
   input_layernorm: RMSNorm;
   post_attention_layernorm: RMSNorm;
   constructor(c: Config) {
     super();
     const hidden = c.size("hidden_size"), eps = c.number("rms_norm_eps");
     this.self_attn = new Attention(c);
-    this.mlp = new MLP(hidden, c.size("intermediate_size"));
+    this.mlp = new FusedMLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
   }

@@ -90,6 +90,11 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
     layer_types: ["sliding_attention", "full_attention"],
     rope_scaling: yarn,
   }),
+  glm: tinyConfig("glm", { attention_bias: true }),
+  glm4: tinyConfig("glm4", { attention_bias: true, partial_rotary_factor: 0.5 }),
+  helium: tinyConfig("helium", { attention_bias: true, mlp_bias: true }),
+  ernie4_5: tinyConfig("ernie4_5", { use_bias: true, tie_word_embeddings: true }),
+  seed_oss: tinyConfig("seed_oss", { attention_bias: true }),
   granite: tinyConfig("granite", {
     logits_scaling: 2,
     attention_multiplier: 0.2,
