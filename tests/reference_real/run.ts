@@ -3,7 +3,8 @@
  *
  * DIR holds `tokenizer.json` (texts and chats), `reference.json` and `hidden.safetensors` (float32), and `folders.json`
  * (other variants of the weights). MODEL is one model, a folder or a GGUF file, or a folder of variants whose names end
- * in `-f32`, `-4bit`, ...: then `folders.json` is replayed for those that are there. `--quick` takes short prompts and
+ * in `-f32`, `-4bit`, ... A model with other weights than the record's, by its config, is held against its own lines of
+ * `folders.json`. `--quick` takes short prompts and
  * few tokens. The last line is `N passed, N failed`.
  * @module
  */
@@ -105,10 +106,27 @@ async function hiddenMismatch(model: RealModel, folder: string, c: RealCase): Pr
   return null;
 }
 
+/** What `quantization` of a config may be here: one setting for all, or one per path. */
+interface Weights {
+  readonly torch_dtype?: string;
+  readonly quantization?: { readonly bits?: number } & Readonly<Record<string, unknown>>;
+}
+/** Which weights a model has. A GGUF file, and a folder with a setting per path, hold the record's weights exactly. */
+function variantOf(path: string): string {
+  if (!Deno.statSync(path).isDirectory) return "f32";
+  const { torch_dtype, quantization }: Weights = JSON.parse(Deno.readTextFileSync(`${path}/config.json`));
+  if (quantization) {
+    return Object.values(quantization).some((v) => typeof v === "object") ? "f32" : `${quantization.bits}bit`;
+  }
+  return torch_dtype === "bfloat16" ? "bf16" : torch_dtype === "float16" ? "f16" : "f32";
+}
+
 /** Replays one directory of records on one model, or on a folder of variants. */
 class Replay {
   private loaded: { readonly key: string; readonly model: Promise<RealModel> } | undefined;
   private readonly cases: readonly RealCase[];
+  /** Which weights MODEL has, if it is one model; `f32` stands for all that are exactly those of the record. */
+  private readonly variant: string;
   constructor(
     private readonly lib: Library,
     private readonly models: string,
@@ -117,13 +135,14 @@ class Replay {
   ) {
     const reference: { readonly cases: readonly RealCase[] } = this.json("reference.json");
     this.cases = reference.cases;
+    this.variant = this.isModel() ? variantOf(models) : "f32";
   }
   private json<T>(name: string): T {
     return JSON.parse(Deno.readTextFileSync(`${this.folder}/${name}`));
   }
   /** The model of a variant: MODEL itself if it is one. */
   private pathOf(variant: string): string | undefined {
-    if (this.isModel()) return variant === "f32" ? this.models : undefined;
+    if (this.isModel()) return variant === this.variant ? this.models : undefined;
     const found = [...Deno.readDirSync(this.models)].find((e) => e.isDirectory && e.name.endsWith(`-${variant}`));
     return found && `${this.models}/${found.name}`;
   }
@@ -144,14 +163,14 @@ class Replay {
 
   /** All checks, the base model's first. */
   checks(): Check[] {
-    return [...this.texts(), ...this.base(), ...this.variants()];
+    return [...this.texts(), ...this.variant === "f32" ? this.base() : [], ...this.variants()];
   }
   private encode(model: RealModel, text: string): unknown {
     return this.lib.method(model.tokenizer, "encode", text, { addSpecialTokens: false });
   }
   private texts(): Check[] {
     const record: TokenizerRecord = this.json("tokenizer.json"),
-      base = (): Promise<RealModel> => this.model("f32", "float32");
+      base = (): Promise<RealModel> => this.model(this.variant, this.variant === "bf16" ? "bfloat16" : "float32");
     const strings = record.strings.map((c, i): Check => ({
       id: `string[${i}]`,
       group: "tokenizer",
