@@ -11,6 +11,7 @@ import { Model as DeepseekV2 } from "./deepseek_v2.ts";
 import { Model as DeepseekV3 } from "./deepseek_v3.ts";
 import { Model as Ernie45 } from "./ernie4_5.ts";
 import { Model as Exaone } from "./exaone.ts";
+import { Model as Exaone4 } from "./exaone4.ts";
 import { Model as FalconH1 } from "./falcon_h1.ts";
 import { Model as Gemma } from "./gemma.ts";
 import { Model as Gemma2 } from "./gemma2.ts";
@@ -22,7 +23,9 @@ import { Model as GPT2 } from "./gpt2.ts";
 import { Model as GPTNeoX } from "./gpt_neox.ts";
 import { Model as GptOss } from "./gpt_oss.ts";
 import { Model as Granite } from "./granite.ts";
+import { Model as GraniteMoe } from "./granitemoe.ts";
 import { Model as Helium } from "./helium.ts";
+import { Model as HunyuanV1Dense } from "./hunyuan_v1_dense.ts";
 import { Model as InternLM2 } from "./internlm2.ts";
 import { Model as LFM2 } from "./lfm2.ts";
 import { Model as Llama } from "./llama.ts";
@@ -32,6 +35,7 @@ import { Model as MiniCPM } from "./minicpm.ts";
 import { Model as Mixtral } from "./mixtral.ts";
 import { Model as Nemotron } from "./nemotron.ts";
 import { Model as Olmo2 } from "./olmo2.ts";
+import { Model as Olmo3 } from "./olmo3.ts";
 import { Model as Olmoe } from "./olmoe.ts";
 import { Model as Phi } from "./phi.ts";
 import { Model as Phi3 } from "./phi3.ts";
@@ -53,6 +57,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["deepseek_v3", DeepseekV3],
   ["ernie4_5", Ernie45],
   ["exaone", Exaone],
+  ["exaone4", Exaone4],
   ["falcon_h1", FalconH1],
   ["gemma", Gemma],
   ["gemma2", Gemma2],
@@ -64,7 +69,9 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["gpt_neox", GPTNeoX],
   ["gpt_oss", GptOss],
   ["granite", Granite],
+  ["granitemoe", GraniteMoe],
   ["helium", Helium],
+  ["hunyuan_v1_dense", HunyuanV1Dense],
   ["internlm2", InternLM2],
   ["lfm2", LFM2],
   ["llama", Llama],
@@ -74,6 +81,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["mixtral", Mixtral],
   ["nemotron", Nemotron],
   ["olmo2", Olmo2],
+  ["olmo3", Olmo3],
   ["olmoe", Olmoe],
   ["phi", Phi],
   ["phi3", Phi3],

@@ -95,6 +95,18 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
   helium: tinyConfig("helium", { attention_bias: true, mlp_bias: true }),
   ernie4_5: tinyConfig("ernie4_5", { use_bias: true, tie_word_embeddings: true }),
   seed_oss: tinyConfig("seed_oss", { attention_bias: true }),
+  olmo3: tinyConfig("olmo3", { sliding_window: 6, layer_types: ["sliding_attention", "full_attention"] }),
+  exaone4: tinyConfig("exaone4", { sliding_window: 6, sliding_window_pattern: "LG" }),
+  granitemoe: tinyConfig("granitemoe", {
+    ...experts,
+    num_local_experts: 4,
+    logits_scaling: 2,
+    attention_multiplier: 0.2,
+    embedding_multiplier: 3,
+    residual_multiplier: 0.5,
+    attention_bias: false,
+  }),
+  hunyuan_v1_dense: tinyConfig("hunyuan_v1_dense", { rope_scaling: { type: "dynamic", alpha: 4, factor: 1 } }),
   granite: tinyConfig("granite", {
     logits_scaling: 2,
     attention_multiplier: 0.2,
