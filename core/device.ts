@@ -160,7 +160,7 @@ export function getMemoryLimit(): number {
 }
 /**
  * Sets how many bytes may be kept for reuse (`mlx.core.set_cache_limit`); returns the limit before (-1: as many as are
- * active, at least 64 MiB).
+ * active, at least 32 MiB).
  */
 export function setCacheLimit(bytes: number): number {
   return runtime().set("cacheLimit", bytes);

@@ -18,9 +18,9 @@ import type { Layout } from "./primitive.ts";
 
 const MB = 2 ** 20;
 /** A collection is due after this many new bytes, or as many as are live. */
-const PRESSURE_BYTES = 48 * MB;
+const PRESSURE_BYTES = 32 * MB;
 /** Collections take at most this share of the time, unless pressure is HARD times what makes one due. */
-const TIME_SHARE = 0.03, HARD = 2;
+const TIME_SHARE = 0.1, HARD = 2;
 /** What an array costs beside its bytes, here and in V8's heap: many small ones are pressure, too. */
 const ARRAY_BYTES = 4096;
 /** Smaller buffers are not shown to V8: an ArrayBuffer costs more than they do. */
@@ -65,7 +65,7 @@ export function adopt(n: NDArray, made: Submitted, layout: Layout | null, nbytes
   n.bytes = counted && nbytes >= SHOWN_BYTES ? runtime().bufferAt(made.pointer, nbytes) : null;
   const owned: Owned = { handle: made.handle, ref: n.ref, nbytes: counted ? nbytes : 0 };
   owners.set(made.handle, owned);
-  registry.register(n, owned, n);
+  registry.register(n, owned, owned);
   liveBytes += owned.nbytes;
   newBytes += owned.nbytes + ARRAY_BYTES;
 }
@@ -77,12 +77,15 @@ export function countSpent(nodes: number): void {
 export function disown(n: NDArray): void {
   newBytes -= owners.get(n.handle)?.nbytes ?? 0;
   forget(n.handle);
-  registry.unregister(n);
   n.handle = 0;
   n.bytes = null;
 }
+/** Also takes it out of the registry, whose entries would pile up in a job that never lets finalizers run. */
 function forget(h: number): void {
-  liveBytes -= owners.get(h)?.nbytes ?? 0;
+  const owned = owners.get(h);
+  if (!owned) return;
+  liveBytes -= owned.nbytes;
+  registry.unregister(owned);
   owners.delete(h);
 }
 /** Gives the buffer back at once; the array becomes unusable. */

@@ -175,7 +175,7 @@ static uint8_t* pool_take(int c, int64_t capacity) {
 }
 static int64_t cache_limit() {
   if (g_memory.cache_limit >= 0) return g_memory.cache_limit;
-  constexpr int64_t kLeast = int64_t(64) << 20;
+  constexpr int64_t kLeast = int64_t(32) << 20;
   return g_memory.active > kLeast ? g_memory.active : kLeast;
 }
 static void pool_give(uint8_t* p, int64_t capacity) {
