@@ -89,7 +89,7 @@ function generation(name: string): Loop {
   mx.eval(model.parameters());
   const tokensPerPrompt = 500,
     start = () =>
-      generateStep(Array.from({ length: 5 + random(60) }, () => random(4096)), model, { maxTokens: tokensPerPrompt });
+      generateStep(Array.from({ length: 20 + random(40) }, () => random(4096)), model, { maxTokens: tokensPerPrompt });
   let tokens = start();
   return {
     name,

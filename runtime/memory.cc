@@ -163,15 +163,22 @@ static void system_give(uint8_t* p, int64_t capacity) {
   else if (capacity >= kPage) slab_give(p, capacity);
   else free(p);
 }
-static uint8_t* pool_take(int c, int64_t capacity) {
-  if (FreeBlock* f = g_free[c]) {
+/// A cached buffer of that class or, an eighth larger, of the next; `*capacity` is what it has. Work whose sizes
+/// vary would otherwise fill the cache with a buffer of every class.
+static uint8_t* pool_take(int64_t* capacity) {
+  const int wanted = class_of(*capacity), last = wanted < kSmallClasses ? wanted : wanted + 1;
+  for (int c = wanted; c <= last && c < kClasses; c++) {
+    FreeBlock* f = g_free[c];
+    const int64_t bytes = round_class(class_bytes(c));
+    if (!f || g_memory.active + bytes > g_memory.limit) continue;
+    *capacity = bytes;
     g_free[c] = f->next;
-    g_free_bytes[c] -= capacity;
-    g_memory.cached -= capacity;
-    DENIM_ALLOW(f, capacity);
+    g_free_bytes[c] -= *capacity;
+    g_memory.cached -= *capacity;
+    DENIM_ALLOW(f, *capacity);
     return reinterpret_cast<uint8_t*>(f);
   }
-  return system_take(capacity);
+  return system_take(*capacity);
 }
 static int64_t cache_limit() {
   if (g_memory.cache_limit >= 0) return g_memory.cache_limit;
@@ -239,11 +246,10 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
     if (g_memory.active + capacity <= g_memory.limit) {
       if (g_memory.active + g_memory.cached + capacity > g_memory.limit)
         trim_cache(g_memory.limit - g_memory.active - capacity);
-      int c = class_of(capacity);
-      uint8_t* data = pool_take(c, capacity);
+      uint8_t* data = pool_take(&capacity);
       if (!data) {
         trim_cache(0);
-        data = pool_take(c, capacity);
+        data = pool_take(&capacity);
       }
       if (data) {
         g_memory.allocations++;
