@@ -42,6 +42,9 @@ static T* take_list(Program* p, int64_t n) {
   return static_cast<T*>(take(p, sizeof(T) * static_cast<size_t>(n > 0 ? n : 1)));
 }
 
+/// The one thing that users can cause: shapes that nobody can compute.
+static const char* const kTooMany = "an array with too many elements";
+
 // ---- reading words --------------------------------------------------------------------------------------------------
 struct Reader {
   const double* words;
@@ -101,7 +104,7 @@ struct Decoder {
     for (int i = 0; i < ndim; i++) {
       empty |= shape[i] == 0;
       if (__builtin_mul_overflow(n, shape[i] ? shape[i] : 1, &n) || n > g_max_elements) {
-        r.refuse("an array with too many elements");
+        r.refuse(kTooMany);
         return 0;
       }
     }
@@ -443,10 +446,15 @@ Program* decode(const double* words, uint32_t n, Failure** failure) {
   if (!d.r.bad) d.tables();
   if (!d.r.bad) d.instructions();
   if (!d.r.bad) return p;
-  *failure = make_failure(
-      kBadProgram,
-      "run this program\na program as the encoder writes it\n%s (word %lld)\nreport this as a bug\nprogram", d.r.bad,
-      static_cast<long long>(d.r.at));
+  if (d.r.bad == kTooMany) {
+    *failure = make_failure(kMemoryLimit, "compute this\nat most %lld elements in an array\nmore\nwork on less at once\neval",
+                            static_cast<long long>(g_max_elements));
+  } else {
+    *failure = make_failure(
+        kBadProgram,
+        "run this program\na program as the encoder writes it\n%s (word %lld)\nreport this as a bug\nprogram", d.r.bad,
+        static_cast<long long>(d.r.at));
+  }
   free_program(p);
   return nullptr;
 }
