@@ -77,6 +77,9 @@ static int64_t round_class(int64_t n) {
   return bytes >= kPage ? (bytes + kPage - 1) / kPage * kPage : bytes;
 }
 
+/// What a buffer counts for, whichever piece of memory it was lent.
+static int64_t class_size(int64_t nbytes) { return round_class(nbytes ? nbytes : 1); }
+
 struct FreeBlock {
   FreeBlock* next;
 };
@@ -242,7 +245,7 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
   bool told = g_memory.fail_allocation == 0;
   if (g_memory.fail_allocation > 0) g_memory.fail_allocation--;
   if (nbytes >= 0 && nbytes < kLargest && !told) {
-    int64_t capacity = round_class(nbytes ? nbytes : 1);
+    int64_t capacity = class_size(nbytes);
     if (g_memory.active + capacity <= g_memory.limit) {
       if (g_memory.active + g_memory.cached + capacity > g_memory.limit)
         trim_cache(g_memory.limit - g_memory.active - capacity);
@@ -253,7 +256,7 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
       }
       if (data) {
         g_memory.allocations++;
-        g_memory.active += capacity;
+        g_memory.active += class_size(nbytes);
         if (g_memory.active > g_memory.peak) g_memory.peak = g_memory.active;
         DENIM_FORBID(data + nbytes, capacity - nbytes);
         return new_buffer(data, nbytes, capacity);
@@ -302,7 +305,7 @@ void reclaim(Buffer* b) {
     munmap(b->data, b->nbytes);
     g_memory.mapped -= b->nbytes;
   } else {
-    g_memory.active -= b->capacity;
+    g_memory.active -= class_size(b->nbytes);
     pool_give(b->data, b->capacity);
   }
   unshare(b->poison);

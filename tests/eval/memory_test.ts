@@ -32,8 +32,8 @@ function failAt(n: number, { attempt, unchanged, right }: Try): boolean {
   if (failed) {
     collectGarbage();
     const now = runtime().stats();
-    assertEquals(now.active, active, `leaked at allocation ${n}`);
-    assertEquals(now.buffers, buffers, `leaked at allocation ${n}`);
+    // At most: what V8 let go of late, from before the attempt, is no leak.
+    assert(now.active <= active && now.buffers <= buffers, `leaked at allocation ${n}: ${now.active - active} bytes`);
     unchanged();
     attempt();
   }
