@@ -72,7 +72,8 @@ test("out of memory: fifty points of one eval", () => {
     runtime().set("failAllocation", n);
     assertThrows(() => mx.eval(ys), mx.MemoryLimitError);
     const now = runtime().stats();
-    assertEquals([now.active, now.buffers, now.kernels], [active, buffers, kernels]);
+    assertEquals(now.kernels, kernels);
+    assert(now.active <= active && now.buffers <= buffers, `leaked at allocation ${n}: ${now.active - active} bytes`);
     assert(ys.every((y) => y.state === "lazy"));
   }
   runtime().set("failAllocation", -1);
