@@ -149,7 +149,7 @@ TEST(program_empty_arrays_end_at_once) {
 }
 TEST(program_empty_arrays_have_bounded_axes) {
   OneCall c(Op::softmax, "f32[1099511627776,0,1099511627776] -> f32[1099511627776,0,1099511627776]", "1");
-  CHECK(c.run() == kBadProgram);
+  CHECK(c.run() == kMemoryLimit);
 }
 TEST(program_sums_over_nothing) {
   Bounded b;
