@@ -447,7 +447,8 @@ Program* decode(const double* words, uint32_t n, Failure** failure) {
   if (!d.r.bad) d.instructions();
   if (!d.r.bad) return p;
   if (d.r.bad == kTooMany) {
-    *failure = make_failure(kMemoryLimit, "compute this\nat most %lld elements in an array\nmore\nwork on less at once\neval",
+    *failure = make_failure(kMemoryLimit,
+                            "compute this\nat most %lld elements in an array\nmore\nwork on less at once\neval",
                             static_cast<long long>(g_max_elements));
   } else {
     *failure = make_failure(

@@ -5,6 +5,7 @@
  */
 import { RuntimeLibraryError } from "../../core/errors.ts";
 import { Missing } from "./library.ts";
+import { perturbation } from "./perturb.ts";
 
 /** How a case ended. */
 export type Outcome =
@@ -124,14 +125,25 @@ export interface Check {
   readonly group: string;
   readonly run: () => Promise<string | null>;
 }
-/** Runs checks one by one. */
-export async function runChecks(checks: readonly Check[], report: Report): Promise<void> {
-  for (const { id, group, run } of checks) {
-    try {
-      const why = await run();
-      report.add(id, group, why === null ? passed : { kind: "value", why });
-    } catch (e) {
-      report.add(id, group, outcomeOf(e));
+/** Runs checks one by one; of those that pass, the first `perturb.left` are run again against changed records. */
+export async function runChecks(checks: readonly Check[], report: Report, perturb = { left: 0 }): Promise<void> {
+  for (const check of checks) {
+    let outcome = await outcomeOfCheck(check);
+    if (perturb.left > 0 && outcome.kind === "passed") {
+      perturbation.armed = true;
+      const changed = await outcomeOfCheck(check);
+      // A case that compares nothing, as one that must only throw, has nothing to change.
+      if (!perturbation.armed) [outcome, perturb.left] = [changed, perturb.left - 1];
+      perturbation.armed = false;
     }
+    report.add(check.id, check.group, outcome);
+  }
+}
+async function outcomeOfCheck({ run }: Check): Promise<Outcome> {
+  try {
+    const why = await run();
+    return why === null ? passed : { kind: "value", why };
+  } catch (e) {
+    return outcomeOf(e);
   }
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Library, loadLibrary } from "../reference/library.ts";
+import { perturbCount } from "../reference/perturb.ts";
 import { type Check, commandLine, isExpected, Report, runChecks } from "../reference/report.ts";
 import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
 import { isReference, type LmCase, type LmReference, type LmResult } from "./cases.ts";
@@ -12,7 +13,7 @@ import { Groups } from "./groups.ts";
 import { Models } from "./models.ts";
 import { Tokenizers } from "./tokenizers.ts";
 
-const USAGE = "usage: deno task reference:lm DIR... [--filter TEXT] [--kind KIND,...] [--quiet]";
+const USAGE = "usage: deno task reference:lm DIR... [--filter TEXT] [--kind KIND,...] [--quiet] [--perturb N]";
 const ROOMS: Readonly<Record<string, string>> = { mx: "core", nn: "nn", optim: "optimizers", lm: "lm" };
 
 /** A check and its kind. */
@@ -133,12 +134,14 @@ export interface ReplayOptions {
   readonly kinds: readonly string[] | undefined;
   /** Print the last line alone. */
   readonly quiet: boolean;
+  /** Change what so many cases expect. */
+  readonly perturb?: number;
 }
 /** Replays all records below some folders and prints what failed; the exit code. */
 export async function replay(
   lib: Library,
   folders: readonly string[],
-  { filter, kinds, quiet }: ReplayOptions,
+  { filter, kinds, quiet, perturb = 0 }: ReplayOptions,
 ): Promise<number> {
   const wanted = (x: LmCheck): boolean => x.id.includes(filter) && (kinds?.includes(x.kind) ?? true),
     queue: LmCheck[][] = [];
@@ -148,15 +151,22 @@ export async function replay(
     queue.push(checksOf(lib, folder, json).filter(wanted));
   }
   const report = new Report(queue.reduce((n, checks) => n + checks.length, 0), quiet);
+  const change = { left: perturb };
   // A folder's models go with its cases.
-  for (let checks = queue.shift(); checks !== undefined; checks = queue.shift()) await runChecks(checks, report);
+  for (let checks = queue.shift(); checks !== undefined; checks = queue.shift()) {
+    await runChecks(checks, report, change);
+  }
   return report.finish();
 }
 
 /** Runs the command line; the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const { folders, options, flags } = commandLine(args, USAGE, { options: ["filter", "kind"], flags: ["quiet"] });
-  if (folders.length === 0) {
+  const { folders, options, flags } = commandLine(args, USAGE, {
+    options: ["filter", "kind", "perturb"],
+    flags: ["quiet"],
+  });
+  const perturb = perturbCount(options.get("perturb"));
+  if (folders.length === 0 || perturb === null) {
     console.error(USAGE);
     return 2;
   }
@@ -165,5 +175,6 @@ export async function main(args: readonly string[]): Promise<number> {
     filter: options.get("filter") ?? "",
     kinds,
     quiet: flags.has("quiet"),
+    perturb,
   });
 }

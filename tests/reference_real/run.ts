@@ -9,12 +9,13 @@
  * @module
  */
 import { type Library, loadLibrary } from "../reference/library.ts";
+import { perturbCount } from "../reference/perturb.ts";
 import { type Check, commandLine, Report, runChecks } from "../reference/report.ts";
 import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
 import { jsonMismatch, numbersMismatch } from "../reference_lm/compare.ts";
 import { RealModel } from "./model.ts";
 
-const USAGE = "usage: deno task reference:real MODEL DIR [--filter TEXT] [--quick] [--quiet]";
+const USAGE = "usage: deno task reference:real MODEL DIR [--filter TEXT] [--quick] [--quiet] [--perturb N]";
 const ROOMS: Readonly<Record<string, string>> = { mx: "core", nn: "nn", optim: "optimizers", lm: "lm" };
 const EXACT = { atol: 0, rtol: 0 };
 const QUICK_PROMPT = 110, QUICK_TOKENS = 12;
@@ -236,9 +237,10 @@ class Replay {
 
 /** Runs the command line; the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const line = commandLine(args, USAGE, { options: ["filter"], flags: ["quick", "quiet"] }),
-    [models, folder] = line.folders;
-  if (models === undefined || folder === undefined || line.folders.length > 2) {
+  const line = commandLine(args, USAGE, { options: ["filter", "perturb"], flags: ["quick", "quiet"] }),
+    [models, folder] = line.folders,
+    perturb = perturbCount(line.options.get("perturb"));
+  if (models === undefined || folder === undefined || line.folders.length > 2 || perturb === null) {
     console.error(USAGE);
     return 2;
   }
@@ -247,6 +249,6 @@ export async function main(args: readonly string[]): Promise<number> {
     x.id.includes(filter)
   );
   const report = new Report(checks.length, line.flags.has("quiet"));
-  await runChecks(checks, report);
+  await runChecks(checks, report, { left: perturb });
   return report.finish();
 }
