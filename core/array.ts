@@ -10,7 +10,7 @@ import { type Complex, complex } from "./dtype.ts";
 import { fail, ShapeError } from "./errors.ts";
 import { evaluate } from "./eval.ts";
 import { format } from "./format.ts";
-import { bind, describe, elements, failTraced, installArray, Node } from "./graph.ts";
+import { bind, describe, failTraced, installArray, Node } from "./graph.ts";
 import { allocate, bfloat16Value } from "./host.ts";
 import { hostBytes } from "./lower.ts";
 import { dispose } from "./memory.ts";
@@ -26,6 +26,7 @@ import * as ternary from "./ops/ternary.ts";
 import * as unary from "./ops/unary.ts";
 import * as view from "./ops/view.ts";
 import type { HostData } from "./primitive.ts";
+import { sizeOf } from "./shape.ts";
 import { failure } from "./status.ts";
 
 /** Parameters of a function after its first. */
@@ -58,7 +59,7 @@ export class NDArray extends Node {
   }
   /** Number of elements. */
   get size(): number {
-    return elements(this.shape);
+    return sizeOf(this.shape);
   }
   /** Bytes of one element. */
   get itemsize(): number {

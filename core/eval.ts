@@ -7,7 +7,6 @@ import { runtime, type Submitted } from "../ffi/runtime.ts";
 import type { NDArray } from "./array.ts";
 import {
   describe,
-  elements,
   failDonated,
   failTraced,
   held,
@@ -21,6 +20,7 @@ import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.
 import { hostBytes, lower, type Lowered } from "./lower.ts";
 import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts";
 import { collect, schedule, usesOf } from "./plan.ts";
+import { sizeOf } from "./shape.ts";
 import { failure } from "./status.ts";
 
 /**
@@ -106,7 +106,7 @@ function attempt(roots: readonly NDArray[], optional: boolean, mode: Mode): void
     for (const n of other) if (n.state !== "evaluated") attempt([n], optional, "queue");
     return attempt(roots, optional, mode);
   }
-  for (const n of nodes) if (n.prim.kind === "constant" && elements(n.shape) * n.dtype.size > INLINE_BYTES) upload(n);
+  for (const n of nodes) if (n.prim.kind === "constant" && sizeOf(n.shape) * n.dtype.size > INLINE_BYTES) upload(n);
   run(nodes.filter((n) => n.state !== "evaluated"), roots, optional, mode);
 }
 /** Nodes whose consumer runs on another stream, and roots of several streams: each stream gets a program of its own. */
@@ -126,7 +126,7 @@ function upload(n: NDArray): void {
   const done = runtime().upload(hostBytes(hostData(n)));
   if (done.failed) throw failure("eval", done.failed);
   n.computed++;
-  adopt(n, done, null, elements(n.shape) * n.dtype.size);
+  adopt(n, done, null, sizeOf(n.shape) * n.dtype.size);
   n.params = {}; // the host's copy is not needed any more
 }
 
@@ -151,7 +151,7 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
   if (optional) {
     for (const n of frontier) keep.add(n);
     for (const n of learned) keep.add(n);
-    for (const n of nodes) if (n.computed >= 2 || (n.prim.kind === "constant" && elements(n.shape) > 1)) keep.add(n);
+    for (const n of nodes) if (n.computed >= 2 || (n.prim.kind === "constant" && sizeOf(n.shape) > 1)) keep.add(n);
     for (const n of givenAway) if (!must.has(n)) keep.delete(n);
   }
   const donatable = new Set<NDArray>();

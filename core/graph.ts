@@ -9,6 +9,7 @@ import { DonatedError, fail, TraceError, ValueError } from "./errors.ts";
 import type { Entry } from "./learn.ts";
 import type { Aval, HostData, Layout, Params, ParamSchema, Primitive, Shape } from "./primitive.ts";
 import type { ParamsOf, PrimitiveName } from "./primitives/mod.ts";
+import { describe as describeAval } from "./shape.ts";
 
 /**
  * - `lazy`: never computed;
@@ -108,19 +109,9 @@ export function intsOf(n: Node, key: string): readonly number[] {
   return n.params[key] as readonly number[]; // callers have read this in the record
 }
 
-/** Number of elements of a shape. */
-export function elements(shape: Shape): number {
-  let n = 1;
-  for (const d of shape) n *= d;
-  return n;
-}
-/** `float32[2,3]`. */
-export function aval(x: Aval): string {
-  return `${x.dtype.name}[${x.shape.join(",")}]`;
-}
 /** How messages name a node: `h#12 (tanh, float32[2,3])`. */
 export function describe(n: Node): string {
-  return `${n.label || "array"}#${n.id} (${n.prim.name}, ${aval(n)})`;
+  return `${n.label || "array"}#${n.id} (${n.prim.name}, ${describeAval(n)})`;
 }
 
 type Constructor = new (...args: ConstructorParameters<typeof Node>) => NDArray;

@@ -7,11 +7,12 @@
 import { ARENA, assemble, FUSED, Words } from "../ffi/program.ts";
 import type { NDArray } from "./array.ts";
 import { DType } from "./dtype.ts";
-import { describe, elements, hostData, intsOf } from "./graph.ts";
+import { describe, hostData, intsOf } from "./graph.ts";
 import { fail, KernelError } from "./errors.ts";
 import type { Group, Schedule } from "./plan.ts";
 import { isScalarConstant } from "./plan.ts";
 import type { HostData, Layout, Need, Shape } from "./primitive.ts";
+import { rowMajorStrides, sizeOf } from "./shape.ts";
 
 const ALIGN = 64;
 
@@ -53,16 +54,6 @@ export interface Lowered {
   readonly takers: ReadonlyMap<NDArray, NDArray>;
 }
 
-/** Row-major strides. */
-export function rowMajor(shape: Shape): number[] {
-  const strides: number[] = new Array(shape.length);
-  let step = 1;
-  for (let i = shape.length - 1; i >= 0; i--) {
-    strides[i] = step;
-    step *= shape[i]!;
-  }
-  return strides;
-}
 /** Are the elements in row-major order without gaps? */
 export function isContiguous(layout: Layout, shape: Shape): boolean {
   let step = 1;
@@ -74,7 +65,7 @@ export function isContiguous(layout: Layout, shape: Shape): boolean {
   return true;
 }
 function fits(need: Need, r: Ref): boolean {
-  if (need === "any" || elements(r.shape) === 0) return true;
+  if (need === "any" || sizeOf(r.shape) === 0) return true;
   if (need === "contiguous") return isContiguous(r.layout, r.shape);
   const last = r.shape.length - 1;
   return last < 0 || r.shape[last] === 1 || r.layout.strides[last] === 1;
@@ -153,8 +144,8 @@ class Lowering {
     return v;
   }
   #input(n: NDArray, i: number): void {
-    const layout = n.layout ?? { offset: 0, strides: rowMajor(n.shape) };
-    const v = this.#newValue(n.bufferBytes || elements(n.shape) * n.dtype.size);
+    const layout = n.layout ?? { offset: 0, strides: rowMajorStrides(n.shape) };
+    const v = this.#newValue(n.bufferBytes || sizeOf(n.shape) * n.dtype.size);
     v.place = i;
     v.leaf = n;
     this.#refs.set(n, { value: v, layout, shape: n.shape, dtype: n.dtype });
@@ -188,16 +179,16 @@ class Lowering {
     return { value: copy.value, layout: again, shape: n.shape, dtype: n.dtype };
   }
   #constant(n: NDArray): Ref {
-    const value = this.#newValue(elements(n.shape) * n.dtype.size);
+    const value = this.#newValue(sizeOf(n.shape) * n.dtype.size);
     this.#constants.push({ value, node: n });
-    return { value, layout: { offset: 0, strides: rowMajor(n.shape) }, shape: n.shape, dtype: n.dtype };
+    return { value, layout: { offset: 0, strides: rowMajorStrides(n.shape) }, shape: n.shape, dtype: n.dtype };
   }
   /** A contiguous copy of `n`, made once. */
   #copy(n: NDArray, from: Ref): Ref {
     const known = this.#copies.get(n);
     if (known) return known;
-    const value = this.#newValue(elements(n.shape) * n.dtype.size);
-    const to: Ref = { value, layout: { offset: 0, strides: rowMajor(n.shape) }, shape: n.shape, dtype: n.dtype };
+    const value = this.#newValue(sizeOf(n.shape) * n.dtype.size);
+    const to: Ref = { value, layout: { offset: 0, strides: rowMajorStrides(n.shape) }, shape: n.shape, dtype: n.dtype };
     this.#copies.set(n, to);
     if (value.nbytes) {
       const start = this.#open(FUSED);
@@ -222,8 +213,13 @@ class Lowering {
     this.#instructions.push(i);
   }
   #define(n: NDArray): Value {
-    const value = this.#newValue(elements(n.shape) * n.dtype.size);
-    this.#refs.set(n, { value, layout: { offset: 0, strides: rowMajor(n.shape) }, shape: n.shape, dtype: n.dtype });
+    const value = this.#newValue(sizeOf(n.shape) * n.dtype.size);
+    this.#refs.set(n, {
+      value,
+      layout: { offset: 0, strides: rowMajorStrides(n.shape) },
+      shape: n.shape,
+      dtype: n.dtype,
+    });
     this.#valueNode.set(value, n);
     return value;
   }
@@ -305,7 +301,7 @@ class Lowering {
         g.tail.dtype.code,
       ]);
     }
-    const over = (w: Value) => whole.some((d) => d.value === w) ? f.overwritable(w, elements(loop)) : [];
+    const over = (w: Value) => whole.some((d) => d.value === w) ? f.overwritable(w, sizeOf(loop)) : [];
     this.#close({ start, reads: f.reads, writes: defined.map((d) => d.value), over });
   }
   #cancel(start: number): void {
@@ -449,7 +445,7 @@ class FusedOperands {
    */
   overwritable(w: Value, n: number): Ref[] {
     return this.reads.filter((r) =>
-      elements(r.shape) === n && n * r.dtype.size === w.nbytes && covers(r, w) &&
+      sizeOf(r.shape) === n && n * r.dtype.size === w.nbytes && covers(r, w) &&
       this.reads.every((o) => o.value !== r.value || (covers(o, w) && o.dtype.size === r.dtype.size))
     );
   }

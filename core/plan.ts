@@ -4,8 +4,8 @@
  * @module
  */
 import type { NDArray } from "./array.ts";
-import { elements } from "./graph.ts";
 import type { Shape } from "./primitive.ts";
+import { sameShape, sizeOf } from "./shape.ts";
 
 /** A kernel of at most STEPS steps; recomputing a shared value may cost at most DUPLICATE units per kernel. */
 const STEPS = 64, DUPLICATE = 4, SMALL_BYTES = 1024, SMALL_RESULTS = 16;
@@ -78,12 +78,7 @@ export function usesOf(nodes: readonly NDArray[]): Map<NDArray, NDArray[]> {
 }
 /** A constant of one element: an immediate of the kernels that read it, never uploaded for them. */
 export function isScalarConstant(n: NDArray): boolean {
-  return n.prim.kind === "constant" && !n.traced && n.state === "lazy" && elements(n.shape) === 1;
-}
-function sameShape(a: Shape, b: Shape): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
+  return n.prim.kind === "constant" && !n.traced && n.state === "lazy" && sizeOf(n.shape) === 1;
 }
 
 /**
@@ -151,7 +146,7 @@ export function schedule(q: Request): Schedule {
   const inProgram = new Set(q.nodes), uses = usesOf(q.nodes), keep = new Set(q.keep), groups = fuse(q, uses);
   if (q.keepSmall) {
     const small = groups.map((g) => g.tail).filter((t) =>
-      elements(t.shape) * t.dtype.size <= SMALL_BYTES && !q.givenAway.has(t)
+      sizeOf(t.shape) * t.dtype.size <= SMALL_BYTES && !q.givenAway.has(t)
     );
     for (const t of small.slice(-SMALL_RESULTS)) keep.add(t);
   }
@@ -239,7 +234,7 @@ function orderWriters(
 /** Might the kernel write over `r` while it reads it? The lowering decides by layouts; this only orders the readers. */
 function mayOverwrite(g: Group, r: NDArray, baseOf: (n: NDArray) => NDArray): boolean {
   if (g.tail.prim.kind === "elementwise") {
-    return elements(g.loop) === elements(r.shape) && g.tail.dtype.size === r.dtype.size;
+    return sizeOf(g.loop) === sizeOf(r.shape) && g.tail.dtype.size === r.dtype.size;
   }
   return givenInput(g, baseOf) === r;
 }

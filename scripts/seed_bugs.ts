@@ -57,7 +57,7 @@ const BUGS: readonly Bug[] = [
   {
     title: "a compiled function forgets the shapes of its arguments",
     file: "core/transforms/compile.ts",
-    from: "if (isPlain(x)) return aval(x);",
+    from: "if (isPlain(x)) return describe(x);",
     to: "if (isPlain(x)) return x.dtype.name;",
     suite: COMPILED,
   },

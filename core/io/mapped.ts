@@ -7,10 +7,11 @@ import { runtime, type Submitted } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import type { DType } from "../dtype.ts";
 import { CheckpointError, fail } from "../errors.ts";
-import { elements, evaluatedNode } from "../graph.ts";
-import { hostBytes, rowMajor } from "../lower.ts";
+import { evaluatedNode } from "../graph.ts";
+import { hostBytes } from "../lower.ts";
 import { adopt } from "../memory.ts";
 import { constant } from "../ops/operand.ts";
+import { rowMajorStrides, sizeOf } from "../shape.ts";
 import { failure } from "../status.ts";
 import { loadGguf } from "./gguf_repack.ts";
 import { loadSafetensors } from "./safetensors.ts";
@@ -25,7 +26,7 @@ export function openMapped(path: string): TensorSource {
   if (file.failed) throw failure("load", file.failed);
   const source: TensorSource = {
     tensor(byteOffset, dtype, shape) {
-      const nbytes = elements(shape) * dtype.size;
+      const nbytes = sizeOf(shape) * dtype.size;
       if (byteOffset < 0 || byteOffset + nbytes > file.nbytes) {
         fail(CheckpointError, "load", {
           cannot: `use ${path}`,
@@ -45,11 +46,11 @@ export function openMapped(path: string): TensorSource {
 }
 function viewOf(view: Submitted, offset: number, dtype: DType, shape: readonly number[], fileBytes: number): NDArray {
   const x = evaluatedNode({ shape, dtype });
-  adopt(x, view, { offset, strides: rowMajor(shape) }, fileBytes, false);
+  adopt(x, view, { offset, strides: rowMajorStrides(shape) }, fileBytes, false);
   return x;
 }
 function copied(path: string, byteOffset: number, dtype: DType, shape: readonly number[]): NDArray {
-  const bytes = withFile(path, (file) => readRange(file, byteOffset, elements(shape) * dtype.size));
+  const bytes = withFile(path, (file) => readRange(file, byteOffset, sizeOf(shape) * dtype.size));
   return uploadBytes(bytes, dtype, shape);
 }
 /** An array of bytes as the dtype stores them. */
@@ -62,7 +63,7 @@ export function uploadBytes(bytes: Uint8Array, dtype: DType, shape: readonly num
 }
 /** An array of repacked data. */
 export function uploadTensor({ data, dtype, shape }: HostTensor): NDArray {
-  return elements(shape) === 1 ? constant(data, shape, dtype) : uploadBytes(hostBytes(data), dtype, shape);
+  return sizeOf(shape) === 1 ? constant(data, shape, dtype) : uploadBytes(hostBytes(data), dtype, shape);
 }
 
 /** Options of {@linkcode load}. */

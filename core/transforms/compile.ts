@@ -9,9 +9,7 @@ import { fail, TransformError } from "../errors.ts";
 import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
 import {
   activeStream,
-  aval,
   bind,
-  elements,
   evaluatedNode,
   failDonated,
   failTraced,
@@ -26,6 +24,7 @@ import { adopt, relieve } from "../memory.ts";
 import { collect, isScalarConstant, schedule } from "../plan.ts";
 import { failure } from "../status.ts";
 import { asWritten, type Flat, flatten, outputArrays, rebuild, type Trace, trace, withoutCalls } from "./trace.ts";
+import { describe, sizeOf } from "../shape.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -220,11 +219,11 @@ function own(x: NDArray): NDArray {
 }
 /** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
 function described(x: Node): string {
-  if (isPlain(x)) return aval(x);
-  return `${aval(x)}@${x.bufferBytes}:${x.layout ? `${x.layout.offset}:${x.layout.strides.join()}` : ""}`;
+  if (isPlain(x)) return describe(x);
+  return `${describe(x)}@${x.bufferBytes}:${x.layout ? `${x.layout.offset}:${x.layout.strides.join()}` : ""}`;
 }
 function isPlain(x: Node): boolean {
-  return x.layout === null && (x.bufferBytes === 0 || x.bufferBytes === elements(x.shape) * x.dtype.size);
+  return x.layout === null && (x.bufferBytes === 0 || x.bufferBytes === sizeOf(x.shape) * x.dtype.size);
 }
 const identities = new WeakMap<object, number>();
 let nextIdentity = 0;

@@ -4,7 +4,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { aval, Node } from "../graph.ts";
+import { Node } from "../graph.ts";
 import { zerosLike } from "../ops/create.ts";
 import { sum } from "../ops/reduce.ts";
 import { broadcastTo } from "../ops/view.ts";
@@ -12,6 +12,7 @@ import { isPlainObject } from "../tree.ts";
 import { afterAll, type Batched, type CallRules, type Slots, withRules } from "./call.ts";
 import { type Flat, flatten, outputArrays, trace } from "./trace.ts";
 import { axesOf, type BatchAxes, batched } from "./vmap.ts";
+import { describe } from "../shape.ts";
 
 /** The arguments as the rules of {@linkcode customFunction} see them: the only one bare, several as a list. */
 export type Primals<A extends readonly unknown[]> = A extends readonly [infer Only] ? Only : A;
@@ -57,8 +58,8 @@ function checkedSlots(rule: "vjp" | "jvp", made: RuleResult, like: readonly NDAr
   if (list.length === like.length && odd < 0) return list;
   return fail(TransformError, "customFunction", {
     cannot: `use what the ${rule} rule returned`,
-    expected: odd < 0 ? `${like.length} arrays or nulls` : `the shape of ${aval(like[odd]!)}`,
-    got: odd < 0 ? String(list.length) : aval(list[odd]!),
+    expected: odd < 0 ? `${like.length} arrays or nulls` : `the shape of ${describe(like[odd]!)}`,
+    got: odd < 0 ? String(list.length) : describe(list[odd]!),
     fix: `return one array for each ${rule === "vjp" ? "argument" : "result"}`,
   });
 }
@@ -108,7 +109,7 @@ function userBatch<A extends readonly unknown[], R>(
     return fail(TransformError, "customFunction", {
       cannot: "use what the vmap rule returned",
       expected: `a batch of ${size} on axis ${axis}`,
-      got: aval(y),
+      got: describe(y),
       fix: "return the batched results and their axes",
     });
   });

@@ -5,12 +5,13 @@
  */
 import type { NDArray } from "../array.ts";
 import { DTypeError, fail, ShapeError, TransformError } from "../errors.ts";
-import { aval, isArray, type Node } from "../graph.ts";
+import { isArray, type Node } from "../graph.ts";
 import { add } from "../ops/binary.ts";
 import { onesLike, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
 import { type Call, callOf, firstResults } from "./call.ts";
 import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+import { describe } from "../shape.ts";
 
 function isNone(r: object): r is None {
   return "none" in r;
@@ -122,8 +123,8 @@ function checkMatch(op: string, what: string, xs: readonly NDArray[], ys: readon
     if (x.shape.join() !== ys[i]!.shape.join()) {
       fail(ShapeError, op, {
         cannot: `use ${what} ${i}`,
-        expected: `the shape of ${aval(x)}`,
-        got: aval(ys[i]!),
+        expected: `the shape of ${describe(x)}`,
+        got: describe(ys[i]!),
         fix: `give it the shape [${x.shape.join(",")}]`,
       });
     }
@@ -265,7 +266,7 @@ function run<A extends readonly unknown[], R>(
     fail(ShapeError, op, {
       cannot: "differentiate the result",
       expected: "a scalar as the first result",
-      got: aval(y),
+      got: describe(y),
       fix: "reduce it, for example with sum() or mean()",
     });
   }
@@ -273,7 +274,7 @@ function run<A extends readonly unknown[], R>(
     fail(DTypeError, op, {
       cannot: "differentiate the result",
       expected: "a float result",
-      got: aval(y),
+      got: describe(y),
       fix: "cast it with astype(mx.float32)",
     });
   }

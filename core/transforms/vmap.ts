@@ -5,11 +5,12 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, ShapeError } from "../errors.ts";
-import { aval, bindRecord } from "../graph.ts";
+import { bindRecord } from "../graph.ts";
 import { broadcastTo, moveaxis, reshape } from "../ops/view.ts";
 import { type Batched, type Call, callOf, withRules } from "./call.ts";
 import { rule } from "./grad.ts";
 import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+import { describe } from "../shape.ts";
 
 /** Which axis of an array is the batch: null for none; a list or object where arguments are trees. */
 export type BatchAxes = number | null | readonly BatchAxes[] | { readonly [key: string]: BatchAxes };
@@ -46,7 +47,7 @@ function checkedAxis(axis: number, x: NDArray): number {
   const at = axis < 0 ? axis + x.shape.length : axis;
   if (at < 0 || at >= x.shape.length) {
     fail(ShapeError, "vmap", {
-      cannot: `map axis ${axis} of ${aval(x)}`,
+      cannot: `map axis ${axis} of ${describe(x)}`,
       expected: `an axis of ${x.shape.length}`,
       got: String(axis),
       fix: "change inAxes",
@@ -64,7 +65,7 @@ function batchSize(xs: readonly NDArray[], axes: readonly (number | null)[]): nu
       fail(ShapeError, "vmap", {
         cannot: "map over these arrays",
         expected: `batches of ${size}`,
-        got: `${n} in ${aval(x)}`,
+        got: `${n} in ${describe(x)}`,
         fix: "make the batch axes equally long",
       });
     }
