@@ -1,0 +1,75 @@
+// What a family of GPU kernels sees, and what the host (program.cc of this folder) asks of each family. No metal-cpp here:
+// families describe dispatches, the encoder turns them into Metal calls. C++20 without the C++ standard library.
+#pragma once
+#include "kernel.h"
+
+namespace denim::metal {
+
+struct Size {
+  uint32_t x, y, z;
+};
+
+/// How an argument's memory is used: the hazard tracker puts barriers between dispatches by it.
+enum Access : uint8_t { kRead = 1, kWrite = 2, kReadWrite = 3 };
+
+/// Takes one dispatch after another: `kernel`, its arguments, then `threads` or `groups`, which forget the arguments.
+/// Dispatches run concurrently save where the byte ranges of their arguments collide, and there in order.
+class Encoder {
+ public:
+  /// The kernel `function` of `kernels/<source>.metal`. `defines` are "NAME=text" parts divided by ';', put before the
+  /// source (for types: each set of defines is compiled by itself, about half a second, so keep them few); `constants`
+  /// are the values of function constants 0 .. n-1 (int; for sizes and switches: cheap).
+  void kernel(const char* source, const char* function, const char* defines = "", const int32_t* constants = nullptr,
+              int n_constants = 0);
+  /// Binds the memory of an array; the address is that of its element [0, 0, ...], whatever the strides' signs.
+  void array(int index, const Array& a, Access access);
+  /// Binds `nbytes` bytes from an address inside an array of this call or its scratch.
+  void memory(int index, const void* at, int64_t nbytes, Access access);
+  /// Copies up to 4096 bytes into the command.
+  void bytes(int index, const void* data, size_t nbytes);
+  template <class T>
+  void value(int index, const T& v) {
+    bytes(index, &v, sizeof v);
+  }
+  /// A list of integers (shapes, strides) as `constant int64_t*` (one 0 if it is empty).
+  void list(int index, const int64_t* data, int n);
+  /// The word of this instruction that a kernel sets (`device atomic_uint*`) when an index in its data is out of range:
+  /// the program then fails as on the CPU. Kernels clamp such an index and go on.
+  void bad_index(int index);
+  /// Threadgroup memory as an argument.
+  void local(int index, size_t nbytes);
+  /// `grid` threads in all, in threadgroups of `group` (those at the edge are smaller).
+  void threads(Size grid, Size group);
+  /// `groups` whole threadgroups of `group` threads.
+  void groups(Size groups, Size group);
+  /// Facts of the device.
+  int max_threads() const;  // per threadgroup: 1024
+  int cores() const;        // of the GPU, to choose a split
+
+  struct State;
+  explicit Encoder(State* s) : state(s) {}
+
+ private:
+  State* state;
+};
+
+/// A GPU kernel. The CPU kernel's `check` of the same op has passed already: shapes, dtypes and parameters are right.
+/// `can` says whether this family takes the call; where it does not the instruction runs on the CPU between two command
+/// buffers, which is right but slow: only decompositions may say so. No float64 ever arrives here.
+struct GpuKernel {
+  bool (*can)(const Call&);
+  size_t (*scratch)(const Call&);  // bytes of call.scratch (256-byte aligned)
+  void (*encode)(const Call&, Encoder&);
+};
+
+/// Fused elementwise instructions, with a reduction at their end or without (fused.cc).
+size_t fused_scratch(const Fused& f);
+void fused_encode(const Fused& f, uint8_t* scratch, Encoder& e);
+
+/// The kernel of an op of kind `kernel`, or null: `gpu_<op>`, collected by table.cc.
+const GpuKernel* gpu_kernel(Op op);
+
+/// The name of a dtype in Metal's language; null for float64.
+const char* type_name(DType t);
+
+}  // namespace denim::metal

@@ -1,0 +1,20 @@
+// Put before every kernel source: the library, names of types, places of elements. Plain dialect: simdgroups of 32,
+// threadgroup memory, no textures, no argument buffers, every pointer with its address space.
+#include <metal_stdlib>
+#include <metal_simdgroup>
+#include <metal_simdgroup_matrix>
+#include <metal_atomic>
+using namespace metal;
+
+typedef float2 complex64;  // (re, im)
+
+/// Place of element `i` (row-major number) of an array, in elements.
+inline long place_of(ulong i, constant const long* shape, constant const long* strides, int ndim) {
+  long at = 0;
+  for (int d = ndim - 1; d >= 0; --d) {
+    ulong n = (ulong)shape[d];
+    at += (long)(i % n) * strides[d];
+    i /= n;
+  }
+  return at;
+}
