@@ -1,12 +1,13 @@
 /**
  * Prints `runtime/generated/ops.h` from the op table, which is the only source: opcodes, kinds, parameter structs,
- * hash. `deno task gen` writes it, `deno task gen:check` fails when the committed file is stale.
+ * hash. `deno task gen` writes it (and `metal.h`), `deno task gen:check` fails when a committed file is stale.
  * @module
  */
 import { dtypes } from "../core/dtype.ts";
 import { allPrimitives } from "../core/graph.ts";
 import "../core/primitives/mod.ts";
 import { crossing, type Row, tableHash, tableText } from "../core/table.ts";
+import { metalHeader } from "./gen_metal.ts";
 
 const CTYPE: Record<string, string> = {
   int: "int64_t",
@@ -80,10 +81,13 @@ export function header(rows: readonly Row[]): string {
 }
 
 if (import.meta.main) {
-  const path = new URL("../runtime/generated/ops.h", import.meta.url), text = header(allPrimitives());
-  if (!Deno.args.includes("--check")) await Deno.writeTextFile(path, text);
-  else if (await Deno.readTextFile(path) !== text) {
-    console.error("runtime/generated/ops.h is stale: run deno task gen");
-    Deno.exit(1);
+  const texts = { "ops.h": header(allPrimitives()), "metal.h": metalHeader() };
+  for (const [name, text] of Object.entries(texts)) {
+    const path = new URL(`../runtime/generated/${name}`, import.meta.url);
+    if (!Deno.args.includes("--check")) await Deno.writeTextFile(path, text);
+    else if (await Deno.readTextFile(path) !== text) {
+      console.error(`runtime/generated/${name} is stale: run deno task gen`);
+      Deno.exit(1);
+    }
   }
 }

@@ -21,6 +21,14 @@ class Encoder {
   /// are the values of function constants 0 .. n-1 (int; for sizes and switches: cheap).
   void kernel(const char* source, const char* function, const char* defines = "", const int32_t* constants = nullptr,
               int n_constants = 0);
+  /// A kernel whose source was made at run time; `common.metal` goes before it, as before those of kernels/, and
+  /// `#include "<name>.metal"` of kernels/ works in both. `name` is for reports. Where `wait` is false and it has not
+  /// been compiled yet, that begins in the background and the answer is false: encode something else. Nothing fails
+  /// here: a source that the compiler refuses is an error of the program.
+  bool generated(const char* name, const char* text, const char* function, bool wait,
+                 const int32_t* constants = nullptr, int n_constants = 0);
+  /// Does this run belong to a program that is kept to run often (`compile`)? To wait for the compiler pays then.
+  bool kept() const;
   /// Binds the memory of an array; the address is that of its element [0, 0, ...], whatever the strides' signs.
   void array(int index, const Array& a, Access access);
   /// Binds `nbytes` bytes from an address inside an array of this call or its scratch.
@@ -66,7 +74,9 @@ struct GpuKernel {
 size_t fused_scratch(const Fused& f);
 void fused_encode(const Fused& f, uint8_t* scratch, Encoder& e);
 
-/// The kernel of an op of kind `kernel`, or null: `gpu_<op>`, collected by table.cc.
+/// The kernel of an op of kind `kernel`, or null: `gpu_<op>`, collected by table.cc. A family defines it as
+/// `extern const GpuKernel gpu_<op>; constexpr GpuKernel gpu_<op> = {...};`, written out, as scripts/gen_metal.ts looks
+/// for these names (`deno task gen` after adding one or a file of kernels/).
 const GpuKernel* gpu_kernel(Op op);
 
 /// The name of a dtype in Metal's language; null for float64.
