@@ -19,6 +19,7 @@ export { getPrintoptions, type PrintOptions, printoptions, setPrintoptions } fro
 export { Holder, type StreamId } from "./graph.ts";
 export { load, type LoadOptions } from "./io/mapped.ts";
 export { type Saveable, saveSafetensors } from "./io/safetensors.ts";
+export * as metal from "./metal.ts";
 export * from "./ops/binary.ts";
 export * from "./ops/conv.ts";
 export * from "./ops/create.ts";
@@ -30,11 +31,13 @@ export { ArrayAt, type IndexItem, type MaskList, Slice, slice } from "./ops/inde
 export * as linalg from "./ops/linalg_basic.ts";
 export * from "./ops/matmul.ts";
 export type { Axes, Axis, Operand } from "./ops/operand.ts";
+export { nonzero } from "./ops/nonzero.ts";
 export * from "./ops/quantized.ts";
 export * as random from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export * from "./ops/scan.ts";
 export * from "./ops/sort.ts";
+export * from "./ops/statistics.ts";
 export * from "./ops/ternary.ts";
 export * from "./ops/unary.ts";
 export * from "./ops/view.ts";

@@ -29,4 +29,5 @@ export * from "./quantized_input.ts";
 export * from "./recurrent.ts";
 export * from "./transformer.ts";
 export * from "./upsample.ts";
+export * as utils from "./utils.ts";
 export * from "./value_and_grad.ts";

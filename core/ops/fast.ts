@@ -12,6 +12,8 @@ import { attend, rotate } from "./fast_rules.ts";
 import { cast, isArray, type Operand, promoted, scalar, toArray } from "./operand.ts";
 import { broadcastTo, reshape } from "./view.ts";
 
+export { crossEntropy, type GatedDeltaOptions, gatedDeltaUpdate } from "./fast_composed.ts";
+
 /** Checks the last axis of x and the vectors that go with it. */
 function checkNorm(op: string, x: NDArray, vectors: readonly (NDArray | null)[], dtype: DType): void {
   if (x.shape.length === 0 || dtype.kind !== "float") {

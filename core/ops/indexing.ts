@@ -25,6 +25,7 @@ import {
   type UpdateMode,
   updateSlice,
 } from "./moves.ts";
+import { placesOf } from "./nonzero.ts";
 import { cast, isArray, type Operand, toArray } from "./operand.ts";
 import { cumsum } from "./scan.ts";
 import { where } from "./ternary.ts";
@@ -51,8 +52,8 @@ export class Slice {
 export type MaskList = readonly (boolean | MaskList)[];
 /**
  * One entry of an index expression: a number (drops the axis), a slice, null (a new axis), `"..."` (all axes not
- * named), an integer array or list (gathers), a boolean array or list (a mask), or entries spelled in a string (`"1:3,
- * None"`).
+ * named), an integer array or list (gathers), a boolean array or list (a mask, which is evaluated: see `mx.nonzero`), or
+ * entries spelled in a string (`"1:3, None"`).
  */
 export type IndexItem = number | null | string | Slice | NDArray | IndexList | MaskList | boolean;
 
@@ -171,14 +172,6 @@ function isList(x: IndexItem): x is IndexList | MaskList {
 function entryOf(op: string, x: NDArray, axis: number, item: Exclude<IndexItem, null | string>): Entry {
   if (item instanceof Slice) return resolveSlice(op, item, x.shape[axis]!);
   if (typeof item === "number") return { kind: "number", start: checkedIndex(op, item, x, axis) };
-  if (maskOf(item)) {
-    fail(DTypeError, op, {
-      cannot: `index ${describe(x)} with a boolean mask here`,
-      expected: "integers: the shape of a result may not depend on data",
-      got: "booleans",
-      fix: "read with mx.where(mask, x, other); write with x.at(mask).set(value)",
-    });
-  }
   if (!isArray(item) && !isList(item)) {
     fail(ValueError, op, {
       cannot: `index ${describe(x)}`,
@@ -189,9 +182,35 @@ function entryOf(op: string, x: NDArray, axis: number, item: Exclude<IndexItem, 
   }
   return { kind: "array", index: toIndices(op, isArray(item) ? item : numbers(item)) };
 }
+/** A mask as the integer arrays that it stands for, one per axis that it covers; evaluates the mask. */
+function unmasked(op: string, x: NDArray, items: readonly IndexItem[]): readonly IndexItem[] {
+  const masked = items.map(maskOf), covers = (i: number) => masked[i]?.ndim ?? (items[i] === null ? 0 : 1);
+  if (!masked.some((mask) => mask)) return items;
+  const dots = items.indexOf("..."),
+    axesOf = (from: number, to: number) => {
+      let axes = 0;
+      for (let i = from; i < to; i++) axes += covers(i);
+      return axes;
+    };
+  return items.flatMap((item, i) => {
+    const mask = masked[i];
+    if (!mask) return [item];
+    const axis = dots >= 0 && i > dots ? x.ndim - axesOf(i, items.length) : axesOf(0, i);
+    if (mask.ndim === 0 || !sameShape(mask.shape, x.shape.slice(axis, axis + mask.ndim))) {
+      fail(ShapeError, op, {
+        cannot: `index ${describe(x)} with the mask ${describe(mask)}`,
+        expected: `a mask shaped as the array from axis ${axis} on`,
+        got: describeShape(mask.shape),
+        fix: "broadcast the mask first",
+      });
+    }
+    return placesOf(op, mask);
+  });
+}
 /** All entries of an expression; axes that it does not name are whole slices. */
 function entriesOf(op: string, x: NDArray, items: readonly IndexItem[]): Entry[] {
-  const list = items.flatMap<IndexItem>((item) => typeof item === "string" ? spelled(op, item) : [item]);
+  const spelt = items.flatMap<IndexItem>((item) => typeof item === "string" ? spelled(op, item) : [item]);
+  const list = unmasked(op, x, spelt);
   const named = list.filter((item) => item !== null && item !== "...").length;
   const dots = list.filter((item) => item === "...").length;
   if (named > x.shape.length || dots > 1) {
@@ -259,8 +278,9 @@ function placeOfArrays(entries: readonly Entry[], isIndex: (e: Entry) => boolean
 
 /**
  * `x[items]`: numbers drop their axis, slices keep it, null makes one of length 1, `"..."` stands for the axes that are
- * not named, integer arrays (broadcast together) gather. Where arrays are separated by a slice, their axes come first,
- * as in NumPy. A view unless there are arrays.
+ * not named, integer arrays (broadcast together) gather; a boolean mask stands for the indices of its true entries, and
+ * is evaluated. Where arrays are separated by a slice, their axes come first, as in NumPy. A view unless there are
+ * arrays.
  */
 export function getItem(x: NDArray, items: readonly IndexItem[]): NDArray {
   const [only] = items;

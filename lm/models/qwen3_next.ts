@@ -10,7 +10,7 @@ import { fetched, scaledDotProductAttention } from "../attention.ts";
 import { byHeads, GatedMLP, headSizes, joined, Stack } from "../blocks.ts";
 import { type Cache, KVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
-import { deltaDecay, gatedDelta } from "../gated_delta.ts";
+import { deltaDecay } from "../gated_delta.ts";
 import type { Mask } from "../mask.ts";
 import {
   type ForwardOptions,
@@ -114,14 +114,14 @@ class GatedDeltaNet extends Module {
     // Queries and keys get the length one; queries then the usual factor of scores.
     const unit = (y: NDArray) =>
       mx.fast.rmsNorm(heads(y, keyHeads), null, 1e-6 / keyDim).multiply(mx.float(keyDim ** -0.5));
-    const [y, state] = gatedDelta({
-      q: unit(mixed[0]!).multiply(mx.float(keyDim ** -0.5)),
-      k: unit(mixed[1]!),
-      v: heads(mixed[2]!, valueHeads),
-      decay: deltaDecay(this.A_log, flat(a!), this.dt_bias),
-      beta: flat(b!).sigmoid(),
-      state: cache?.get(1) ?? null,
-    });
+    const [y, state] = mx.fast.gatedDeltaUpdate(
+      unit(mixed[0]!).multiply(mx.float(keyDim ** -0.5)),
+      unit(mixed[1]!),
+      heads(mixed[2]!, valueHeads),
+      deltaDecay(this.A_log, flat(a!), this.dt_bias),
+      flat(b!).sigmoid(),
+      { initialState: cache?.get(1) ?? null },
+    );
     cache?.set(1, state);
     cache?.advance(T);
     return this.out_proj.forward(flat(this.norm.forward(y, z!.reshape([B, T, valueHeads, valueDim]))));

@@ -110,6 +110,45 @@ Deno.test("masks write one value, or rows in order", () => {
   assert.deepEqual(x().at(mask).add(100).index(1, 2).tolist(), [20, 121, 122, 123]);
 });
 
+Deno.test("masks read the entries where they are true, with other indices and without", () => {
+  const mask = x().remainder(5).equal(0), rows = [false, true];
+  assert.deepEqual(read(mask), [0, 5, 10, 15, 20]);
+  assert.deepEqual(read(rows, 0, s(2)), [[12, 13]]);
+  assert.deepEqual(read("...", [true, false, false, true]), read("...", [0, 3]));
+  assert.deepEqual(read(0, [[true, false, false, false], [false, true, true, false], [false, false, false, false]]), [
+    0,
+    5,
+    6,
+  ]);
+  assert.deepEqual(read(null, mask, null), [[[0], [5], [10], [15], [20]]]);
+  assert.deepEqual(read(mx.zeros([2], mx.bool_)), []);
+  assert.equal(shape(mx.zeros([2], mx.bool_)), "0,3,4");
+  assert.deepEqual(x().at(rows, 0, [true, false, true, false]).set(-1).index(1, 0).tolist(), [-1, 13, -1, 15]);
+  assert.throws(
+    () => read([true, false, true]),
+    /index int32\[2,3,4\] with the mask bool\[3\]: expected .* from axis 0/,
+  );
+  assert.throws(() => read(true), mx.ShapeError);
+});
+Deno.test("a mask may be concrete inside a transform, and not traced", () => {
+  const v = mx.array([1, 2, 3]), mask = v.notEqual(2);
+  const positive = (y: mx.NDArray) => y.square().index(mask).sum();
+  assert.deepEqual(mx.grad(positive)(v).tolist(), [2, 0, 6]);
+  assert.equal(mx.compile(positive)(v).item(), 10);
+  const own = (y: mx.NDArray) => y.index(y.greater(0)).sum();
+  for (const transformed of [mx.grad(own), mx.compile(own), mx.vmap((y: mx.NDArray) => mx.nonzero(y)[0]!)]) {
+    assert.throws(
+      () => transformed(v),
+      (e) => e instanceof mx.TraceError && /Fix: use mx\.where\(mask, x/.test(e.message),
+    );
+  }
+});
+Deno.test("nonzero gives an index array for each axis", () => {
+  assert.deepEqual(mx.nonzero(mx.array([[0, 5, 0], [7, 0, NaN]])).map((i) => i.tolist()), [[0, 1, 1], [1, 0, 2]]);
+  assert.deepEqual(mx.nonzero(mx.zeros([2, 0, 3])).map((i) => i.shape), [[0], [0], [0]]);
+  assert.deepEqual(mx.nonzero(mx.array(3)), []);
+});
+
 Deno.test("what cannot be indexed is refused, with the way out", () => {
   assert.throws(
     () => read(2),
@@ -117,7 +156,6 @@ Deno.test("what cannot be indexed is refused, with the way out", () => {
   );
   assert.throws(() => read(0, 0, 0, 0), mx.IndexError);
   assert.throws(() => read("...", "..."), mx.IndexError);
-  assert.throws(() => read(x().greater(3)), /mx\.where\(mask, x, other\)/);
   assert.throws(() => read(mx.array([0.5])), mx.DTypeError);
   assert.throws(() => read(s(null, null, 0)), mx.ValueError);
   assert.throws(() => read([0, 1], [0, 1, 2]), mx.ShapeError);

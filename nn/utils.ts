@@ -1,0 +1,5 @@
+/**
+ * What `mlx.nn.utils` holds.
+ * @module
+ */
+export { checkpoint, valueAndGrad } from "./value_and_grad.ts";
