@@ -48,8 +48,8 @@ function space(path: string): unknown {
 function hasMethod(here: unknown, owner: unknown, method: string): boolean {
   const prototype = get(owner, "prototype");
   if (has(owner, method) || has(prototype, method)) return true;
-  const others = isObject(here) && isObject(prototype) ? Object.values(here).map((x) => get(x, "prototype")) : [];
-  return others.some((x) => isObject(prototype) && prototype.isPrototypeOf(Object(x)) && has(x, method));
+  const others = isObject(here) ? Object.values(here) : [];
+  return others.some((x) => Object.getPrototypeOf(Object(x)) === owner && has(get(x, "prototype"), method));
 }
 /** Names of the inventory by their full path, and whether each is here. */
 export function* names(inventory: Inventory): Generator<[path: string, present: boolean]> {
