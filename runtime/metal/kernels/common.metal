@@ -18,3 +18,7 @@ inline long place_of(ulong i, constant const long* shape, constant const long* s
   }
   return at;
 }
+
+/// Where lane `lane` of a simdgroup keeps its two elements of an 8x8 matrix: (row, col) and (row, col + 1).
+inline int fragment_row(uint lane) { return (lane / 4 & 4) + lane / 2 % 4; }
+inline int fragment_col(uint lane) { return (lane / 4 & 2) * 2 + lane % 2 * 2; }
