@@ -1,7 +1,7 @@
 // What a family of GPU kernels sees, and what the host (program.cc of this folder) asks of each family. No metal-cpp here:
 // families describe dispatches, the encoder turns them into Metal calls. C++20 without the C++ standard library.
 #pragma once
-#include "kernel.h"
+#include "../kernel.h"
 
 namespace denim::metal {
 
