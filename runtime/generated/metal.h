@@ -2,8 +2,12 @@
 #pragma once
 
 // X(op) for each op that has a kernel for the GPU
-#define DENIM_GPU_OPS(X)
+#define DENIM_GPU_OPS(X) \
+  X(addmm) \
+  X(gatherMm) \
+  X(matmul)
 
 // X(name) for each file of runtime/metal/kernels
 #define DENIM_GPU_SOURCES(X) \
-  X(common)
+  X(common) \
+  X(matmul)
