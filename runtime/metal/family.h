@@ -10,6 +10,7 @@ constexpr int64_t max_of(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /// Elements follow one another in row-major order.
 inline bool is_contiguous(const Array& x) {
+  if (x.size == 0) return true;
   int64_t step = 1;
   for (int32_t d = x.ndim - 1; d >= 0; d--) {
     if (x.shape[d] != 1 && x.strides[d] != step) return false;

@@ -22,3 +22,13 @@ inline long place_of(ulong i, constant const long* shape, constant const long* s
 /// Where lane `lane` of a simdgroup keeps its two elements of an 8x8 matrix: (row, col) and (row, col + 1).
 inline int fragment_row(uint lane) { return (lane / 4 & 4) + lane / 2 % 4; }
 inline int fragment_col(uint lane) { return (lane / 4 & 2) * 2 + lane % 2 * 2; }
+
+/// One of `count` matrices by an index that may count from the end; `width` is that of an index in bytes. What is out of
+/// range sets `bad` and becomes 0.
+inline long matrix_index(device const int* indices, int width, long at, int count, device atomic_uint* bad) {
+  long i = width == 8 ? ((device const long*)indices)[at] : (long)indices[at];
+  if (i < 0) i += count;
+  if (i >= 0 && i < count) return i;
+  atomic_store_explicit(bad, 1u, memory_order_relaxed);
+  return 0;
+}

@@ -18,19 +18,6 @@ struct Places {
   long a, b, c;
 };
 
-inline long read_index(device const int* indices, int width, long at) {
-  return width == 8 ? ((device const long*)indices)[at] : (long)indices[at];
-}
-inline long matrix_index(device const int* indices, int width, long at, int count, device atomic_uint* bad) {
-  long i = read_index(indices, width, at);
-  if (i < 0) i += count;
-  if (i < 0 || i >= count) {
-    atomic_store_explicit(bad, 1u, memory_order_relaxed);
-    return 0;
-  }
-  return i;
-}
-
 /// `lists`: the batch's shape, then one list of strides for each of A, B and C. Gathered: the strides of both arrays of
 /// indices, then shape and strides of the leading axes of A, and of B.
 inline Places locate(uint entry, constant Product& p, constant long* lists, device const int* lhs,

@@ -1,0 +1,154 @@
+// quantizedMatmul, gatherQmm and dequantize on the GPU: which kernel for how many rows, all formats by function
+// constants.
+#include "metal/family.h"
+
+namespace denim::metal {
+namespace {
+
+constexpr int64_t kUnit = 16;        // weights that a lane takes at a time
+constexpr int64_t kMostVectors = 8;  // rows of x per simdgroup of `qmv`
+constexpr int64_t kFewRows = 12;     // up to which rows go to `qmv`, though that may read the weights twice
+
+struct Format {
+  int64_t group, bits, mode;
+  bool transpose;
+};
+constexpr int64_t kAffine = 0, kMxfp8 = 2, kNvfp4 = 3;
+
+Format format_of(const Call& call) {
+  if (call.op == Op::dequantize) {
+    const auto& p = call.as<DequantizeParams>();
+    return {p.group_size, p.bits, p.mode, true};
+  }
+  if (call.op == Op::gatherQmm) {
+    const auto& p = call.as<GatherQmmParams>();
+    return {p.group_size, p.bits, p.mode, p.transpose != 0};
+  }
+  const auto& p = call.as<QuantizedMatmulParams>();
+  return {p.group_size, p.bits, p.mode, p.transpose != 0};
+}
+
+/// dequantize has no x; gatherQmm ends with the indices.
+struct Operands {
+  const Array *x, *w, *scales, *biases, *lhs, *rhs;
+};
+Operands operands_of(const Call& call, const Format& f) {
+  const Array* next = call.in;
+  Operands o{};
+  if (call.op != Op::dequantize) o.x = next++;
+  o.w = next++;
+  o.scales = next++;
+  if (f.mode == kAffine) o.biases = next++;
+  if (call.op == Op::gatherQmm) {
+    o.lhs = next++;
+    o.rhs = next++;
+  }
+  return o;
+}
+
+/// The first function constants of all kernels.
+struct Constants {
+  int32_t values[8];
+};
+Constants constants_of(const Format& f, const Operands& o) {
+  const DType t = o.scales->dtype;
+  const int32_t affine_scale = t == DType::float32 ? 0 : t == DType::float16 ? 1 : 2;
+  const int32_t scale = f.mode == kAffine ? affine_scale : f.mode == kNvfp4 ? 4 : 3;
+  const int32_t code = f.mode == kAffine ? 0 : f.mode == kMxfp8 ? 2 : 1;
+  return {{static_cast<int32_t>(f.bits), static_cast<int32_t>(f.group), scale, code, 1, 0, f.transpose, 1}};
+}
+
+/// Mirrors `Product` of kernels/quantized.metal.
+struct Product {
+  int32_t m, n, k;
+  int32_t rows, cols;
+  int32_t one_matrix;
+  int32_t lhs_width, rhs_width;
+  int32_t x_count, w_count;
+};
+
+Product product_of(const Call& call, const Format& f, const Operands& o) {
+  const Array &x = *o.x, &w = *o.w, &out = call.out[0];
+  Product p{};
+  p.rows = static_cast<int32_t>(w.shape[w.ndim - 2]);
+  p.cols = static_cast<int32_t>(w.shape[w.ndim - 1] * 32 / f.bits);
+  p.n = f.transpose ? p.rows : p.cols;
+  p.k = f.transpose ? p.cols : p.rows;
+  p.one_matrix = w.ndim == 2;
+  p.m = static_cast<int32_t>(o.lhs || !p.one_matrix ? out.shape[out.ndim - 2] : out.size / max_of(p.n, 1));
+  if (o.lhs) {
+    p.lhs_width = static_cast<int32_t>(item_size(o.lhs->dtype));
+    p.rhs_width = static_cast<int32_t>(item_size(o.rhs->dtype));
+    p.x_count = static_cast<int32_t>(leading_size(x));
+    p.w_count = static_cast<int32_t>(leading_size(w));
+  }
+  return p;
+}
+
+void encode_product(const Call& call, Encoder& e) {
+  const Array& out = call.out[0];
+  if (out.size == 0) return;
+  const Format f = format_of(call);
+  const Operands o = operands_of(call, f);
+  const Product p = product_of(call, f, o);
+  const int64_t entries = out.size / (static_cast<int64_t>(p.m) * p.n);
+  Constants c = constants_of(f, o);
+  const bool vectors = f.transpose ? p.m <= kFewRows : p.m == 1;
+  const int64_t tile_rows = p.m > 32 ? 64 : p.m > 16 ? 32 : 16;
+  c.values[4] = static_cast<int32_t>(min_of(p.m, p.m <= kMostVectors ? kMostVectors : ceil_div(p.m, 2)));
+  c.values[5] = is_quad(reinterpret_cast<intptr_t>(o.x->data), out.dtype) && p.k % 4 == 0;
+  c.values[7] = static_cast<int32_t>(tile_rows / 16);
+  e.kernel("quantized", !vectors ? "qmm" : f.transpose ? "qmv" : "qvm", element_define(out.dtype), c.values, 8);
+  // What no thread reads may be anything.
+  const auto bound = [&](int index, const Array* x) { e.array(index, x && x->size > 0 ? *x : out, kRead); };
+  bound(0, o.x);
+  bound(1, o.w);
+  bound(2, o.scales);
+  bound(3, o.biases);
+  e.array(4, out, kWrite);
+  e.value(5, p);
+  bound(6, o.lhs);
+  bound(7, o.rhs);
+  e.bad_index(8);
+  if (!vectors) {
+    const int64_t item = item_size(out.dtype), pad = 16 / item, tile_k = 32, tile_n = 64;
+    const int64_t w_tile = f.transpose ? tile_n * (tile_k + pad) : tile_k * (tile_n + pad);
+    e.local(0, static_cast<size_t>((tile_rows * (tile_k + pad) + w_tile) * item));
+    e.groups({grid_size(ceil_div(p.n, tile_n)), grid_size(ceil_div(p.m, tile_rows)), grid_size(entries)}, {128, 1, 1});
+  } else if (f.transpose) {
+    e.groups({grid_size(ceil_div(p.n, 8)), grid_size(ceil_div(p.m, c.values[4])), grid_size(entries)}, {64, 1, 1});
+  } else {
+    e.groups({grid_size(ceil_div(p.n, 32 * kUnit)), grid_size(p.m), grid_size(entries)}, {256, 1, 1});
+  }
+}
+
+void encode_dequantize(const Call& call, Encoder& e) {
+  const Array& out = call.out[0];
+  if (out.size == 0) return;
+  const Format f = format_of(call);
+  const Operands o = operands_of(call, f);
+  const int64_t units = out.shape[out.ndim - 1] / kUnit;
+  e.kernel("quantized", "dequantize", element_define(out.dtype), constants_of(f, o).values, 8);
+  e.array(0, *o.w, kRead);
+  e.array(1, *o.scales, kRead);
+  e.array(2, o.biases ? *o.biases : *o.scales, kRead);
+  e.array(3, out, kWrite);
+  e.value(4, static_cast<int32_t>(units));
+  e.threads({grid_size(units), grid_size(out.size / out.shape[out.ndim - 1]), 1}, {grid_size(min_of(units, 256)), 1, 1});
+}
+
+/// The planner makes all inputs contiguous.
+bool can(const Call& call) {
+  bool contiguous = true;
+  for (int32_t i = 0; i < call.n_in; i++) contiguous = contiguous && is_contiguous(call.in[i]);
+  return contiguous;
+}
+size_t no_scratch(const Call&) { return 0; }
+
+}  // namespace
+
+extern const GpuKernel gpu_quantizedMatmul = {can, no_scratch, encode_product};
+extern const GpuKernel gpu_gatherQmm = {can, no_scratch, encode_product};
+extern const GpuKernel gpu_dequantize = {can, no_scratch, encode_dequantize};
+
+}  // namespace denim::metal
