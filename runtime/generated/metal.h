@@ -4,10 +4,14 @@
 // X(op) for each op that has a kernel for the GPU
 #define DENIM_GPU_OPS(X) \
   X(addmm) \
+  X(dequantize) \
   X(gatherMm) \
-  X(matmul)
+  X(gatherQmm) \
+  X(matmul) \
+  X(quantizedMatmul)
 
 // X(name) for each file of runtime/metal/kernels
 #define DENIM_GPU_SOURCES(X) \
   X(common) \
-  X(matmul)
+  X(matmul) \
+  X(quantized)
