@@ -140,7 +140,7 @@ function watchObjects(folder: string, total: number, tell: (count: string) => vo
 
 /** Libraries of old sources go: each edit makes one. The compiler's objects start anew when there are very many. */
 async function forgetOld(platform: Platform): Promise<void> {
-  const [kept, objects] = [8, 20_000];
+  const [kept, objects] = [24, 20_000];
   const folder = `${cacheFolder()}/lib`;
   const libraries = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`)
     .filter((path) => path.includes(platform))
