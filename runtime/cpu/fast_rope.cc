@@ -3,6 +3,7 @@
 // offset, position and pair, and all heads read that table. As in MLX the angle is a float32 product whose factors are
 // rounded to float32.
 #include "fast_vec.h"
+#include "rope.h"
 
 namespace denim::DENIM_ISA {
 namespace {
@@ -49,31 +50,18 @@ size_t scratch_rope(const Call& c) {
   return static_cast<size_t>(2 * s.table() + s.half) * static_cast<size_t>(c.in[0].dtype == DType::float64 ? 8 : 4);
 }
 
-/// e^x in float32 for -88 < x <= 0 by the polynomial for 2^fraction that MLX uses: a result with another last bit,
-/// multiplied by a position of 10^5, would be an angle that differs in the third digit. Double products rounded once
-/// act as fused ones.
-float exp_like_mlx(float x) {
-  constexpr float series[] = {1.339887440266574e-3f, 9.618437357674640e-3f, 5.550332471162809e-2f,
-                              2.402264791363012e-1f, 6.931472028550421e-1f, 1.0f};
-  float scaled = x * 1.442695f, whole = floorf(scaled + 0.5f), fraction = scaled - whole, y = 1.535336188319500e-4f;
-  for (float term : series) y = static_cast<float>(static_cast<double>(y) * fraction + term);
-  return ldexpf(y, static_cast<int>(whole));
-}
-
 /// 1 / f_i, rounded to A.
 template <class A>
 void inverse_freqs(const Call& c, const RopeShape& s, A* inverse) {
   const auto& p = c.as<RopeParams>();
-  A step = static_cast<A>(log(p.base)) / static_cast<A>(s.half);
   for (int64_t i = 0; i < s.half; i++) {
     if (p.has_freqs) {
       inverse[i] = 1 / static_cast<A>(c.in[2].as<float>()[i * c.in[2].strides[0]]);
     } else {
-      A x = static_cast<A>(-i) * step;
       if constexpr (sizeof(A) == 4) {
-        inverse[i] = x > -88 && x <= 0 ? exp_like_mlx(x) : expf(x);
+        inverse[i] = rope_inverse_frequency(p.base, i, s.half);
       } else {
-        inverse[i] = exp(x);
+        inverse[i] = exp(static_cast<A>(-i) * (log(p.base) / static_cast<A>(s.half)));
       }
     }
   }
