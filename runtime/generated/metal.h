@@ -7,11 +7,18 @@
   X(dequantize) \
   X(gatherMm) \
   X(gatherQmm) \
+  X(layerNorm) \
+  X(logsumexp) \
   X(matmul) \
-  X(quantizedMatmul)
+  X(quantizedMatmul) \
+  X(rmsNorm) \
+  X(rope) \
+  X(softmax)
 
 // X(name) for each file of runtime/metal/kernels
 #define DENIM_GPU_SOURCES(X) \
   X(common) \
   X(matmul) \
-  X(quantized)
+  X(quantized) \
+  X(rope) \
+  X(rows)
