@@ -5,6 +5,7 @@
  * @module
  */
 import { ARENA, assemble, FUSED, Words } from "../ffi/program.ts";
+import { Arena, type Block } from "./arena.ts";
 import type { NDArray } from "./array.ts";
 import { DType } from "./dtype.ts";
 import { describe, hostData, intsOf } from "./graph.ts";
@@ -13,8 +14,6 @@ import type { Group, Schedule } from "./plan.ts";
 import { isScalarConstant } from "./plan.ts";
 import type { HostData, Layout, Need, Shape } from "./primitive.ts";
 import { rowMajorStrides, sizeOf } from "./shape.ts";
-
-const ALIGN = 64;
 
 /** Storage of one result while the program runs. */
 interface Value {
@@ -52,6 +51,8 @@ export interface Lowered {
   readonly outputs: readonly { readonly node: NDArray; readonly layout: Layout | null; readonly nbytes: number }[];
   /** Leaves whose buffer was taken, and by whom. */
   readonly takers: ReadonlyMap<NDArray, NDArray>;
+  /** Bytes of the arena, and the most that temporaries need at one time: what a perfect placing would take. */
+  readonly memory: { readonly arena: number; readonly live: number };
 }
 
 /** Are the elements in row-major order without gaps? */
@@ -114,12 +115,12 @@ class Lowering {
       if (donatable.has(n)) given.add(v);
       else v.lastUse = Infinity;
     }
-    const { arenaBytes, written, takers } = this.#assign(inputs, new Set(outputs.map((o) => o.ref.value)), given);
+    const { memory, written, takers } = this.#assign(inputs, new Set(outputs.map((o) => o.ref.value)), given);
     const values = this.#values.map((v) => ({ place: v.place, offset: v.offset, nbytes: v.nbytes }));
     const words = assemble(
       {
         tableHash,
-        arenaBytes,
+        arenaBytes: memory.arena,
         places: this.#places,
         values,
         inputs: inputs.map((n, i) => ({ nbytes: this.#refs.get(n)!.value.nbytes, written: written[i]! })),
@@ -134,6 +135,7 @@ class Lowering {
       inputs,
       written,
       takers,
+      memory,
       outputs: outputs.map(({ node, ref }) => ({ node, layout: plainLayout(ref), nbytes: ref.value.nbytes })),
     };
   }
@@ -327,8 +329,9 @@ class Lowering {
     inputs: readonly NDArray[],
     kept: ReadonlySet<Value>,
     given: ReadonlySet<Value>,
-  ): { arenaBytes: number; written: boolean[]; takers: Map<NDArray, NDArray> } {
+  ): { memory: Lowered["memory"]; written: boolean[]; takers: Map<NDArray, NDArray> } {
     const arena = new Arena(),
+      blockOf = new Map<Value, Block>(),
       written = inputs.map(() => false),
       takers = new Map<NDArray, NDArray>(),
       nInputs = inputs.length;
@@ -337,7 +340,16 @@ class Lowering {
       v.offset = 0;
     };
     for (const c of this.#constants) fresh(c.value);
-    const holding = new Map<Value, number>(); // arena blocks by value
+    const holding = new Map<Value, Block>();
+    const hold = (v: Value, block: Block) => {
+      holding.set(v, block);
+      blockOf.set(v, block);
+    };
+    const release = (v: Value, k: number) => {
+      const block = holding.get(v);
+      if (block) arena.free(block, k);
+      holding.delete(v);
+    };
     for (const [k, ins] of this.#instructions.entries()) {
       const dying = new Set<Value>();
       for (const r of ins.reads) if (r.value.lastUse === k) dying.add(r.value);
@@ -347,25 +359,21 @@ class Lowering {
         if (r) {
           dying.delete(r.value);
           [w.place, w.offset] = [r.value.place, r.value.offset];
-          if (holding.has(r.value)) holding.set(w, holding.get(r.value)!), holding.delete(r.value);
+          const block = holding.get(r.value);
+          if (block) holding.delete(r.value), hold(w, block);
           if (r.value.leaf) this.#take(r.value, w, written, takers);
         } else if (kept.has(w)) fresh(w);
         else {
-          w.offset = arena.take(w.nbytes);
-          holding.set(w, w.nbytes);
+          hold(w, arena.take(w.nbytes, k));
         }
       }
-      for (const v of dying) this.#release(v, holding, arena);
-      for (const w of ins.writes) if (w.lastUse < 0 && !kept.has(w)) this.#release(w, holding, arena);
+      for (const v of dying) release(v, k);
+      for (const w of ins.writes) if (w.lastUse < 0 && !kept.has(w)) release(w, k);
     }
+    arena.pack();
+    for (const [v, block] of blockOf) v.offset = block.offset;
     for (const v of this.#values) if (!v.nbytes && v.place === ARENA && kept.has(v)) fresh(v);
-    return { arenaBytes: arena.size, written, takers };
-  }
-  #release(v: Value, holding: Map<Value, number>, arena: Arena): void {
-    const size = holding.get(v);
-    if (size === undefined) return;
-    holding.delete(v);
-    arena.free(v.offset, size);
+    return { memory: { arena: arena.size, live: arena.peak }, written, takers };
   }
   /** A temporary may lie on a dying temporary; a kept result only on a leaf that was given away. */
   #mayTake(
@@ -373,7 +381,7 @@ class Lowering {
     w: Value,
     kept: ReadonlySet<Value>,
     given: ReadonlySet<Value>,
-    holding: ReadonlyMap<Value, number>,
+    holding: ReadonlyMap<Value, Block>,
   ): boolean {
     if (v.leaf) return given.has(v) || this.#isGivenChain(v, given);
     if (kept.has(w)) return v.place >= 0 && !kept.has(v) && this.#constants.every((c) => c.value !== v);
@@ -455,39 +463,4 @@ function scalarBase(x: NDArray): NDArray | null {
   let n = x;
   while (n.prim.kind === "view" && n.state !== "evaluated" && n.dtype === n.inputs[0]!.dtype) n = n.inputs[0]!;
   return isScalarConstant(n) ? n : null;
-}
-
-/** Offsets in one block of memory: best fit, neighbours joined. */
-class Arena {
-  size = 0;
-  readonly #free: { offset: number; size: number }[] = [];
-  take(nbytes: number): number {
-    const size = Math.ceil(nbytes / ALIGN) * ALIGN;
-    let best = -1;
-    for (let i = 0; i < this.#free.length; i++) {
-      const f = this.#free[i]!;
-      if (f.size >= size && (best < 0 || f.size < this.#free[best]!.size)) best = i;
-    }
-    if (best >= 0) {
-      const f = this.#free[best]!, offset = f.offset;
-      if (f.size === size) this.#free.splice(best, 1);
-      else this.#free[best] = { offset: offset + size, size: f.size - size };
-      return offset;
-    }
-    const end = this.#free.findIndex((f) => f.offset + f.size === this.size);
-    const offset = end >= 0 ? this.#free.splice(end, 1)[0]!.offset : this.size;
-    this.size = offset + size;
-    return offset;
-  }
-  free(offset: number, nbytes: number): void {
-    let at = offset, size = Math.ceil(nbytes / ALIGN) * ALIGN;
-    const before = this.#free.findIndex((f) => f.offset + f.size === at);
-    if (before >= 0) {
-      const f = this.#free.splice(before, 1)[0]!;
-      [at, size] = [f.offset, f.size + size];
-    }
-    const after = this.#free.findIndex((f) => f.offset === at + size);
-    if (after >= 0) size += this.#free.splice(after, 1)[0]!.size;
-    this.#free.push({ offset: at, size });
-  }
 }

@@ -44,13 +44,15 @@ export * from "./ops/view.ts";
 export { broadcastShapes } from "./shape.ts";
 export { checkpoint } from "./transforms/checkpoint.ts";
 export {
+  type Compile,
   compile,
   type CompileOptions,
-  type CompileStatistics,
   compileStatistics,
   disableCompile,
   enableCompile,
 } from "./transforms/compile.ts";
+export type { CompileStatistics, CompileTrace, Explanation } from "./transforms/explain.ts";
+export type { SignatureChange } from "./transforms/signature.ts";
 export {
   type AxesOf,
   type CustomFunction,

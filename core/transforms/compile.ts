@@ -6,25 +6,17 @@
 import { runtime } from "../../ffi/runtime.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { donated, evaluate, mayDonate, submit, withMemory } from "../eval.ts";
-import {
-  activeStream,
-  bind,
-  evaluatedNode,
-  failDonated,
-  failTraced,
-  Holder,
-  isArray,
-  Node,
-  settleReaders,
-  stateKeys,
-} from "../graph.ts";
-import { isContiguous, lower, type Lowered } from "../lower.ts";
+import { donated, mayDonate, submit, withMemory } from "../eval.ts";
+import { activeStream, evaluatedNode, failDonated, Holder, settleReaders } from "../graph.ts";
+import { lower, type Lowered } from "../lower.ts";
 import { adopt, relieve } from "../memory.ts";
-import { collect, isScalarConstant, schedule } from "../plan.ts";
+import { schedule } from "../plan.ts";
 import { failure } from "../status.ts";
-import { asWritten, type Flat, flatten, outputArrays, rebuild, type Trace, trace, withoutCalls } from "./trace.ts";
-import { describe, sizeOf } from "../shape.ts";
+import { type Cell, cellsOf, dense, own } from "./cells.ts";
+import { type CompileStatistics, type Explanation, History, type Outcome } from "./explain.ts";
+import { entries, signature } from "./signature.ts";
+import { simplify } from "./simplify.ts";
+import { type Flat, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -38,21 +30,6 @@ export interface CompileOptions {
   /** How many programs are kept; the least recently used goes first. Default 32. */
   readonly limit?: number;
 }
-/** What happened so far. */
-export interface CompileStatistics {
-  /** Calls of the compiled function. */
-  calls: number;
-  /** How often the function itself was run to make a program. */
-  traces: number;
-  /** Programs held now. */
-  programs: number;
-}
-/** A place in a container that holds an array. */
-interface Cell {
-  readonly get: () => NDArray;
-  readonly set: (x: NDArray) => void;
-  readonly path: string;
-}
 interface Compiled<R = unknown> {
   readonly trace: Trace;
   readonly plan: Lowered;
@@ -63,51 +40,37 @@ interface Compiled<R = unknown> {
   readonly nResults: number;
   /** For each output of the trace: the index of its array among the program's outputs, or the input it is. */
   readonly sources: readonly Source[];
+  readonly outcome: Outcome;
 }
 type Source = { readonly output: number } | { readonly input: number } | { readonly captured: NDArray };
 
-/** Options and statistics of compiled functions, for `compile.statistics`. */
-const statistics = new WeakMap<object, CompileStatistics>();
+const histories = new WeakMap<object, History>();
 const programs = new FinalizationRegistry<number>((p) => runtime().drop(p));
 
-type Container = Record<PropertyKey, unknown>;
-function isContainer(x: unknown): x is Container {
-  return typeof x === "object" && x !== null && !ArrayBuffer.isView(x) && !(x instanceof Node);
+/** {@linkcode compile}, and what it tells about compiled functions. */
+export interface Compile {
+  /** The function `f`, compiled. */
+  <A extends readonly unknown[], R>(f: (...args: A) => R, options?: CompileOptions): (...args: A) => R;
+  /**
+   * Why a compiled function was traced, for each of its last traces: which argument changed, from what to what, and
+   * what became of the program. Print it, or read its fields.
+   *
+   * @example
+   * ```ts
+   * import * as mx from "@denim/ml";
+   * const f = mx.compile((x: mx.NDArray, n: number) => x.mul(n));
+   * f(mx.ones([2]), 3);
+   * f(mx.ones([2]), 4);
+   * mx.compile.explain(f).traces[1]!.changes; // [{ path: "args[1]", from: "3", to: "4" }]
+   * ```
+   */
+  explain(f: (...args: never[]) => unknown): Explanation;
 }
-function isKeys(x: unknown): x is readonly string[] {
-  return Array.isArray(x);
-}
-function arrayAt(x: Container, key: string): NDArray {
-  const value = x[key];
-  if (isArray(value)) return value;
-  return fail(TransformError, "compile", {
-    cannot: `read the state at ${key}`,
-    expected: "an array, as before the call",
-    got: typeof value,
-    fix: "change arrays only",
-  });
-}
-/** Arrays in containers of any class: plain trees, modules, optimizers, caches. Private fields are not seen. */
-export function cellsOf(container: unknown): Cell[] {
-  const cells: Cell[] = [], seen = new Set<object>();
-  const walk = (x: unknown, path: string): void => {
-    if (!isContainer(x) || seen.has(x)) return;
-    seen.add(x);
-    const accessors = isKeys(x[stateKeys]) ? x[stateKeys] : [];
-    for (const key of [...Object.keys(x), ...accessors]) {
-      const value = x[key], at = path ? `${path}.${key}` : key;
-      if (isArray(value)) cells.push({ get: () => arrayAt(x, key), set: (v) => x[key] = v, path: at });
-      else walk(value, at);
-    }
-  };
-  walk(container, "");
-  return cells;
-}
-
 /**
  * Returns a function that computes what `f` does, traced once per signature and run as one program
  * (`mlx.core.compile`). Numbers, strings and booleans among the arguments are constants of a trace; arrays are its
- * inputs.
+ * inputs. Equal operations are computed once, what depends on constants only is computed while tracing, and what no
+ * result needs is left out.
  *
  * @example
  * ```ts
@@ -116,56 +79,70 @@ export function cellsOf(container: unknown): Cell[] {
  * f(mx.zeros([3])).item(); // 6
  * ```
  */
-export function compile<A extends readonly unknown[], R>(
+export const compile: Compile = Object.assign(compiledFunction, { explain });
+
+function compiledFunction<A extends readonly unknown[], R>(
   f: (...args: A) => R,
   options: CompileOptions = {},
 ): (...args: A) => R {
-  const cache = new Map<string, Compiled<R>>(), limit = options.limit ?? 32;
-  const stats: CompileStatistics = { calls: 0, traces: 0, programs: 0 };
+  const cache = new Map<string, Compiled<R>>(), limit = options.limit ?? 32, history = new History();
+  const { statistics } = history;
   const compiled = (...args: A): R => {
     if (disabled) return f(...args);
-    stats.calls++;
+    statistics.calls++;
     const flat = flatten(args), cells = cellsOf(options.inputs);
     submit(cells.map((c) => c.get()).filter((x) => !x.traced));
-    const state = cells.map((c) => dense(c.get()));
-    const xs = [...flat.arrays, ...state];
+    const state = cells.map((c) => ({ path: c.path, array: dense(c.get()) }));
+    const xs = [...flat.arrays, ...state.map((s) => s.array)];
     for (const x of xs) if (x.state === "donated") failDonated("compile", x);
     const inlined = xs.some((x) => x.traced);
     if (!inlined) submit(xs); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
-    const key = signature(flat, args, cells, state);
+    const key = signature(args, state);
     let c = cache.get(key);
     if (c) cache.delete(key);
     else {
-      stats.traces++;
+      statistics.traces++;
       c = build(f, flat, cells, xs, options);
+      history.add(entries(args, state), c.outcome);
     }
     cache.set(key, c);
-    for (const [oldest, { program }] of cache) {
-      if (cache.size <= limit || cache.size === 1) break;
-      cache.delete(oldest);
-      runtime().drop(program); // finalizers do not run inside a synchronous job; a handle that is dropped twice is nothing
-    }
-    stats.programs = cache.size;
+    evict(cache, limit, statistics);
     const outs = inlined ? rebuild(c.trace, xs) : call(c, xs, flat.arrays.length);
     write(options, outs.slice(c.nResults));
     return c.result.restore(outs.slice(0, c.nResults));
   };
-  statistics.set(compiled, stats);
+  histories.set(compiled, history);
   return compiled;
 }
+/** Drops the programs that were not used for the longest time, but never the one in use. */
+function evict(cache: Map<string, Compiled>, limit: number, statistics: CompileStatistics): void {
+  for (const [oldest, { program }] of cache) {
+    if (cache.size <= limit || cache.size === 1) break;
+    cache.delete(oldest);
+    statistics.evictions++;
+    runtime().drop(program); // finalizers do not run inside a synchronous job; a handle that is dropped twice is nothing
+  }
+  statistics.programs = cache.size;
+}
+function historyOf(f: (...args: never[]) => unknown): History {
+  return histories.get(f) ?? new History();
+}
+function explain(f: (...args: never[]) => unknown): Explanation {
+  return historyOf(f).explanation();
+}
 /**
- * Calls, traces and programs of a compiled function.
+ * Calls, traces, programs and evictions of a compiled function.
  *
  * @example
  * ```ts
  * import * as mx from "@denim/ml";
  * const f = mx.compile((x: mx.NDArray) => x.add(1));
  * mx.eval(f(mx.ones([2])), f(mx.zeros([2])));
- * mx.compileStatistics(f); // { calls: 2, traces: 1, programs: 1 }
+ * mx.compileStatistics(f); // { calls: 2, traces: 1, programs: 1, evictions: 0 }
  * ```
  */
 export function compileStatistics(f: (...args: never[]) => unknown): CompileStatistics {
-  return { ...statistics.get(f) ?? { calls: 0, traces: 0, programs: 0 } };
+  return { ...historyOf(f).statistics };
 }
 let disabled = false;
 /** From now on compiled functions run as they are written (`mlx.core.disable_compile`). */
@@ -175,62 +152,6 @@ export function disableCompile(): void {
 /** Undoes {@linkcode disableCompile}. */
 export function enableCompile(): void {
   disabled = false;
-}
-
-/**
- * What a program depends on: the tree of the arguments with each array as its dtype and shape, and the state's arrays.
- */
-function signature(flat: Flat, args: readonly unknown[], cells: readonly Cell[], state: readonly NDArray[]): string {
-  const parts: string[] = [];
-  const walk = (x: unknown): void => {
-    if (x instanceof Node) parts.push(described(x));
-    else if (Array.isArray(x)) {
-      parts.push("[");
-      x.forEach(walk);
-      parts.push("]");
-    } else if (typeof x === "object" && x !== null && Object.getPrototypeOf(x) === Object.prototype) {
-      for (const [k, v] of Object.entries(x)) {
-        parts.push(`${k}:`);
-        walk(v);
-      }
-      parts.push("}");
-    } else {parts.push(
-        typeof x === "object" && x !== null || typeof x === "function" ? `#${identity(x)}` : `${typeof x} ${String(x)}`,
-      );}
-  };
-  args.forEach(walk);
-  parts.push(`|${flat.arrays.length}|`);
-  cells.forEach((c, i) => parts.push(c.path, described(state[i]!)));
-  return parts.join(" ");
-}
-/** Views of at most this many bytes get a buffer of their own before they are state. */
-const SMALL_STATE = 4096;
-/**
- * State is written in place, so it has to be dense: zeros, say, are one number seen as many. Small views are copied, so
- * that the next call, which finds what this one wrote, has the same signature.
- */
-function dense(x: NDArray): NDArray {
-  const sparse = x.layout !== null && !isContiguous(x.layout, x.shape);
-  return sparse || (!isPlain(x) && x.bufferBytes <= SMALL_STATE) ? bind("copy", [x], {}) : x;
-}
-/** New state has a buffer of its own: as a view it could not be written in place the next time. */
-function own(x: NDArray): NDArray {
-  return x.traced && x.prim.kind === "view" ? bind("copy", [x], {}) : x;
-}
-/** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
-function described(x: Node): string {
-  if (isPlain(x)) return describe(x);
-  return `${describe(x)}@${x.bufferBytes}:${x.layout ? `${x.layout.offset}:${x.layout.strides.join()}` : ""}`;
-}
-function isPlain(x: Node): boolean {
-  return x.layout === null && (x.bufferBytes === 0 || x.bufferBytes === sizeOf(x.shape) * x.dtype.size);
-}
-const identities = new WeakMap<object, number>();
-let nextIdentity = 0;
-function identity(x: object): number {
-  let id = identities.get(x);
-  if (id === undefined) identities.set(x, id = nextIdentity++);
-  return id;
 }
 
 /** Traces `f`: the containers hold tracers while it runs, and what they held before afterwards. */
@@ -258,45 +179,19 @@ function build<A extends readonly unknown[], R>(
   }
   return prepare(t, result!, n);
 }
-/** Is it part of the program although it is not traced: a scalar, or views of one? */
-function isInlined(x: NDArray): boolean {
-  let n = x;
-  while (n.prim.kind === "view" && n.state === "lazy") n = n.inputs[0]!;
-  return isScalarConstant(n);
-}
-/** The nodes of the program, and what it captures. */
-function programNodes(t: Trace): { nodes: NDArray[]; captured: NDArray[] } {
-  const isLeaf = (n: NDArray) => n.traced ? n.inputs.length === 0 : !isInlined(n);
-  const nodes = asWritten(collect(t.outputs, isLeaf)), inProgram = new Set(nodes);
-  const known = new Set<NDArray>(t.inputs), captured = new Set<NDArray>();
-  for (const n of [...nodes.flatMap((n) => n.inputs), ...t.outputs]) {
-    if (inProgram.has(n) || known.has(n)) continue;
-    if (n.traced) failTraced("compile", n);
-    captured.add(n);
-  }
-  return { nodes, captured: [...captured] };
-}
 function prepare<R>(traced: Trace, result: Flat<R>, nArgs: number): Compiled<R> {
-  const t = withoutCalls(traced), holder = new Holder();
-  let { nodes, captured } = programNodes(t);
-  // Computing what is captured may also compute a view of a scalar that the program had inlined: then look again.
-  while (captured.some((n) => n.state !== "evaluated")) {
-    captured.forEach((n, i) => holder.hold(`captured ${i}`, n));
-    evaluate(captured);
-    ({ nodes, captured } = programNodes(t));
-  }
-  captured.forEach((n, i) => holder.hold(`captured ${i}`, n));
-  const inProgram = new Set(nodes);
-  const keep = new Set(t.outputs.filter((o) => inProgram.has(o)));
-  const returned = new Set(t.outputs), donatable = new Set(t.inputs.slice(nArgs).filter((x) => !returned.has(x)));
+  const holder = new Holder(), state = new Set(traced.outputs.slice(result.arrays.length));
+  const simple = simplify(traced, state, holder), { nodes, captured, outputs } = simple;
+  const inProgram = new Set(nodes), keep = new Set(outputs.filter((o) => inProgram.has(o)));
+  const returned = new Set(outputs), donatable = new Set(traced.inputs.slice(nArgs).filter((x) => !returned.has(x)));
   const plan = lower(schedule({ nodes, keep, donatable, givenAway: new Set(), keepSmall: false }), runtime().tableHash);
   const made = runtime().prepare(plan.words);
   if (made.failed) throw failure("compile", made.failed);
   const position = new Map(plan.outputs.map((o, i) => [o.node, i]));
-  const sources = t.outputs.map((o): Source => {
+  const sources = outputs.map((o): Source => {
     const output = position.get(o);
     if (output !== undefined) return { output };
-    const input = t.inputs.indexOf(o);
+    const input = traced.inputs.indexOf(o);
     return input >= 0 ? { input } : { captured: o };
   });
   const c: Compiled<R> = {
@@ -308,6 +203,13 @@ function prepare<R>(traced: Trace, result: Flat<R>, nArgs: number): Compiled<R> 
     result,
     nResults: result.arrays.length,
     sources,
+    outcome: {
+      operations: nodes.filter((n) => n.prim.kind !== "constant").length,
+      merged: simple.merged,
+      folded: simple.folded,
+      temporaryBytes: plan.memory.arena,
+      liveBytes: plan.memory.live,
+    },
   };
   programs.register(c, made.program);
   return c;

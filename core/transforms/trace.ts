@@ -78,7 +78,7 @@ export interface Flat<T = unknown> {
   readonly restore: (arrays: readonly NDArray[]) => T;
 }
 /** Is the value a list or an object whose fields are part of a tree? */
-function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
+export function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
   return typeof x === "object" && x !== null && !(x instanceof Node) && !ArrayBuffer.isView(x) &&
     (Array.isArray(x) || Object.getPrototypeOf(x) === Object.prototype || Object.getPrototypeOf(x) === null);
 }

@@ -1,0 +1,102 @@
+/**
+ * What a compiled program depends on: the tree of the arguments with each array as its dtype and shape, constants by
+ * value, and the arrays of the state. As a text it is the key of the program; as a list it says why a call was traced.
+ * @module
+ */
+import type { NDArray } from "../array.ts";
+import { Node } from "../graph.ts";
+import { describe, sizeOf } from "../shape.ts";
+import { isBranch } from "./trace.ts";
+
+/** A place in a container that holds an array. */
+export interface StateEntry {
+  /** Keys from the container down, joined by dots. */
+  readonly path: string;
+  readonly array: NDArray;
+}
+
+const identities = new WeakMap<object, number>();
+let nextIdentity = 0;
+function identity(x: object): number {
+  let id = identities.get(x);
+  if (id === undefined) identities.set(x, id = nextIdentity++);
+  return id;
+}
+/** What one node of the tree is, without what is below it. Different things have different texts. */
+function textOf(x: unknown): string {
+  switch (typeof x) {
+    case "number":
+      return Object.is(x, -0) ? "-0" : `${x}`;
+    case "string":
+      return JSON.stringify(x);
+    case "bigint":
+      return `${x}n`;
+    case "function":
+      return `function ${x.name || "without a name"} (${identity(x)})`;
+    case "symbol":
+    case "boolean":
+      return String(x);
+  }
+  if (x === null || x === undefined) return String(x);
+  if (x instanceof Node) return arrayText(x);
+  if (Array.isArray(x)) return `a list of ${x.length}`;
+  if (isBranch(x)) return `an object with ${JSON.stringify(Object.keys(x))}`;
+  return `${x.constructor?.name ?? "object"} (${identity(x)})`;
+}
+/** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
+function arrayText(x: Node): string {
+  if (isPlain(x)) return describe(x);
+  return `${describe(x)} at ${x.bufferBytes}:${x.layout ? `${x.layout.offset}:${x.layout.strides.join()}` : ""}`;
+}
+/** Is the array row-major in a buffer of its own? */
+export function isPlain(x: Node): boolean {
+  return x.layout === null && (x.bufferBytes === 0 || x.bufferBytes === sizeOf(x.shape) * x.dtype.size);
+}
+
+/** The key of the program for these arguments and this state. */
+export function signature(args: readonly unknown[], state: readonly StateEntry[]): string {
+  const parts: string[] = [];
+  const walk = (x: unknown): void => {
+    parts.push(textOf(x));
+    if (!isBranch(x)) return;
+    if (Array.isArray(x)) x.forEach(walk);
+    else for (const key in x) walk(x[key]);
+  };
+  walk(args);
+  for (const { path, array } of state) parts.push(path, arrayText(array));
+  return parts.join(";");
+}
+/** The same as texts by their paths: `args[0].weight`, `inputs[1].momentum`. */
+export function entries(args: readonly unknown[], state: readonly StateEntry[]): Map<string, string> {
+  const list = new Map<string, string>();
+  const walk = (x: unknown, path: string): void => {
+    list.set(path, textOf(x));
+    if (!isBranch(x)) return;
+    for (const [key, value] of Object.entries(x)) walk(value, below(path, key));
+  };
+  walk(args, "args");
+  for (const { path, array } of state) list.set(path.split(".").reduce(below, "inputs"), arrayText(array));
+  return list;
+}
+function below(path: string, key: string): string {
+  return /^\d+$/.test(key) ? `${path}[${key}]` : `${path}.${key}`;
+}
+
+/** One part of a call's signature that differs from that of an earlier call. */
+export interface SignatureChange {
+  /** Where: `args[0].weight`; the state counts as `inputs`. */
+  readonly path: string;
+  /** What it was in the earlier call, and what it is now: `float32[2,3]`, `3`, `nothing`. */
+  readonly from: string;
+  readonly to: string;
+}
+/** What differs, in the order of the paths. Below a list or object that changed itself only what both have counts. */
+export function changes(before: ReadonlyMap<string, string>, now: ReadonlyMap<string, string>): SignatureChange[] {
+  const list: SignatureChange[] = [];
+  for (const [path, to] of now) {
+    const from = before.get(path) ?? "nothing";
+    if (from !== to) list.push({ path, from, to });
+  }
+  for (const [path, from] of before) if (!now.has(path)) list.push({ path, from, to: "nothing" });
+  return list;
+}
