@@ -6,10 +6,17 @@
 
 /** Every place starts at a multiple of this. */
 const ALIGN = 64;
-/** Placing again is tried where more than this part of the memory is wasted, and it is worth it. */
-const WASTE = 1.02, LEAST_BYTES = 65536;
-/** Placing takes time quadratic in the blocks: with more of them the places stay as they are. */
-const MOST_BLOCKS = 8192;
+/** Placing again is tried where the memory is more than so many times what is in use at one time. */
+const WASTE = 1.02;
+
+/** Which arenas are placed again: that takes time quadratic in their blocks. */
+export interface Packing {
+  readonly leastBytes: number;
+  readonly mostBlocks: number;
+}
+/** For a program that runs once, and for one that is kept. */
+export const ONCE: Packing = { leastBytes: 2 ** 20, mostBlocks: 256 },
+  KEPT: Packing = { leastBytes: 0, mostBlocks: 8192 };
 
 /** Memory of one temporary, or of several that follow one another in place. */
 export interface Block {
@@ -55,8 +62,8 @@ export class Arena {
     this.#free.push({ offset: at, size });
   }
   /** Places all blocks again where that saves memory. */
-  pack(): void {
-    if (this.size <= LEAST_BYTES || this.size <= WASTE * this.peak || this.blocks.length > MOST_BLOCKS) return;
+  pack({ leastBytes, mostBlocks }: Packing): void {
+    if (this.size < leastBytes || this.size <= WASTE * this.peak || this.blocks.length > mostBlocks) return;
     for (const order of ORDERS) {
       const { offsets, size } = placed(this.blocks, order);
       if (size >= this.size) continue;

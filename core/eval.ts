@@ -28,6 +28,7 @@ import { failure } from "./status.ts";
  * program first.
  */
 const INLINE_BYTES = 16384;
+const NO_HOMES: ReadonlyMap<NDArray, NDArray> = new Map();
 /** How a program is run: waited for, or queued. */
 export type Mode = "wait" | "queue";
 
@@ -158,7 +159,8 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
   for (const k of givenAway) {
     if (k.state === "evaluated" && !rootSet.has(k) && mayDonate(k, program, uses)) donatable.add(k);
   }
-  const plan = lower(schedule({ nodes, keep, donatable, givenAway, keepSmall: optional }), runtime().tableHash);
+  const order = schedule({ nodes, keep, donatable, givenAway, keepSmall: optional, homes: NO_HOMES });
+  const plan = lower(order, runtime().tableHash);
   const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream ?? nodes[0]!.stream;
   const done = runtime().eval(
     stream,

@@ -5,7 +5,7 @@
  * @module
  */
 import { ARENA, assemble, FUSED, Words } from "../ffi/program.ts";
-import { Arena, type Block } from "./arena.ts";
+import { Arena, type Block, ONCE, type Packing } from "./arena.ts";
 import type { NDArray } from "./array.ts";
 import { DType } from "./dtype.ts";
 import { describe, hostData, intsOf } from "./graph.ts";
@@ -83,8 +83,8 @@ export function hostBytes(data: HostData): Uint8Array<ArrayBuffer> {
 /** Instructions of the program that is being lowered: one at a time. */
 const instructionWords = new Words();
 /** Turns a schedule into a program, whose words are valid until the next call. */
-export function lower(s: Schedule, tableHash: number): Lowered {
-  return new Lowering(s).program(tableHash);
+export function lower(s: Schedule, tableHash: number, packing: Packing = ONCE): Lowered {
+  return new Lowering(s, packing).program(tableHash);
 }
 
 class Lowering {
@@ -96,7 +96,8 @@ class Lowering {
   readonly #constants: { value: Value; node: NDArray }[] = [];
   readonly #places: number[] = [];
   readonly #valueNode = new Map<Value, NDArray>();
-  constructor(readonly schedule: Schedule) {
+  #homeLeaves: ReadonlySet<NDArray> | undefined;
+  constructor(readonly schedule: Schedule, readonly packing: Packing) {
     this.#words.clear();
   }
 
@@ -355,7 +356,8 @@ class Lowering {
       for (const r of ins.reads) if (r.value.lastUse === k) dying.add(r.value);
       for (const w of ins.writes) {
         if (!w.nbytes) continue;
-        const r = ins.over(w).find((r) => dying.has(r.value) && this.#mayTake(r.value, w, kept, given, holding));
+        const able = (r: Ref) => dying.has(r.value) && this.#mayTake(r.value, w, kept, given, holding);
+        const r = this.schedule.homes.size ? this.#atHome(w, ins.over(w).filter(able)) : ins.over(w).find(able);
         if (r) {
           dying.delete(r.value);
           [w.place, w.offset] = [r.value.place, r.value.offset];
@@ -370,7 +372,7 @@ class Lowering {
       for (const v of dying) release(v, k);
       for (const w of ins.writes) if (w.lastUse < 0 && !kept.has(w)) release(w, k);
     }
-    arena.pack();
+    arena.pack(this.packing);
     for (const [v, block] of blockOf) v.offset = block.offset;
     for (const v of this.#values) if (!v.nbytes && v.place === ARENA && kept.has(v)) fresh(v);
     return { memory: { arena: arena.size, live: arena.peak }, written, takers };
@@ -386,6 +388,13 @@ class Lowering {
     if (v.leaf) return given.has(v) || this.#isGivenChain(v, given);
     if (kept.has(w)) return v.place >= 0 && !kept.has(v) && this.#constants.every((c) => c.value !== v);
     return holding.has(v);
+  }
+  /** Of several places the result's own, else one that is no other result's. */
+  #atHome(w: Value, able: readonly Ref[]): Ref | undefined {
+    const { homes } = this.schedule, node = this.#valueNode.get(w), home = node && homes.get(node);
+    const leaves = this.#homeLeaves ??= new Set(homes.values());
+    return able.find((r) => r.value.leaf && r.value.leaf === home) ??
+      able.find((r) => !r.value.leaf || !leaves.has(r.value.leaf)) ?? able[0];
   }
   #isGivenChain(v: Value, given: ReadonlySet<Value>): boolean {
     for (const g of given) if (g.place === v.place && v.leaf === g.leaf) return true;

@@ -22,6 +22,8 @@ export interface Request {
   readonly givenAway: ReadonlySet<NDArray>;
   /** Keep small results that exist anyway. */
   readonly keepSmall: boolean;
+  /** For results that take the place of a leaf: which one, so that each stays where it was. */
+  readonly homes: ReadonlyMap<NDArray, NDArray>;
 }
 /** One kernel: a native one, or elementwise members with perhaps a reduction at their end (the tail). */
 export interface Group {
@@ -40,6 +42,7 @@ export interface Schedule {
   readonly kept: readonly NDArray[];
   readonly leaves: readonly NDArray[];
   readonly donatable: ReadonlySet<NDArray>;
+  readonly homes: ReadonlyMap<NDArray, NDArray>;
   readonly baseOf: (n: NDArray) => NDArray;
 }
 
@@ -167,7 +170,7 @@ export function schedule(q: Request): Schedule {
   const leaves = new Set<NDArray>();
   for (const n of q.nodes) for (const i of n.inputs) if (!inProgram.has(i)) leaves.add(i);
   for (const n of q.keep) if (!inProgram.has(n)) leaves.add(n);
-  return { order, keep, kept, leaves: [...leaves], donatable, baseOf };
+  return { order, keep, kept, leaves: [...leaves], donatable, homes: q.homes, baseOf };
 }
 
 /** Producers first, then `after` edges. */

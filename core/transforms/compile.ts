@@ -4,6 +4,7 @@
  * @module
  */
 import { runtime } from "../../ffi/runtime.ts";
+import { KEPT } from "../arena.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
 import { donated, mayDonate, submit, withMemory } from "../eval.ts";
@@ -15,7 +16,7 @@ import { failure } from "../status.ts";
 import { type Cell, cellsOf, dense, own } from "./cells.ts";
 import { type CompileStatistics, type Explanation, History, type Outcome } from "./explain.ts";
 import { entries, signature } from "./signature.ts";
-import { simplify } from "./simplify.ts";
+import { operations, simplify } from "./simplify.ts";
 import { type Flat, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
 
 /** Options of {@linkcode compile}. */
@@ -164,27 +165,44 @@ function build<A extends readonly unknown[], R>(
 ): Compiled<R> {
   let result: Flat<R> | undefined;
   const before = cells.map((c) => c.get()), n = flat.arrays.length;
-  let t: Trace;
+  let t: Trace, homes: (NDArray | undefined)[] = [];
   try {
     t = trace((tracers) => {
       tracers.forEach((t, i) => [t.layout, t.bufferBytes] = [xs[i]!.layout, xs[i]!.bufferBytes]);
       cells.forEach((c, i) => c.set(tracers[n + i]!));
       result = outputArrays("compile", f(...flat.restore(tracers.slice(0, n))));
-      return [...result.arrays, ...cellsOf(options.outputs).map((c) => own(c.get()))];
+      const outputs = cellsOf(options.outputs);
+      const tracerAt = new Map(cells.map((c, i) => [c.path, tracers[n + i]!]));
+      homes = outputs.map((c) => tracerAt.get(c.path));
+      return [...result.arrays, ...outputs.map((c) => own(c.get()))];
     }, xs);
   } finally {
     // What the function put into containers is in the trace; a new field of theirs keeps its traced array until the
     // write.
     cells.forEach((c, i) => c.set(before[i]!));
   }
-  return prepare(t, result!, n);
+  return prepare(t, result!, n, homes);
 }
-function prepare<R>(traced: Trace, result: Flat<R>, nArgs: number): Compiled<R> {
-  const holder = new Holder(), state = new Set(traced.outputs.slice(result.arrays.length));
+/** From a trace to a program; `homes` are the inputs whose place each output of the state is to take. */
+function prepare<R>(
+  traced: Trace,
+  result: Flat<R>,
+  nArgs: number,
+  homes: readonly (NDArray | undefined)[],
+): Compiled<R> {
+  const nResults = result.arrays.length, holder = new Holder(), state = new Set(traced.outputs.slice(nResults));
   const simple = simplify(traced, state, holder), { nodes, captured, outputs } = simple;
   const inProgram = new Set(nodes), keep = new Set(outputs.filter((o) => inProgram.has(o)));
   const returned = new Set(outputs), donatable = new Set(traced.inputs.slice(nArgs).filter((x) => !returned.has(x)));
-  const plan = lower(schedule({ nodes, keep, donatable, givenAway: new Set(), keepSmall: false }), runtime().tableHash);
+  const order = schedule({
+    nodes,
+    keep,
+    donatable,
+    givenAway: new Set(),
+    keepSmall: false,
+    homes: new Map(homes.flatMap((home, i) => home ? [[outputs[nResults + i]!, home]] : [])),
+  });
+  const plan = lower(order, runtime().tableHash, KEPT);
   const made = runtime().prepare(plan.words);
   if (made.failed) throw failure("compile", made.failed);
   const position = new Map(plan.outputs.map((o, i) => [o.node, i]));
@@ -201,10 +219,10 @@ function prepare<R>(traced: Trace, result: Flat<R>, nArgs: number): Compiled<R> 
     captured,
     holder,
     result,
-    nResults: result.arrays.length,
+    nResults,
     sources,
     outcome: {
-      operations: nodes.filter((n) => n.prim.kind !== "constant").length,
+      operations: operations(nodes),
       merged: simple.merged,
       folded: simple.folded,
       temporaryBytes: plan.memory.arena,

@@ -37,9 +37,11 @@ export interface CompileTrace {
 }
 /** What {@linkcode Compile.explain} tells; as a string it is a line per trace and one per change. */
 export interface Explanation {
+  /** Counts so far. */
   readonly statistics: CompileStatistics;
   /** The last traces, the oldest first. */
   readonly traces: readonly CompileTrace[];
+  /** All of it, to be read. */
   toString(): string;
 }
 /** How a program came out. */

@@ -46,7 +46,8 @@ function textOf(x: unknown): string {
 /** dtype and shape, and where the elements are unless they are row-major in a buffer of their own. */
 function arrayText(x: Node): string {
   if (isPlain(x)) return describe(x);
-  return `${describe(x)} at ${x.bufferBytes}:${x.layout ? `${x.layout.offset}:${x.layout.strides.join()}` : ""}`;
+  const where = x.layout ? ` from ${x.layout.offset} by [${x.layout.strides}]` : "";
+  return `${describe(x)}${where} in ${x.bufferBytes} bytes`;
 }
 /** Is the array row-major in a buffer of its own? */
 export function isPlain(x: Node): boolean {
@@ -86,8 +87,9 @@ function below(path: string, key: string): string {
 export interface SignatureChange {
   /** Where: `args[0].weight`; the state counts as `inputs`. */
   readonly path: string;
-  /** What it was in the earlier call, and what it is now: `float32[2,3]`, `3`, `nothing`. */
+  /** What it was in the earlier call: `float32[2,3]`, `3`, `nothing`. */
   readonly from: string;
+  /** What it is now. */
   readonly to: string;
 }
 /** What differs, in the order of the paths. Below a list or object that changed itself only what both have counts. */

@@ -4,12 +4,11 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
+import { DType } from "../dtype.ts";
 import { evaluate } from "../eval.ts";
-import { failTraced, type Holder, hostData } from "../graph.ts";
+import { bindRecord, failTraced, type Holder, hostData } from "../graph.ts";
 import { hostBytes } from "../lower.ts";
 import { collect, isScalarConstant } from "../plan.ts";
-import { bindRecord } from "../graph.ts";
-import { DType } from "../dtype.ts";
 import { sizeOf } from "../shape.ts";
 import { asWritten, type Trace, withoutCalls } from "./trace.ts";
 
@@ -43,7 +42,12 @@ export function simplify(traced: Trace, state: ReadonlySet<NDArray>, holder: Hol
   }
   captured.forEach((n, i) => holder.hold(`captured ${i}`, n));
   const { nodes: distinct, now } = merged(nodes, apart);
-  return { outputs: t.outputs.map(now), nodes: distinct, captured, folded, merged: nodes.length - distinct.length };
+  const gone = operations(nodes) - operations(distinct);
+  return { outputs: t.outputs.map(now), nodes: distinct, captured, folded, merged: gone };
+}
+/** How many of the nodes are no constants. */
+export function operations(nodes: readonly NDArray[]): number {
+  return nodes.reduce((n, { prim }) => prim.kind === "constant" ? n : n + 1, 0);
 }
 
 /** The nodes of the program, and what it captures. */
