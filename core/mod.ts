@@ -25,6 +25,7 @@ export * from "./ops/conv.ts";
 export * from "./ops/create.ts";
 export * from "./ops/einsum.ts";
 export * as fast from "./ops/fast.ts";
+export * as fft from "./ops/fft.ts";
 export * from "./ops/hadamard.ts";
 export * from "./ops/index.ts";
 export { ArrayAt, type IndexItem, type MaskList, Slice, slice } from "./ops/indexing.ts";

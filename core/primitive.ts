@@ -81,6 +81,7 @@ export type Family =
   | "quantized"
   | "fast"
   | "conv"
+  | "fft"
   | "random";
 /**
  * What layout a native kernel takes: `any` strides, unit stride in the last axis (`rows`), or `contiguous`. The planner

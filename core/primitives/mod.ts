@@ -9,6 +9,7 @@ import { binaryPrimitives } from "./binary.ts";
 import { convPrimitives } from "./conv.ts";
 import { createPrimitives } from "./create.ts";
 import { fastPrimitives } from "./fast.ts";
+import { fftPrimitives } from "./fft.ts";
 import { indexPrimitives } from "./index.ts";
 import { matmulPrimitives } from "./matmul.ts";
 import { quantizedPrimitives } from "./quantized.ts";
@@ -36,6 +37,7 @@ export const opTable = {
   ...fastPrimitives,
   ...convPrimitives,
   ...randomPrimitives,
+  ...fftPrimitives,
 };
 /** Name of a primitive. */
 export type PrimitiveName = keyof typeof opTable;

@@ -4,7 +4,7 @@
 
 namespace denim {
 
-constexpr uint64_t kOpTableHash = 5888733799931631u;
+constexpr uint64_t kOpTableHash = 7440438889836832u;
 
 enum class DType : uint8_t { bool_ = 0, uint8 = 1, uint16 = 2, uint32 = 3, uint64 = 4, int8 = 5, int16 = 6, int32 = 7, int64 = 8, float16 = 9, float32 = 10, float64 = 11, bfloat16 = 12, complex64 = 13 };
 constexpr int kDTypes = 14;
@@ -121,8 +121,11 @@ enum class Op : uint16_t {
   attention = 105,
   conv = 106,
   randomBits = 107,
+  fft = 108,
+  rfft = 109,
+  irfft = 110,
 };
-constexpr int kOps = 108;
+constexpr int kOps = 111;
 
 // X(name, arity; -1 = any number, inPlace; -1 = none)
 #define DENIM_ELEMENTWISE_OPS(X) \
@@ -229,7 +232,10 @@ constexpr int kOps = 108;
   X(rope, -1, -1) \
   X(attention, -1, -1) \
   X(conv, 2, -1) \
-  X(randomBits, 1, -1)
+  X(randomBits, 1, -1) \
+  X(fft, 1, -1) \
+  X(rfft, 1, -1) \
+  X(irfft, 1, -1)
 
 struct OpFacts {
   const char* name;
@@ -348,6 +354,9 @@ constexpr OpFacts kOpFacts[] = {
     {"attention", Kind::kernel, -1, -1, 6, {ParamKind::float_, ParamKind::bool_, ParamKind::int_, ParamKind::bool_, ParamKind::bool_, ParamKind::bool_}},
     {"conv", Kind::kernel, 2, -1, 7, {ParamKind::ints, ParamKind::ints, ParamKind::ints, ParamKind::ints, ParamKind::ints, ParamKind::int_, ParamKind::bool_}},
     {"randomBits", Kind::kernel, 1, -1, 2, {ParamKind::ints, ParamKind::int_}},
+    {"fft", Kind::kernel, 1, -1, 3, {ParamKind::int_, ParamKind::bool_, ParamKind::float_}},
+    {"rfft", Kind::kernel, 1, -1, 2, {ParamKind::int_, ParamKind::float_}},
+    {"irfft", Kind::kernel, 1, -1, 3, {ParamKind::int_, ParamKind::int_, ParamKind::float_}},
 };
 
 struct ConstantParams {
@@ -574,5 +583,22 @@ struct RandomBitsParams {
   int64_t width;
 };
 static_assert(sizeof(RandomBitsParams) == 24);
+struct FftParams {
+  int64_t axis;
+  int64_t inverse;
+  double scale;
+};
+static_assert(sizeof(FftParams) == 24);
+struct RfftParams {
+  int64_t axis;
+  double scale;
+};
+static_assert(sizeof(RfftParams) == 16);
+struct IrfftParams {
+  int64_t axis;
+  int64_t n;
+  double scale;
+};
+static_assert(sizeof(IrfftParams) == 24);
 
 }  // namespace denim

@@ -8,6 +8,7 @@ import type { Case, Cases } from "./case.ts";
 import { convCases } from "./conv.ts";
 import { createCases } from "./create.ts";
 import { fastCases } from "./fast.ts";
+import { fftCases } from "./fft.ts";
 import { indexCases } from "./index.ts";
 import { matmulCases } from "./matmul.ts";
 import { quantizedCases } from "./quantized.ts";
@@ -35,6 +36,7 @@ export const cases: Cases<PrimitiveName> = {
   ...fastCases,
   ...convCases,
   ...randomCases,
+  ...fftCases,
 };
 /** Name and case of each primitive, for code that names none. */
 export const allCases: readonly (readonly [PrimitiveName, Case])[] = Object.entries(cases) as [PrimitiveName, Case][];
