@@ -105,7 +105,7 @@ void fill_passes(const Job& j, const Passes& p) {
   r.fill();
   for (int64_t i = 0; i < p.n; i++) p.roots[i] = r.single(i);
 }
-Lines lines_of(Single* x) { return {&x->re, 2, 1, false}; }
+Lines lines_of(Single* x) { return {&x->re, 2, 1, false, false}; }
 
 /// The line x as a matrix, row by row: its columns are transformed and turned, then its rows, and the result is the
 /// transpose. y may be x; `middle` is room for as many numbers.
@@ -119,10 +119,10 @@ void split(const Job& j, Lines x, Lines y, Single* middle, float scale) {
       for (int l = 0; l < in.count; l++) in.line[l] = (column + l) * x.step, out.line[l] = 2 * (column + l);
       in.measure();
       out.measure();
-      load_tile(tile, j.rows, {x.at, x.step * j.columns, x.im, x.swap}, in);
+      load_tile(tile, j.rows, {x.at, x.step * j.columns, x.im, x.swap, x.real}, in);
       Lanes* t = run_passes(j.first, tile, spare);
       for (int64_t k = 0; k < j.rows; k++) t[k] = times(times(t[k], j.steps[k]), j.exact.single(column * k));
-      store_tile(t, j.rows, {&middle->re, 2 * j.columns, 1, false}, out, 1);
+      store_tile(t, j.rows, {&middle->re, 2 * j.columns, 1, false, false}, out, 1);
     }
   });
   in_pieces(down, 8 * kLanes * j.columns, [&](int64_t from, int64_t to, int worker) {
@@ -135,7 +135,7 @@ void split(const Job& j, Lines x, Lines y, Single* middle, float scale) {
       out.measure();
       load_tile(tile, j.columns, lines_of(middle), in);
       Lanes* t = run_passes(j.second, tile, spare);
-      store_tile(t, j.columns, {y.at, y.step * j.rows, y.im, y.swap}, out, scale);
+      store_tile(t, j.columns, {y.at, y.step * j.rows, y.im, y.swap, y.real}, out, scale);
     }
   });
 }
@@ -200,7 +200,7 @@ void run_tile(const Job& f, const Lines& x, const Group& in, const Lines& y, con
 }
 void load_line(Single* to, int64_t n, const Lines& x) {
   for (int64_t j = 0; j < n; j++) {
-    const Single v{x.at[j * x.step], x.im == 0 ? 0.0f : x.at[j * x.step + x.im]};
+    const Single v{x.at[j * x.step], x.real ? 0.0f : x.at[j * x.step + x.im]};
     to[j] = x.swap ? swapped(v) : v;
   }
 }
@@ -208,7 +208,7 @@ void store_line(const Single* from, int64_t n, const Lines& y, float scale) {
   for (int64_t j = 0; j < n; j++) {
     const Single v = y.swap ? swapped(from[j]) : from[j];
     y.at[j * y.step] = v.re * scale;
-    if (y.im != 0) y.at[j * y.step + y.im] = v.im * scale;
+    if (!y.real) y.at[j * y.step + y.im] = v.im * scale;
   }
 }
 /// A long line: only what has to be done between memory and the transform takes a copy.
@@ -279,9 +279,9 @@ void fill(Job& j) {
 Lines side(const Array& a, int64_t axis, bool real, const Job& j) {
   const int64_t step = a.strides[axis];
   float* at = a.as<float>();
-  if (!real) return {at, 2 * step, 1, j.f.inverse};
+  if (!real) return {at, 2 * step, 1, j.f.inverse, false};
   const bool swap = j.f.kind == Kind::backward;
-  return j.folded ? Lines{at, 2 * step, step, swap} : Lines{at, step, 0, swap};
+  return j.folded ? Lines{at, 2 * step, step, swap, false} : Lines{at, step, 0, swap, true};
 }
 void run(const Call& c, const Transform& f) {
   Memory memory{c.scratch};

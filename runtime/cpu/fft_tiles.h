@@ -51,11 +51,11 @@ inline void transpose(F32* r) {
 }
 
 /// Lines in memory, in floats: element j of the line at `line` has its real part at line + j * step, its imaginary part
-/// `im` further (0: there is none). `swap` exchanges the parts, which turns a transform into the inverse one.
+/// `im` further unless it is real. `swap` exchanges the parts, which turns a transform into the inverse one.
 struct Lines {
   float* at;
   int64_t step, im;
-  bool swap;
+  bool swap, real;
 };
 /// Which of them go into one tile: up to kLanes. `apart` is the distance of neighbours where it is always the same.
 struct Group {
@@ -78,7 +78,7 @@ inline void load_slowly(Lanes* tile, int64_t from, int64_t n, const Lines& x, co
     const float* p = x.at + g.line[l];
     for (int64_t j = from; j < n; j++) {
       tile[j].re[l] = p[j * x.step];
-      if (x.im != 0) tile[j].im[l] = p[j * x.step + x.im];
+      if (!x.real) tile[j].im[l] = p[j * x.step + x.im];
     }
   }
 }
@@ -87,13 +87,13 @@ inline void store_slowly(const Lanes* tile, int64_t from, int64_t n, const Lines
     float* p = y.at + g.line[l];
     for (int64_t j = from; j < n; j++) {
       p[j * y.step] = tile[j].re[l] * scale;
-      if (y.im != 0) p[j * y.step + y.im] = tile[j].im[l] * scale;
+      if (!y.real) p[j * y.step + y.im] = tile[j].im[l] * scale;
     }
   }
 }
 DENIM_WIDE inline void load_tile(Lanes* tile, int64_t n, const Lines& x, const Group& g) {
   int64_t j = 0;
-  if (g.count == kLanes && x.step == 2 && x.im == 1) {  // lines of pairs
+  if (g.count == kLanes && !x.real && x.step == 2 && x.im == 1) {  // lines of pairs
     for (; j + kLanes <= n; j += kLanes) {
       F32 re[kLanes], im[kLanes];
       for (int l = 0; l < kLanes; l++) {
@@ -104,12 +104,12 @@ DENIM_WIDE inline void load_tile(Lanes* tile, int64_t n, const Lines& x, const G
       transpose(im);
       for (int l = 0; l < kLanes; l++) tile[j + l] = {re[l], im[l]};
     }
-  } else if (g.apart == 2 && x.im == 1) {  // pairs side by side
+  } else if (g.apart == 2 && !x.real && x.im == 1) {  // pairs side by side
     for (; j < n; j++) tile[j] = load_pairs(x.at + g.line[0] + j * x.step);
   } else if (g.apart == 1) {
     for (; j < n; j++) {
       const float* p = x.at + g.line[0] + j * x.step;
-      tile[j] = {load<F32>(p), x.im == 0 ? F32(0) : load<F32>(p + x.im)};
+      tile[j] = {load<F32>(p), x.real ? F32(0) : load<F32>(p + x.im)};
     }
   }
   load_slowly(tile, j, n, x, g);
@@ -122,7 +122,7 @@ DENIM_WIDE inline void store_tile(Lanes* tile, int64_t n, const Lines& y, const 
   if (y.swap)
     for (j = 0; j < n; j++) tile[j] = swapped(tile[j]);
   j = 0;
-  if (g.count == kLanes && y.step == 2 && y.im == 1) {
+  if (g.count == kLanes && !y.real && y.step == 2 && y.im == 1) {
     for (; j + kLanes <= n; j += kLanes) {
       F32 re[kLanes], im[kLanes];
       for (int l = 0; l < kLanes; l++) re[l] = tile[j + l].re * scale, im[l] = tile[j + l].im * scale;
@@ -130,13 +130,13 @@ DENIM_WIDE inline void store_tile(Lanes* tile, int64_t n, const Lines& y, const 
       transpose(im);
       for (int l = 0; l < kLanes; l++) store_pairs(y.at + g.line[l] + 2 * j, {re[l], im[l]});
     }
-  } else if (g.apart == 2 && y.im == 1) {
+  } else if (g.apart == 2 && !y.real && y.im == 1) {
     for (; j < n; j++) store_pairs(y.at + g.line[0] + j * y.step, {tile[j].re * scale, tile[j].im * scale});
   } else if (g.apart == 1) {
     for (; j < n; j++) {
       float* p = y.at + g.line[0] + j * y.step;
       store(p, tile[j].re * scale);
-      if (y.im != 0) store(p + y.im, tile[j].im * scale);
+      if (!y.real) store(p + y.im, tile[j].im * scale);
     }
   }
   store_slowly(tile, j, n, y, g, scale);
