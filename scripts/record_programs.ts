@@ -177,6 +177,12 @@ function kernels(): void {
       x.pad(1),
     );
   }
+  const signal = mx.random.normal([3, 60], { key }), spectrum = mx.multiply(signal, mx.complex(1, 2));
+  for (const n of [1, 7, 12, 34]) {
+    mx.eval(mx.fft.fft(spectrum, { n }), mx.fft.ifft(spectrum.T, { n, axis: 0 }));
+    mx.eval(mx.fft.rfft(signal, { n }), mx.fft.irfft(spectrum, { n }));
+  }
+  mx.eval(mx.fft.rfft(mx.random.normal([2, 4096], { key })), mx.fft.fft(mx.random.normal([1031], { key })));
   mx.eval(
     mx.random.bits([7]),
     mx.random.bits([3, 5], { width: 1 }),

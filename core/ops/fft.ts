@@ -277,3 +277,4 @@ export function rfftfreq(n: number, d?: number | FrequencyOptions): NDArray {
   const [bare, o] = numberArg(d, undefined), count = checkedCount("rfftfreq", n);
   return multiply(arange(0, Math.floor(count / 2) + 1, { dtype: float32 }), 1 / (count * (bare ?? o?.d ?? 1)));
 }
+export { istft, type IstftOptions, stft, type StftOptions } from "./stft.ts";

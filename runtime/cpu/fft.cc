@@ -143,7 +143,7 @@ void split(const Job& j, Lines x, Lines y, Single* middle, float scale) {
 /// A convolution with the conjugate chirp, between two multiplications with the chirp, is the transform:
 /// j k = (j^2 + k^2 - (k - j)^2) / 2. `core` transforms x of length `size` and returns where the result is.
 template <class T, class Core>
-Cx<T>* chirped(const Job& f, Cx<T>* x, Core&& core) {
+DENIM_WIDE Cx<T>* chirped(const Job& f, Cx<T>* x, Core&& core) {
   for (int64_t j = 0; j < f.h; j++) x[j] = times(x[j], f.chirp[j]);
   for (int64_t j = f.h; j < f.size; j++) x[j] = {T(0), T(0)};
   x = core(x);
@@ -154,7 +154,7 @@ Cx<T>* chirped(const Job& f, Cx<T>* x, Core&& core) {
 }
 /// From the transform z of x[2j] + i x[2j+1] to that of x: even and odd elements apart, then together.
 template <class T>
-void unfold(const Job& f, Cx<T>* y, const Cx<T>* z) {
+DENIM_WIDE void unfold(const Job& f, Cx<T>* y, const Cx<T>* z) {
   for (int64_t k = 0; k <= f.h; k++) {
     const Cx<T> a = z[k == f.h ? 0 : k], b = conjugated(z[k == 0 ? 0 : f.h - k]);
     const Cx<T> s = a + b, t = times(a - b, f.turn[k]);
@@ -164,7 +164,7 @@ void unfold(const Job& f, Cx<T>* y, const Cx<T>* z) {
 /// The way back, for the inverse transform: parts exchanged. The first entry is taken as real, as the last of an even
 /// length.
 template <class T>
-void fold(const Job& f, Cx<T>* z, Cx<T>* x) {
+DENIM_WIDE void fold(const Job& f, Cx<T>* z, Cx<T>* x) {
   x[0].im = T(0);
   if (!f.folded) {
     for (int64_t k = 0; k < f.spectrum; k++) {

@@ -6,7 +6,6 @@
 
 /** Functions that are not there yet; a trailing dot stands for a namespace of them. */
 export const notThereYet: readonly string[] = [
-  "fft.",
   "linalg.",
   "fast.cross_entropy",
   "fast.gated_delta_update",
@@ -31,6 +30,7 @@ export const differences: Readonly<Record<string, string>> = {
   "f64/softmax/131": SINGLE,
   "scan/cummax/special-976": HALF_NAN,
   "scan/cummin/special-1020": HALF_NAN,
+  "rest/fft.irfft/jvp/t4-2": "MLX's tangent of an odd length is one shorter than the result",
   "rest/nn.ConvTranspose1d/grad/t7-4": SHAPE,
   "rest/nn.ConvTranspose3d/grad/t7-4": SHAPE,
 };
