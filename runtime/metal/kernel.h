@@ -71,6 +71,9 @@ struct GpuKernel {
 };
 
 /// Fused elementwise instructions, with a reduction at their end or without (fused.cc).
+/// `fused_can` is false where there are more arrays than a dispatch has arguments (the planner makes none of those): the
+/// instruction runs on the CPU then.
+bool fused_can(const Fused& f);
 size_t fused_scratch(const Fused& f);
 void fused_encode(const Fused& f, uint8_t* scratch, Encoder& e);
 

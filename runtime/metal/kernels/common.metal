@@ -1,5 +1,5 @@
-// Put before every kernel source: the library, names of types, places of elements. Plain dialect: simdgroups of 32,
-// threadgroup memory, no textures, no argument buffers, every pointer with its address space.
+// Put before every kernel source: the library, dtypes and their stored forms, places of elements. Plain dialect:
+// simdgroups of 32, threadgroup memory, no textures, no argument buffers, every pointer with its address space.
 #include <metal_stdlib>
 #include <metal_simdgroup>
 #include <metal_simdgroup_matrix>
@@ -8,16 +8,46 @@ using namespace metal;
 
 typedef float2 complex64;  // (re, im)
 
+/// dtypes by their numbers in generated/ops.h; float64 does not exist here.
+enum DType {
+  kBool = 0,
+  kUint8 = 1,
+  kUint16 = 2,
+  kUint32 = 3,
+  kUint64 = 4,
+  kInt8 = 5,
+  kInt16 = 6,
+  kInt32 = 7,
+  kInt64 = 8,
+  kFloat16 = 9,
+  kFloat32 = 10,
+  kBfloat16 = 12,
+  kComplex64 = 13
+};
+
+/// bfloat16 by its bits, so that no newer language version is needed; rounded to even, NaN stays NaN.
+inline float bfloat_to_float(ushort x) { return as_type<float>((uint)x << 16); }
+inline ushort float_to_bfloat(float x) {
+  uint u = as_type<uint>(x);
+  if ((u & 0x7fffffffu) > 0x7f800000u) return (ushort)((u >> 16) | 0x40u);
+  return (ushort)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+inline float round_bfloat(float x) { return bfloat_to_float(float_to_bfloat(x)); }
+inline float round_half(float x) { return (float)(half)x; }
+
 /// Place of element `i` (row-major number) of an array, in elements.
 inline long place_of(ulong i, constant const long* shape, constant const long* strides, int ndim) {
   long at = 0;
-  for (int d = ndim - 1; d >= 0; --d) {
+  for (int d = ndim - 1; d > 0; --d) {
     ulong n = (ulong)shape[d];
     at += (long)(i % n) * strides[d];
     i /= n;
   }
-  return at;
+  return ndim > 0 ? at + (long)i * strides[0] : 0;
 }
+
+/// The number of a thread (or threadgroup) of a grid that was folded because one row of it would be too long.
+inline ulong number_of(uint3 at, uint3 size) { return (ulong)at.y * size.x + at.x; }
 
 /// Where lane `lane` of a simdgroup keeps its two elements of an 8x8 matrix: (row, col) and (row, col + 1).
 inline int fragment_row(uint lane) { return (lane / 4 & 4) + lane / 2 % 4; }

@@ -216,7 +216,7 @@ inline ulong reduce_end(int reduce, int dtype, ulong a) {
 /// `dims`: the lengths of the kept axes, then of the reduced ones; then the strides of each array likewise.
 kernel void fused_run(constant const Micro* code [[buffer(0)]], constant const Head& head [[buffer(1)]],
                       constant const long* dims [[buffer(2)]], constant const ulong* imm [[buffer(3)]],
-                      device ulong* partials [[buffer(4)]], ARRAYS uint3 group [[threadgroup_position_in_grid]],
+                      device uchar* partials [[buffer(4)]], ARRAYS uint3 group [[threadgroup_position_in_grid]],
                       uint3 groups [[threadgroups_per_grid]], uint lane [[thread_index_in_threadgroup]],
                       uint3 size [[threads_per_threadgroup]]) {
   device uchar* arrays[kArrays] = {a0,  a1,  a2,  a3,  a4,  a5,  a6,  a7,  a8,  a9,  a10, a11, a12,
@@ -274,7 +274,7 @@ kernel void fused_run(constant const Micro* code [[buffer(0)]], constant const H
     if (mine < step) shared[lane] = reduce_merge(head.reduce, head.reduce_dtype, shared[lane], shared[lane + step], false);
   }
   if (mine != 0 || unit >= head.units) return;
-  if (head.splits > 1) partials[unit] = shared[lane];
+  if (head.splits > 1) ((device ulong*)partials)[unit] = shared[lane];
   else store_bits(arrays[head.reduce_array], (long)unit, head.reduce_dtype,
                   reduce_end(head.reduce, head.reduce_dtype, shared[lane]));
 }
