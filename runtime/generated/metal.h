@@ -18,6 +18,8 @@
 // X(name) for each file of runtime/metal/kernels
 #define DENIM_GPU_SOURCES(X) \
   X(common) \
+  X(elementwise) \
+  X(fused) \
   X(matmul) \
   X(quantized) \
   X(rope) \
