@@ -118,7 +118,10 @@ export function stream<T>(s: Stream | Device, fn: () => T): T {
 export function synchronize(s: Stream = streams[activeStream()]!): void {
   if (isOpen()) runtime().synchronize(s.index);
 }
-/** Facts about the device: instruction set, threads, bytes of memory (`mlx.core.device_info`). */
+/**
+ * Facts about the device (`mlx.core.device_info`): instruction set, threads, bytes of memory, and the path of the native
+ * library.
+ */
 export function deviceInfo(device: Device = cpu): Record<string, string | number> {
   checked("deviceInfo", device);
   const facts: Record<string, string | number> = { deviceName: "cpu" };

@@ -32,7 +32,7 @@ const stampPath = (root: string) => `${cacheFolder()}/stamp/${root.replaceAll("/
 
 /** The library if it exists already: found by the manifest's hash, or by the stamp as long as no source was touched. */
 export function readyLibrary(platform: Platform): string | null {
-  const hash = LOCAL_ROOT === null ? MANIFEST.hash : stampedHash(LOCAL_ROOT);
+  const hash = LOCAL_ROOT === null || Deno.build.standalone ? MANIFEST.hash : stampedHash(LOCAL_ROOT);
   if (hash === null) return null;
   const path = cached(platform, hash);
   return exists(path) ? path : null;
@@ -162,6 +162,21 @@ export async function buildNativeTests(platform: Platform, report: Report): Prom
   }, () => report("waiting for another process that builds ..."));
 }
 
+/** Where a program made by `deno compile` looks: where its main module is, in the folders above, beside the program. */
+function foldersOfProgram(): string[] {
+  const main = new URL(".", Deno.mainModule), folders: string[] = [];
+  for (let at = main; at.protocol === "file:"; at = new URL("..", at)) {
+    folders.push(decodeURIComponent(at.pathname).replace(/\/$/, ""));
+    if (at.pathname === "/") break;
+  }
+  return [...folders, Deno.execPath().replace(/\/[^/]*$/, "")];
+}
+/** The library that a program carries in one of the folders, under the name that it has in the cache. */
+export function shippedLibrary(platform: Platform, folders: readonly string[] = foldersOfProgram()): string | null {
+  const name = fileName(platform, MANIFEST.hash);
+  return folders.map((folder) => `${folder}/${name}`).find(exists) ?? null;
+}
+
 /** What the program below prints: the library's path, or why there is none. */
 type Answer = { readonly path: string } | { readonly failure: Failure };
 
@@ -174,24 +189,32 @@ export function libraryPath({ quiet = false }: { quiet?: boolean } = {}): string
   try {
     const given = Deno.env.get("DENIM_LIBRARY");
     if (given) return given;
-    const platform = hostPlatform();
-    return readyLibrary(platform) ?? buildInChild(platform, quiet);
+    const platform = hostPlatform(), shipped = Deno.build.standalone ? shippedLibrary(platform) : null;
+    return shipped ?? readyLibrary(platform) ?? buildInChild(platform, quiet);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotCapable)) throw error;
-    return libraryFailure({
-      cannot: "find or build the runtime",
-      expected: "permission to read the environment and the cache folder, to run the build, and to open the library",
-      got: error.message,
-      fix: "start with deno run -A",
-    });
+    if (error instanceof Deno.errors.NotCapable) return withoutPermission(error);
+    throw error;
   }
+}
+/** Throws: Deno did not permit what finding, building or opening the library needs. */
+export function withoutPermission(error: Deno.errors.NotCapable): never {
+  return libraryFailure({
+    cannot: "find and open the runtime",
+    expected: "the permissions --allow-ffi --allow-env --allow-read, and --allow-run the first time, to build it",
+    got: `from Deno: ${error.message}`,
+    fix: "give what is missing, or start with deno run -A",
+  });
 }
 function buildInChild(platform: Platform, quiet: boolean): string {
   const cannot = `build the runtime for ${platform}`;
   if (Deno.build.standalone) {
-    const expected = "the path of a built library in DENIM_LIBRARY";
-    const fix = "run deno task build --print, and ship that file";
-    libraryFailure({ cannot, expected, got: "a compiled program without it", fix });
+    libraryFailure({
+      cannot,
+      expected: `${fileName(platform, MANIFEST.hash)} in the program, beside it or in the cache, or DENIM_LIBRARY`,
+      got: "a compiled program without it",
+      fix:
+        "copy the library (mx.deviceInfo().library) beside the main module, and give its name to deno compile --include",
+    });
   }
   const args = ["run", "--allow-all", "--quiet", "--no-config", "--no-lock", import.meta.url, platform];
   const options: Deno.CommandOptions = { args, stdin: "null", stdout: "piped", stderr: quiet ? "null" : "inherit" };

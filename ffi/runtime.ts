@@ -3,8 +3,8 @@
  * Arrays are handles (numbers), programs are words; no pointer leaves this room.
  * @module
  */
-import { libraryPath } from "./build.ts";
-import { RuntimeLibraryError } from "./errors.ts";
+import { libraryPath, withoutPermission } from "./build.ts";
+import { libraryFailure } from "./errors.ts";
 import { symbols } from "./symbols.ts";
 
 /** A handle, and where its buffer is. */
@@ -78,17 +78,17 @@ export class Runtime {
   readonly tableHash: number;
 
   /** Opens the library at `path`. */
-  constructor(path: string) {
+  constructor(readonly path: string) {
     let library: Deno.DynamicLibrary<typeof symbols>;
     try {
       library = Deno.dlopen(path, symbols);
     } catch (e) {
-      if (e instanceof Deno.errors.NotCapable) throw e;
-      throw new RuntimeLibraryError("ffi", {
+      if (e instanceof Deno.errors.NotCapable) withoutPermission(e);
+      libraryFailure({
         cannot: `open ${path}`,
         expected: "the runtime built for this machine",
         got: e instanceof Error ? e.message : String(e),
-        fix: "run deno task build",
+        fix: remedy(path),
       });
     }
     this.#c = library.symbols;
@@ -209,10 +209,10 @@ export class Runtime {
     STATS.forEach((name, i) => stats[name] = out[i]!);
     return stats as Stats;
   }
-  /** Facts about the machine, one per line. */
+  /** Facts about the machine and the library, one per line. */
   info(): string {
-    const text = new Uint8Array(4096);
-    return new TextDecoder().decode(text.subarray(0, this.#c.rt_info(text, text.length)));
+    const text = new Uint8Array(4096), length = this.#c.rt_info(text, text.length);
+    return `library ${this.path}\n${new TextDecoder().decode(text.subarray(0, length))}`;
   }
   /** The memory of a buffer, so that V8 counts it. Valid only as long as the buffer's handle. */
   bufferAt(pointer: number, nbytes: number): ArrayBuffer | null {
@@ -271,14 +271,20 @@ export function isOpen(): boolean {
   return current !== undefined;
 }
 function open(): Runtime {
-  const path = Deno.env.get("DENIM_LIBRARY") ?? libraryPath(), r = new Runtime(path);
+  const path = libraryPath(), r = new Runtime(path);
   if (expectedHash !== undefined && r.tableHash !== expectedHash) {
-    throw new RuntimeLibraryError("ffi", {
+    libraryFailure({
       cannot: `use ${path}`,
-      expected: `op table ${expectedHash.toString(16)}`,
+      expected: `a library with the op table ${expectedHash.toString(16)}, that of this version`,
       got: r.tableHash.toString(16),
-      fix: "run deno task build",
+      fix: remedy(path),
     });
   }
   return r;
+}
+/** How to get another library in place of the one at `path`. */
+function remedy(path: string): string {
+  return Deno.env.get("DENIM_LIBRARY") === path
+    ? "unset DENIM_LIBRARY, or let it name a library of this version and machine"
+    : `delete ${path}, and it is built anew at the next start; in a checkout run deno task gen before`;
 }

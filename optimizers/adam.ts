@@ -3,7 +3,7 @@
  * @module
  */
 import { abs, float, maximum, type NDArray, power, rsqrt, sign, sqrt, square, zerosLike } from "../core/mod.ts";
-import { Optimizer, type ParameterState, type Rate, require, requireBetas } from "./optimizer.ts";
+import { check, Optimizer, type ParameterState, type Rate, requireBetas } from "./optimizer.ts";
 
 /** Options of {@linkcode Adamax}. */
 export interface AdamaxOptions {
@@ -46,7 +46,7 @@ export class Adam extends Optimizer {
     super();
     const { betas = [0.9, 0.999], eps = 1e-8, biasCorrection = false } = options;
     requireBetas(this.constructor.name, betas);
-    require(this.constructor.name, "eps", eps, eps >= 0, "a number of at least 0");
+    check(this.constructor.name, "eps", eps, eps >= 0, "a number of at least 0");
     this.schedule("learning_rate", learningRate);
     this.betas = betas;
     this.eps = eps;

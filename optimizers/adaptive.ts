@@ -3,7 +3,7 @@
  * @module
  */
 import { float, type NDArray, sqrt, square, zerosLike } from "../core/mod.ts";
-import { Optimizer, type ParameterState, type Rate, require } from "./optimizer.ts";
+import { check, Optimizer, type ParameterState, type Rate } from "./optimizer.ts";
 
 /** Options of {@linkcode RMSprop}. */
 export interface RMSpropOptions {
@@ -35,8 +35,8 @@ export class RMSprop extends Optimizer {
   constructor(learningRate: Rate, options: number | RMSpropOptions = {}) {
     super();
     const { alpha = 0.99, eps = 1e-8 } = typeof options === "number" ? { alpha: options } : options;
-    require("RMSprop", "alpha", alpha, alpha >= 0, "a number of at least 0");
-    require("RMSprop", "eps", eps, eps > 0, "a positive number");
+    check("RMSprop", "alpha", alpha, alpha >= 0, "a number of at least 0");
+    check("RMSprop", "eps", eps, eps > 0, "a positive number");
     this.schedule("learning_rate", learningRate);
     this.alpha = alpha;
     this.eps = eps;
@@ -66,7 +66,7 @@ export class Adagrad extends Optimizer {
   constructor(learningRate: Rate, options: number | AdagradOptions = {}) {
     super();
     const { eps = 1e-8 } = typeof options === "number" ? { eps: options } : options;
-    require("Adagrad", "eps", eps, eps > 0, "a positive number");
+    check("Adagrad", "eps", eps, eps > 0, "a positive number");
     this.schedule("learning_rate", learningRate);
     this.eps = eps;
   }
@@ -102,8 +102,8 @@ export class AdaDelta extends Optimizer {
   constructor(learningRate: Rate, options: number | AdaDeltaOptions = {}) {
     super();
     const { rho = 0.9, eps = 1e-6 } = typeof options === "number" ? { rho: options } : options;
-    require("AdaDelta", "rho", rho, rho >= 0, "a number of at least 0");
-    require("AdaDelta", "eps", eps, eps > 0, "a positive number");
+    check("AdaDelta", "rho", rho, rho >= 0, "a number of at least 0");
+    check("AdaDelta", "eps", eps, eps > 0, "a positive number");
     this.schedule("learning_rate", learningRate);
     this.rho = rho;
     this.eps = eps;

@@ -56,7 +56,7 @@ function isSingle(x: Tree<NDArray> | undefined): x is ParameterState {
   return isObject(x) && Object.values(x).every((v) => v instanceof NDArray);
 }
 /** Refuses a setting that is out of range. */
-export function require(op: string, name: string, value: number, holds: boolean, expected: string): void {
+export function check(op: string, name: string, value: number, holds: boolean, expected: string): void {
   if (!holds) {
     fail(ValueError, `optimizers.${op}`, {
       cannot: `use ${name} ${value}`,
@@ -68,7 +68,7 @@ export function require(op: string, name: string, value: number, holds: boolean,
 }
 /** Refuses betas outside of [0, 1). */
 export function requireBetas(op: string, betas: readonly [number, number]): void {
-  betas.forEach((beta, i) => require(op, `betas[${i}]`, beta, beta >= 0 && beta < 1, "a number in [0, 1)"));
+  betas.forEach((beta, i) => check(op, `betas[${i}]`, beta, beta >= 0 && beta < 1, "a number in [0, 1)"));
 }
 
 /**
