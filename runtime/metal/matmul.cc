@@ -7,6 +7,9 @@ namespace {
 
 constexpr int64_t kTileK = 16;
 constexpr int64_t kMostVectors = 4;
+constexpr int64_t kManyTiles = 64;  // threadgroups that keep a GPU busy
+constexpr int64_t kMostParts = 16;   // along K
+constexpr int64_t kPartLength = 256;  // at least
 
 /// Mirrors `Product` of kernels/matmul.metal.
 struct Product {
@@ -151,32 +154,32 @@ struct Tiling {
   int64_t parts;        // along K
   int64_t part_length;  // a multiple of kTileK
 };
-Tiling tiling_of(const Product& p, int64_t count, int cores) {
+Tiling tiling_of(const Product& p, int64_t count) {
   const auto tiles = [&](int64_t rows, int64_t cols) { return ceil_div(p.m, rows) * ceil_div(p.n, cols) * count; };
   Tiling t{32, 32, 1, 0};
-  if (p.m > 32 && p.n > 32 && tiles(64, 64) >= 2 * cores) t.rows = t.cols = 64;
+  if (p.m > 32 && p.n > 32 && tiles(64, 64) >= kManyTiles) t.rows = t.cols = 64;
   if (p.m <= 16 && p.n > 16) t = {16, 64, 1, 0};
   if (p.n <= 16 && p.m > 16) t = {64, 16, 1, 0};
   // A deep product with few tiles leaves cores idle: its parts along K are summed afterwards.
-  const int64_t n = tiles(t.rows, t.cols);
-  if (count == 1 && n < 2 * cores && p.k >= 1024) t.parts = min_of(min_of(16, ceil_div(4 * cores, n)), p.k / 256);
+  const int64_t wanted = kManyTiles / tiles(t.rows, t.cols);
+  if (count == 1 && wanted > 1) t.parts = max_of(1, min_of(min_of(kMostParts, wanted), p.k / kPartLength));
   t.part_length = ceil_div(ceil_div(p.k, t.parts), kTileK) * kTileK;
   t.parts = max_of(1, ceil_div(p.k, max_of(t.part_length, 1)));
   return t;
 }
-/// `cores` is not known where scratch is asked for: the most that any Mac has.
-constexpr int kMostCores = 80;
+bool is_vectors(const Product& p) { return p.m <= kMostVectors || p.n <= kMostVectors; }
+
 size_t scratch_of(const Call& call) {
-  if (call.out[0].size == 0) return 0;
+  if (call.out[0].size == 0 || call.out[0].dtype == DType::complex64) return 0;
   const Work w = work_of(call);
-  const int64_t parts = w.count == 1 && w.p.k >= 1024 ? 16 : 0;
-  const bool few_tiles = ceil_div(w.p.m, 16) * ceil_div(w.p.n, 16) < 32 * kMostCores;
-  return few_tiles ? static_cast<size_t>(parts * w.p.m * w.p.n) * sizeof(float) : 0;
+  if (is_vectors(w.p)) return 0;
+  const Tiling t = tiling_of(w.p, w.count);
+  return t.parts > 1 ? static_cast<size_t>(t.parts * w.p.m * w.p.n) * sizeof(float) : 0;
 }
 
 void encode_gemm(Work& w, uint8_t* scratch, Encoder& e) {
   Product& p = w.p;
-  const Tiling t = tiling_of(p, w.count, e.cores());
+  const Tiling t = tiling_of(p, w.count);
   const bool split = t.parts > 1;
   const bool along_k = p.a_k == 1 || p.a_row != 1, along_cols = p.b_col == 1 || p.b_k != 1;
   const bool quads_a = along_k ? quads(w.a, p.a_k, p.a_row) : quads(w.a, p.a_row, p.a_k);
@@ -212,7 +215,7 @@ void encode_gemm(Work& w, uint8_t* scratch, Encoder& e) {
 void encode_gemv(const Work& w, Encoder& e) {
   const Product& p = w.p;
   const bool dots = p.b_k == 1 || p.b_col != 1;
-  const int64_t parts = !dots || ceil_div(p.n, 32) * w.count >= 4 * e.cores() || p.k < 1024 ? 1 : 8;
+  const int64_t parts = !dots || ceil_div(p.n, 32) * w.count >= kManyTiles || p.k < 1024 ? 1 : 8;
   const int32_t constants[] = {1, 1, 1, 1, quads(w.a, p.a_k, p.a_row),
                                dots ? quads(w.b, p.b_k, p.b_col) : quads(w.b, p.b_col, p.b_k), 0, p.m,
                                static_cast<int32_t>(parts)};
@@ -231,7 +234,7 @@ void encode(const Call& call, Encoder& e) {
     e.groups({grid_size(ceil_div(w.p.n, 16)), grid_size(ceil_div(w.p.m, 16)), grid_size(w.count)}, {16, 16, 1});
     return;
   }
-  if (w.p.m > kMostVectors && w.p.n > kMostVectors) return encode_gemm(w, call.scratch, e);
+  if (!is_vectors(w.p)) return encode_gemm(w, call.scratch, e);
   if (w.p.m > w.p.n) transpose_product(w);
   encode_gemv(w, e);
 }
