@@ -4,6 +4,8 @@
 // X(op) for each op that has a kernel for the GPU
 #define DENIM_GPU_OPS(X) \
   X(addmm) \
+  X(attention) \
+  X(conv) \
   X(dequantize) \
   X(gatherMm) \
   X(gatherQmm) \
@@ -17,7 +19,9 @@
 
 // X(name) for each file of runtime/metal/kernels
 #define DENIM_GPU_SOURCES(X) \
+  X(attention) \
   X(common) \
+  X(conv) \
   X(elementwise) \
   X(fused) \
   X(matmul) \
