@@ -10,7 +10,8 @@ import { add } from "../ops/binary.ts";
 import { onesLike, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
 import { type Call, callOf, firstResults } from "./call.ts";
-import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+import { type Argnums, type Gradient, selected, type Selection, selection } from "./arguments.ts";
+import { dependents, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 import { describe } from "../shape.ts";
 
 function isNone(r: object): r is None {
@@ -130,10 +131,34 @@ function checkMatch(op: string, what: string, xs: readonly NDArray[], ys: readon
     }
   });
 }
-/** A function of a list of arrays that returns an array or a list of them. */
-export type ArrayFunction = (...xs: NDArray[]) => NDArray | readonly NDArray[];
+/** A function of arrays that returns an array or a list of them. */
+export type ArrayFunction<
+  A extends readonly NDArray[] = NDArray[],
+  R extends NDArray | readonly NDArray[] = NDArray | readonly NDArray[],
+> = (...xs: A) => R;
+/** An array for each in a list of arrays, or for the only one. */
+export type ArraysLike<T> = T extends NDArray ? [NDArray]
+  : T extends readonly unknown[] ? { -readonly [K in keyof T]: NDArray }
+  : never;
 function listOf(result: NDArray | readonly NDArray[]): readonly NDArray[] {
   return isArray(result) ? [result] : result;
+}
+/** The same list, seen as one that is like `T`. */
+function like<T>(list: readonly NDArray[]): ArraysLike<T>;
+function like(list: readonly NDArray[]): unknown {
+  return list;
+}
+/** The trace of a function of arrays. */
+function traced<A extends readonly NDArray[]>(
+  f: (...xs: A) => NDArray | readonly NDArray[],
+  primals: readonly [...A],
+): Trace {
+  return trace((xs) => listOf(f(...restored(xs, primals))), primals);
+}
+/** Tracers in the places of the primals. */
+function restored<A extends readonly NDArray[]>(xs: readonly NDArray[], as: readonly [...A]): A;
+function restored(xs: readonly NDArray[]): readonly NDArray[] {
+  return xs;
 }
 
 /**
@@ -146,15 +171,15 @@ function listOf(result: NDArray | readonly NDArray[]): readonly NDArray[] {
  * g!.item(); // 6
  * ```
  */
-export function vjp(
-  f: ArrayFunction,
-  primals: readonly NDArray[],
+export function vjp<A extends readonly NDArray[], R extends NDArray | readonly NDArray[]>(
+  f: ArrayFunction<A, R>,
+  primals: readonly [...A],
   cotangents: readonly NDArray[],
-): [NDArray[], NDArray[]] {
-  const t = trace((xs) => listOf(f(...xs)), primals);
+): [ArraysLike<R>, ArraysLike<A>] {
+  const t = traced(f, primals);
   checkMatch("vjp", "cotangent", t.outputs, cotangents);
   const { values, grads } = pullback(t, primals, cotangents);
-  return [values, grads.map((g, i) => g ?? zerosLike(primals[i]!))];
+  return [like<R>(values), like<A>(grads.map((g, i) => g ?? zerosLike(primals[i]!)))];
 }
 /**
  * Values and Jacobian-vector products: `[f(primals), J · tangents]` (`mlx.core.jvp`).
@@ -166,67 +191,16 @@ export function vjp(
  * t!.item(); // 2
  * ```
  */
-export function jvp(
-  f: ArrayFunction,
-  primals: readonly NDArray[],
+export function jvp<A extends readonly NDArray[], R extends NDArray | readonly NDArray[]>(
+  f: ArrayFunction<A, R>,
+  primals: readonly [...A],
   tangents: readonly NDArray[],
-): [NDArray[], NDArray[]] {
+): [ArraysLike<R>, ArraysLike<R>] {
   checkMatch("jvp", "tangent", primals, tangents);
-  const t = trace((xs) => listOf(f(...xs)), primals), { values, tangents: out } = pushforward(t, primals, tangents);
-  return [values, out.map((d, i) => d ?? zerosLike(values[i]!))];
+  const t = traced(f, primals), { values, tangents: out } = pushforward(t, primals, tangents);
+  return [like<R>(values), like<R>(out.map((d, i) => d ?? zerosLike(values[i]!)))];
 }
 
-/** Which arguments to differentiate: positions, and names in the last argument if that is a plain object. */
-export interface GradOptions {
-  /** Positions of arguments. Default 0, or none if there are argnames. */
-  readonly argnums?: number | readonly number[];
-  /** Keys of the trailing options object. */
-  readonly argnames?: string | readonly string[];
-}
-interface Selection {
-  readonly argnums: readonly number[];
-  readonly argnames: readonly string[];
-  readonly single: boolean;
-}
-function isList(x: readonly number[] | GradOptions): x is readonly number[] {
-  return Array.isArray(x);
-}
-function selection(argnums: number | readonly number[] | GradOptions): Selection {
-  const o: GradOptions = typeof argnums === "number" || isList(argnums) ? { argnums } : argnums;
-  const names = typeof o.argnames === "string" ? [o.argnames] : o.argnames ?? [];
-  const nums = o.argnums ?? (names.length ? [] : 0), list = typeof nums === "number" ? [nums] : nums;
-  return { argnums: list, argnames: names, single: list.length === 1 };
-}
-/** The gradients of a function's arguments, in their containers; a list where several were asked for. */
-export type Gradient<A extends readonly unknown[]> = A extends readonly [infer First, ...unknown[]] ? First : never;
-
-/** Named values; arguments that have names are in the last one. */
-type Fields = Readonly<Record<string, unknown>>;
-function isFields(x: unknown): x is Fields {
-  return typeof x === "object" && x !== null;
-}
-function lastFields(args: readonly unknown[]): Fields {
-  const last = args.at(-1);
-  return isFields(last) ? last : {};
-}
-/** The arguments with others in the chosen places. */
-function replaced<A extends readonly unknown[]>(
-  args: A,
-  s: Selection,
-  positional: readonly unknown[],
-  named: Fields,
-): A;
-function replaced(
-  args: readonly unknown[],
-  s: Selection,
-  positional: readonly unknown[],
-  named: Fields,
-): readonly unknown[] {
-  const inner = [...args];
-  s.argnums.forEach((at, k) => inner[at] = positional[k]);
-  if (s.argnames.length) inner[inner.length - 1] = { ...lastFields(args), ...named };
-  return inner;
-}
 /** The value and the gradients, from one run. */
 function run<A extends readonly unknown[], R>(
   op: string,
@@ -234,31 +208,10 @@ function run<A extends readonly unknown[], R>(
   s: Selection,
   args: A,
 ): { value: R; grads: unknown } {
-  const last = lastFields(args);
-  const picked = [s.argnums.map((i) => args[i]), Object.fromEntries(s.argnames.map((k) => [k, last[k]]))] as const;
-  for (const i of s.argnums) {
-    if (i < 0 || i >= args.length) {
-      fail(TransformError, op, {
-        cannot: `differentiate argument ${i}`,
-        expected: `one of ${args.length} arguments`,
-        got: String(i),
-        fix: "change argnums",
-      });
-    }
-  }
-  const flat = flatten(picked);
-  if (!flat.arrays.length) {
-    fail(TransformError, op, {
-      cannot: "differentiate",
-      expected: "arrays in the chosen arguments",
-      got: "none",
-      fix: "pass arrays, or change argnums",
-    });
-  }
+  const { flat, replaced, result: resultOf } = selected(op, s, args);
   let result: ReturnType<typeof outputArrays<R>> | undefined;
   const t = trace((xs) => {
-    const [positional, named] = flat.restore(xs);
-    result = outputArrays(op, f(...replaced(args, s, positional, named)));
+    result = outputArrays(op, f(...replaced(xs)));
     return result.arrays;
   }, flat.arrays);
   const y = t.outputs[0]!;
@@ -280,9 +233,7 @@ function run<A extends readonly unknown[], R>(
   }
   const { values, grads } = pullback(t, flat.arrays, t.outputs.map((o, i) => i === 0 ? onesLike(o) : null));
   const filled = grads.map((g, i) => g ?? zerosLike(flat.arrays[i]!));
-  const [positional, named] = flat.restore(filled);
-  const first = s.single ? positional[0] : s.argnums.length ? positional : null;
-  return { value: result!.restore(values), grads: s.argnames.length ? [first, named] : first };
+  return { value: result!.restore(values), grads: resultOf(flat.restore(filled)) };
 }
 
 /**
@@ -297,18 +248,13 @@ function run<A extends readonly unknown[], R>(
  * grad.tolist(); // [2, 4]
  * ```
  */
-export function valueAndGrad<A extends readonly unknown[], R>(
+export function valueAndGrad<A extends readonly unknown[], R, const S extends Argnums = 0>(
   f: (...args: A) => R,
-  argnums?: number | GradOptions,
-): (...args: A) => [R, Gradient<A>];
-/** As above, for several arguments: a list of their gradients. */
-export function valueAndGrad<A extends readonly unknown[], R>(
-  f: (...args: A) => R,
-  argnums: readonly number[],
-): (...args: A) => [R, A[number][]];
+  argnums?: S,
+): (...args: A) => [R, Gradient<A, S>];
 export function valueAndGrad(
   f: (...args: unknown[]) => unknown,
-  argnums: number | readonly number[] | GradOptions = 0,
+  argnums: Argnums = 0,
 ): (...args: unknown[]) => unknown {
   const s = selection(argnums);
   return (...args) => {
@@ -326,19 +272,11 @@ export function valueAndGrad(
  * d(mx.array(0)).item(); // 1
  * ```
  */
-export function grad<A extends readonly unknown[]>(
+export function grad<A extends readonly unknown[], const S extends Argnums = 0>(
   f: (...args: A) => unknown,
-  argnums?: number | GradOptions,
-): (...args: A) => Gradient<A>;
-/** As above, for several arguments: a list of their gradients. */
-export function grad<A extends readonly unknown[]>(
-  f: (...args: A) => unknown,
-  argnums: readonly number[],
-): (...args: A) => A[number][];
-export function grad(
-  f: (...args: unknown[]) => unknown,
-  argnums: number | readonly number[] | GradOptions = 0,
-): (...args: unknown[]) => unknown {
+  argnums?: S,
+): (...args: A) => Gradient<A, S>;
+export function grad(f: (...args: unknown[]) => unknown, argnums: Argnums = 0): (...args: unknown[]) => unknown {
   const s = selection(argnums);
   return (...args) => run("grad", f, s, args).grads;
 }

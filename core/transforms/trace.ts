@@ -76,6 +76,8 @@ export function withoutCalls(t: Trace): Trace {
 export interface Flat<T = unknown> {
   readonly arrays: readonly NDArray[];
   readonly restore: (arrays: readonly NDArray[]) => T;
+  /** The same tree with anything else in the places of the arrays. */
+  readonly fill: (values: readonly unknown[]) => unknown;
 }
 /** Is the value a list or an object whose fields are part of a tree? */
 export function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
@@ -86,10 +88,10 @@ export function isBranch(x: unknown): x is Record<string, unknown> | unknown[] {
 export function flatten<T>(tree: T): Flat<T>;
 export function flatten(tree: unknown): Flat {
   const arrays: NDArray[] = [];
-  const build = visit(tree, arrays);
-  return { arrays, restore: (xs) => build(xs) };
+  const fill = visit(tree, arrays);
+  return { arrays, restore: fill, fill };
 }
-function visit(x: unknown, arrays: NDArray[]): (xs: readonly NDArray[]) => unknown {
+function visit(x: unknown, arrays: NDArray[]): (xs: readonly unknown[]) => unknown {
   if (isArray(x)) {
     const at = arrays.push(x) - 1;
     return (xs) => xs[at];
