@@ -34,8 +34,9 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** Takes the times of one work: a round with ours, a round with each peer, and again. */
 export async function inTurn(work: Work, peers: readonly Python[], seconds: number): Promise<Row> {
-  const task: Task = await work.prepare(false), n = task.count?.of === "token" ? task.count.n : 1;
-  const timer = new Timer(n === 1 ? { ...task, count: { n: 1, of: "call" } } : task);
+  const task: Task = await work.prepare(false), of = task.count?.of;
+  // The peers' figures are for a call, but for tokens and for products that are done one after another.
+  const timer = new Timer(of === "token" || of === "product" ? task : { ...task, count: { n: 1, of: "call" } });
   const able: [Python, number[]][] = [];
   for (const peer of peers) if (await peer.prepare(work.name)) able.push([peer, []]);
   for (let round = 0; round < ROUNDS && able.length > 0; round++) {

@@ -11,7 +11,7 @@ export interface Result extends Times {
   readonly name: string;
   readonly group: string;
   /** What the times are of. */
-  readonly of: "call" | "op" | "token";
+  readonly of: "call" | "op" | "product" | "token";
   /** Arithmetic operations and bytes of one call, where that says something. */
   readonly cost?: Cost;
   /** 10^9 arithmetic operations in a second, by the median. */

@@ -23,7 +23,7 @@ export interface Task {
   run(): void | Promise<void>;
   readonly cost?: Cost;
   /** How many things one call does, and what they are: the report has the time of one. Default one call. */
-  readonly count?: { readonly n: number; readonly of: "call" | "op" | "token" };
+  readonly count?: { readonly n: number; readonly of: "call" | "op" | "product" | "token" };
   /** The work measured its own seconds, in place of the time of `run`. */
   seconds?(): number;
 }

@@ -43,7 +43,7 @@ static uint64_t saved_states() {
 static bool has(uint32_t flags, uint32_t wanted) { return (flags & wanted) == wanted; }
 
 static Cpu detect() {
-  Cpu cpu{Isa::baseline, false, false, false, false, false};
+  Cpu cpu{Isa::baseline, false, false, false, false, false, false};
   const Registers one = cpuid(1, 0), seven = cpuid(7, 0), more = cpuid(7, 1), extended = cpuid(0x80000001u, 0);
   constexpr uint32_t kFma = 1u << 12, kMovbe = 1u << 22, kOsXsave = 1u << 27, kAvx = 1u << 28, kF16c = 1u << 29;
   constexpr uint32_t kBmi1 = 1u << 3, kAvx2 = 1u << 5, kBmi2 = 1u << 8, kLzcnt = 1u << 5;
@@ -59,6 +59,7 @@ static Cpu detect() {
   cpu.isa = Isa::avx512;
   cpu.avx512_bf16 = has(more.a, 1u << 5);
   cpu.avx512_fp16 = has(seven.d, 1u << 23);
+  cpu.avx512_vbmi = has(seven.c, 1u << 1);
   return cpu;
 }
 #ifdef DENIM_ONLY_BASELINE  // a sanitized build of all instruction sets takes minutes
@@ -83,6 +84,7 @@ static Cpu detect() {
   return {Isa::neon,
           false,
           false,
+          false,
           feature("hw.optional.arm.FEAT_DotProd"),
           feature("hw.optional.arm.FEAT_I8MM"),
           feature("hw.optional.arm.FEAT_BF16")};
@@ -90,7 +92,7 @@ static Cpu detect() {
 #else
 static Cpu detect() {
   const unsigned long one = getauxval(16), two = getauxval(26);  // AT_HWCAP, AT_HWCAP2
-  return {Isa::neon, false, false, (one & (1ul << 20)) != 0, (two & (1ul << 13)) != 0, (two & (1ul << 14)) != 0};
+  return {Isa::neon, false, false, false, (one & (1ul << 20)) != 0, (two & (1ul << 13)) != 0, (two & (1ul << 14)) != 0};
 }
 #endif
 static const KernelTable& table_of(Isa) { return neon::table; }
@@ -108,7 +110,7 @@ static Cpu choose() {
   if (wanted == nullptr) return cpu;
   for (int i = 0; i < static_cast<int>(cpu.isa); i++) {
     if (strcmp(wanted, isa_name(static_cast<Isa>(i))) != 0 || cpu.isa == Isa::neon) continue;
-    cpu = {static_cast<Isa>(i), false, false, false, false, false};
+    cpu = {static_cast<Isa>(i), false, false, false, false, false, false};
   }
   return cpu;
 }

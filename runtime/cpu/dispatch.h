@@ -14,6 +14,7 @@ struct Cpu {
   Isa isa;           // chosen: the best there is, or DENIM_ISA from the environment if the machine has it
   bool avx512_bf16;  // x86-64, only together with Isa::avx512
   bool avx512_fp16;
+  bool avx512_vbmi;
   bool dotprod;  // aarch64
   bool i8mm;
   bool bf16;

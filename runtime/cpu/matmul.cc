@@ -157,7 +157,8 @@ void run_few(const Product& p, bool cols, uint8_t* scratch) {
     for (int64_t k = 0; k < p.k; k++) x[r * p.k + k] = load_one(from + r * row_stride + k * k_stride);
   }
   const Lanes matrix = cols ? Lanes{p.a, p.a_row, p.a_k} : Lanes{p.b, p.b_col, p.b_k};
-  few_rows<E>({x, p.k, rows, cols ? p.m : p.n, p.k, matrix, &o, finish_matrix<E>});
+  T* partial = x + round_up(kFewRows * p.k, 64);
+  few_rows<E>({x, p.k, rows, cols ? p.m : p.n, p.k, matrix, &o, finish_matrix<E>, partial});
 }
 
 // k = 0: every sum is zero.
@@ -207,7 +208,11 @@ size_t product_scratch(const Product& p) {
   const Way way = choose_way(p);
   if (way == Way::tiny) return 0;
   if (way == Way::blocked) return is_double ? gemm_scratch(gemm_of<double>(p)) : gemm_scratch(gemm_of<float>(p));
-  return static_cast<size_t>(round_up(kFewRows * p.k * (is_double ? 8 : 4), 64));
+  const bool cols = way == Way::few_cols;
+  const int64_t n = cols ? p.m : p.n;
+  const bool parts = in_parts(n, p.k, cols ? p.a_k : p.b_k);
+  const int64_t sums = parts ? kParts * part_sums(n, static_cast<int>(cols ? p.n : p.m)) : 0;
+  return static_cast<size_t>((round_up(kFewRows * p.k, 64) + sums) * (is_double ? 8 : 4));
 }
 
 // ---- batches --------------------------------------------------------------------------------------------------------

@@ -93,6 +93,7 @@ struct FewRows {
   Lanes matrix;
   const void* out;
   FinishFn<T> finish;
+  T* partial;  // sums of parts, where `in_parts`
 };
 
 }  // namespace denim::DENIM_ISA

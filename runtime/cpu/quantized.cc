@@ -2,7 +2,7 @@
 // the decode path (few rows, straight from the packed words) and the blocked product with weights dequantized into its
 // panels.
 #include "matmul_few.h"
-#include "quantized_few.h"
+#include "quantized_digits.h"
 
 namespace denim::DENIM_ISA {
 namespace {
@@ -185,7 +185,7 @@ void few_quantized_task(void* ctx, int64_t task, int) {
 }
 void run_few_quantized(const FewQuantized& f) {
   const Weights& w = *f.w;
-  FewCall call{&f, &few_blocks(w), w.rows};
+  FewCall call{&f, f.blocks, w.rows};
   const int64_t bytes = w.rows * (w.cols / 8 * kCodeBits[static_cast<int>(w.code)]) * f.rows;
   if (bytes < kSerialBytes / 2) return few_quantized_task(&call, 0, 0);
   call.task_cols = round_up(ceil_div(w.rows, 4 * worker_count()), kTileCols<float>);
@@ -248,9 +248,14 @@ void multiply_rows(const Work& s, const Weights& w, const int64_t* rows, int64_t
   const FinishFn<float> finish = finish_of(s.out->dtype);
   if (is_few(s.shape, n)) {
     auto* prepared = reinterpret_cast<float*>(rest);
-    const int64_t stride = few_stride(w.code, w.cols, w.group);
-    for (int64_t i = 0; i < n; i++) prepare_few(w, x + i * s.shape.k, prepared + i * stride);
-    return run_few_quantized({&w, prepared, stride, static_cast<int>(n), &out, finish});
+    const DigitPath digits = digit_path(w);
+    bool in_digits = digits.blocks != nullptr;
+    for (int64_t i = 0; i < n && in_digits; i++)
+      in_digits = digits.prepare(w, x + i * s.shape.k, prepared + i * digits.stride);
+    const int64_t stride = in_digits ? digits.stride : few_stride(w.code, w.cols, w.group);
+    for (int64_t i = 0; i < n && !in_digits; i++) prepare_few(w, x + i * s.shape.k, prepared + i * stride);
+    const FewBlocks* blocks = in_digits ? digits.blocks : &few_blocks(w);
+    return run_few_quantized({&w, blocks, prepared, stride, static_cast<int>(n), &out, finish});
   }
   Gemm<float> g = gemm_of(s.shape, n, w);
   const Lanes a{scratch, s.shape.k, 1};
@@ -276,8 +281,10 @@ Work work_of(const Call& call) {
   s.block = min_of(s.rows, kRowBlock);
   const int64_t few = min_of(s.block, kFewQuantized);
   s.x_bytes = static_cast<size_t>(round_up(s.block * s.shape.k * 4, 64));
-  if (is_few(s.shape, few))
-    s.few_bytes = static_cast<size_t>(round_up(few * few_stride(s.base.code, s.base.cols, s.base.group) * 4, 64));
+  if (is_few(s.shape, few)) {
+    const int64_t stride = max_of(few_stride(s.base.code, s.base.cols, s.base.group), digit_path(s.base).stride);
+    s.few_bytes = static_cast<size_t>(round_up(few * stride * 4, 64));
+  }
   s.order_bytes = static_cast<size_t>(round_up(8 * (s.o.lhs ? s.rows + s.matrices + 1 : s.block), 64));
   return s;
 }

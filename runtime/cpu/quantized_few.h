@@ -8,11 +8,13 @@
 
 namespace denim::DENIM_ISA {
 
+struct FewBlocks;
 constexpr int kFewQuantized = 16;  // rows of x up to which this beats dequantizing into panels
 
 /// A call of the decode path. `x` is what prepare_few wrote.
 struct FewQuantized {
   const Weights* w;
+  const FewBlocks* blocks;
   const float* x;
   int64_t x_stride;  // floats per row of x
   int rows;          // 1 to kFewQuantized
@@ -31,6 +33,14 @@ template <int Bits>
 constexpr int kChunkX = kChunk<Bits> + kF32Lanes;
 template <int Bits>
 constexpr float kHalfCodes = 1 << (Bits - 1);
+/// What `chunks_block` needs to know of this order, in which a chunk is a vector of words.
+template <int Bits>
+struct Words {
+  static constexpr int codes = kChunk<Bits>, bytes = kVecBytes, x_floats = kChunkX<Bits>;
+  static constexpr float half = kHalfCodes<Bits>;
+  template <int G, int R, int C, bool Full>
+  static DENIM_INLINE void chunk(const struct ChunkAt& at, int count, VecF (&acc)[C][R]);
+};
 
 template <int... I>
 DENIM_INLINE void split_pair(VecF& a, VecF& b, Sequence<I...>) {
@@ -127,13 +137,26 @@ DENIM_INLINE void read_scales(const Weights& w, int64_t j, int64_t first, int64_
     for (int r = 0; r < R; r++) results[r] = mul_add(shifted, load(x_sums + r * x_stride + first + at), results[r]);
   }
 }
+/// The same of the fp codes, whose scales are bytes and whose zero is in the middle.
+DENIM_INLINE void read_byte_scales(const Weights& w, int64_t j, int64_t first, int64_t count, float* to) {
+  const uint8_t* scales = w.scales + j * w.scale_stride + first;
+  int64_t i = 0;
+  for (; i + kF32Lanes <= count; i += kF32Lanes) {
+    const VecU s = __builtin_convertvector(load_raw<VecOf<uint8_t, kF32Lanes>>(scales + i), VecU);
+    const VecU tiny = bit_cast<VecU>(s == 0u) & 0x00400000u;
+    store(to + i, w.scale_type == ScaleType::e8m0 ? bit_cast<VecF>(s << 23 | tiny) : decode_e4m3<VecF, VecU>(s));
+  }
+  for (; i < count; i++) to[i] = read_scale(w.scale_type, scales, i);
+  store(to + count, VecF(0.0f));
+}
 template <int R>
 DENIM_INLINE void read_scales(const Weights& w, int64_t j, int64_t first, int64_t count, float half,
                               const float* x_sums, int64_t x_stride, float* to, VecF* results) {
   switch (w.scale_type) {
     case ScaleType::f32: return read_scales<float, R>(w, j, first, count, half, x_sums, x_stride, to, results);
     case ScaleType::f16: return read_scales<Half, R>(w, j, first, count, half, x_sums, x_stride, to, results);
-    default: return read_scales<BFloat, R>(w, j, first, count, half, x_sums, x_stride, to, results);
+    case ScaleType::bf16: return read_scales<BFloat, R>(w, j, first, count, half, x_sums, x_stride, to, results);
+    default: return read_byte_scales(w, j, first, count, to);
   }
 }
 
@@ -156,23 +179,23 @@ DENIM_INLINE VecF spread_scales(const float* p, Sequence<L...>) {
 }
 
 /// Where a block of C rows of weights and R rows of x stands.
-struct WordsAt {
+struct ChunkAt {
   const uint8_t* codes;
   int64_t code_stride;
   const float* x;
   int64_t x_stride;
   const float* scales;  // of the first row; those of the next are kScaleRow further
 };
-// One vector of words per row of weights; `count` of them exist if it is the last one of a row and not full.
+// One vector of words per row of weights; `count` codes exist if it is the last one of a row and not full.
 template <int Bits, int G, int R, int C, bool Full, int... S>
-DENIM_INLINE void words_chunk(const WordsAt& at, int count, VecF (&acc)[C][R], Sequence<S...>) {
+DENIM_INLINE void words_chunk(const ChunkAt& at, int count, VecF (&acc)[C][R], Sequence<S...>) {
   VecU words[C];
   VecF sums[C][R];
 #pragma clang loop unroll(full)
   for (int c = 0; c < C; c++) {
     const auto* p = reinterpret_cast<const float*>(at.codes + c * at.code_stride);  // bits are all that is read
     __builtin_prefetch(p + 4 * C * (at.code_stride / 4), 0, 2);  // into L2: the fourth block after this one
-    words[c] = Full ? load_raw<VecU>(p) : bit_cast<VecU>(load_few(p, count));
+    words[c] = Full ? load_raw<VecU>(p) : bit_cast<VecU>(load_few(p, count / kPerWord<Bits>));
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) sums[c][r] = load(at.x + r * at.x_stride + kChunk<Bits>);
   }
@@ -196,31 +219,34 @@ DENIM_INLINE void words_chunk(const WordsAt& at, int count, VecF (&acc)[C][R], S
   }
 }
 
-// C rows of weights times R rows of x. G: groups per chunk (1: a group has one or more chunks).
-template <int Bits, int G, int R, int C>
-DENIM_INLINE void words_block(const FewQuantized& f, int64_t j, int row0, float* tile) {
-  using Slots = Iota<kPerWord<Bits>>;
-  constexpr int chunk = kChunk<Bits>;
+template <int Bits>
+template <int G, int R, int C, bool Full>
+DENIM_INLINE void Words<Bits>::chunk(const ChunkAt& at, int count, VecF (&acc)[C][R]) {
+  words_chunk<Bits, G, R, C, Full>(at, count, acc, Iota<kPerWord<Bits>>());
+}
+
+// C rows of weights times R rows of x, chunk by chunk. G: groups per chunk (1: a group has one or more chunks).
+template <class K, int G, int R, int C>
+DENIM_INLINE void chunks_block(const FewQuantized& f, int64_t j, int row0, float* tile) {
   const Weights& w = *f.w;
   const int group_bits = __builtin_ctz(static_cast<unsigned>(w.group));
   alignas(64) float scales[C * kScaleRow];
-  WordsAt at{w.codes + j * w.code_stride, w.code_stride, f.x + row0 * f.x_stride, f.x_stride, scales};
-  const float* x_sums = at.x + ceil_div(w.cols, chunk) * kChunkX<Bits>;
+  ChunkAt at{w.codes + j * w.code_stride, w.code_stride, f.x + row0 * f.x_stride, f.x_stride, scales};
+  const float* x_sums = at.x + ceil_div(w.cols, K::codes) * K::x_floats;
   VecF acc[C][R] = {};
   for (int64_t k = 0; k < w.cols;) {
     const int64_t piece = k, groups = min_of(kPieceGroups, (w.cols - k) >> group_bits);
     const int64_t end = k + (groups << group_bits);
     for (int c = 0; c < C; c++) {
-      read_scales<R>(w, j + c, k >> group_bits, groups, kHalfCodes<Bits>, x_sums, f.x_stride, scales + c * kScaleRow,
-                     acc[c]);
+      read_scales<R>(w, j + c, k >> group_bits, groups, K::half, x_sums, f.x_stride, scales + c * kScaleRow, acc[c]);
     }
-    for (; k + chunk <= end; k += chunk, at.codes += kVecBytes, at.x += kChunkX<Bits>) {
+    for (; k + K::codes <= end; k += K::codes, at.codes += K::bytes, at.x += K::x_floats) {
       at.scales = scales + ((k - piece) >> group_bits);
-      words_chunk<Bits, G, R, C, true>(at, kF32Lanes, acc, Slots());
+      K::template chunk<G, R, C, true>(at, K::codes, acc);
     }
     if (k == end) continue;
     at.scales = scales + ((k - piece) >> group_bits);
-    words_chunk<Bits, G, R, C, false>(at, static_cast<int>((end - k) / kPerWord<Bits>), acc, Slots());
+    K::template chunk<G, R, C, false>(at, static_cast<int>(end - k), acc);
     k = end;
   }
   for (int c = 0; c < C; c++) {
@@ -278,9 +304,9 @@ constexpr int kBlockCols[3] = {4, kVecBytes == 64 ? 4 : 2, 2};  // by R: as many
 
 template <int Bits, int G>
 constexpr FewBlocks kWordBlocks = {
-    {words_block<Bits, G, 1, kBlockCols[0]>, words_block<Bits, G, 2, kBlockCols[1]>,
-     words_block<Bits, G, 4, kBlockCols[2]>},
-    {words_block<Bits, G, 1, 1>, words_block<Bits, G, 2, 1>, words_block<Bits, G, 4, 1>},
+    {chunks_block<Words<Bits>, G, 1, kBlockCols[0]>, chunks_block<Words<Bits>, G, 2, kBlockCols[1]>,
+     chunks_block<Words<Bits>, G, 4, kBlockCols[2]>},
+    {chunks_block<Words<Bits>, G, 1, 1>, chunks_block<Words<Bits>, G, 2, 1>, chunks_block<Words<Bits>, G, 4, 1>},
     {kBlockCols[0], kBlockCols[1], kBlockCols[2]},
 };
 template <Code Q>
@@ -297,37 +323,54 @@ const FewBlocks& word_blocks(int group) {
   }
   return kWordBlocks<Bits, G >= 1 ? G : 1>;
 }
+/// Integers have a better path still where bytes can be multiplied (quantized_digits.h): this one is for x that are not
+/// finite then, and needs no speed.
+#if defined(__AVX512VNNI__)
+constexpr bool kByWords = false;
+#else
+constexpr bool kByWords = true;
+#endif
+template <Code Q>
+const FewBlocks& blocks_of(int group) {
+  constexpr int bits = kCodeBits[static_cast<int>(Q)];
+  if constexpr (kByWords && (Q == Code::int2 || Q == Code::int4 || Q == Code::int8)) return word_blocks<bits>(group);
+  else return kUnitBlocks<Q>;
+}
 inline const FewBlocks& few_blocks(const Weights& w) {
   switch (w.code) {
-    case Code::int2: return word_blocks<2>(w.group);
-    case Code::int3: return kUnitBlocks<Code::int3>;
-    case Code::int4: return word_blocks<4>(w.group);
-    case Code::int5: return kUnitBlocks<Code::int5>;
-    case Code::int6: return kUnitBlocks<Code::int6>;
-    case Code::int8: return word_blocks<8>(w.group);
-    case Code::fp4: return kUnitBlocks<Code::fp4>;
-    case Code::fp8: return kUnitBlocks<Code::fp8>;
+    case Code::int2: return blocks_of<Code::int2>(w.group);
+    case Code::int3: return blocks_of<Code::int3>(w.group);
+    case Code::int4: return blocks_of<Code::int4>(w.group);
+    case Code::int5: return blocks_of<Code::int5>(w.group);
+    case Code::int6: return blocks_of<Code::int6>(w.group);
+    case Code::int8: return blocks_of<Code::int8>(w.group);
+    case Code::fp4: return blocks_of<Code::fp4>(w.group);
+    case Code::fp8: return blocks_of<Code::fp8>(w.group);
   }
+}
+inline bool by_words(Code code) {
+  return kByWords && (code == Code::int2 || code == Code::int4 || code == Code::int8);
 }
 
 /// Floats per row that prepare_few writes for these weights.
 inline int64_t few_stride(Code code, int64_t cols, int group) {
   const int64_t sums = round_up(cols / group, 16);
+  if (!by_words(code)) return cols + sums;
   switch (code) {
     case Code::int2: return ceil_div(cols, kChunk<2>) * kChunkX<2> + sums;
     case Code::int4: return ceil_div(cols, kChunk<4>) * kChunkX<4> + sums;
-    case Code::int8: return ceil_div(cols, kChunk<8>) * kChunkX<8> + sums;
-    default: return cols + sums;
+    default: return ceil_div(cols, kChunk<8>) * kChunkX<8> + sums;
   }
 }
 
 /// Turns a row of x into what the blocks of these weights read: permuted chunks or x itself, then its sums per group.
 inline void prepare_few(const Weights& w, const float* x, float* out) {
-  switch (w.code) {
-    case Code::int2: return prepare_words<2>(w, x, out);
-    case Code::int4: return prepare_words<4>(w, x, out);
-    case Code::int8: return prepare_words<8>(w, x, out);
-    default: break;
+  if (by_words(w.code)) {
+    switch (w.code) {
+      case Code::int2: return prepare_words<2>(w, x, out);
+      case Code::int4: return prepare_words<4>(w, x, out);
+      default: return prepare_words<8>(w, x, out);
+    }
   }
   memcpy(out, x, sizeof(float) * static_cast<size_t>(w.cols));
   for (int64_t g = 0; g < w.cols / w.group; g++) {

@@ -153,6 +153,29 @@ TEST(quantized_matmul_layers) {
   for (const int64_t bits : widths) check_product({bits, 64, 0}, DType::float32, DType::float32, 1, 6, 9024, true);
 }
 
+// Numbers of x that lie far apart, and some that are not finite: those rows are, the others are what they would be.
+TEST(quantized_matmul_ranges) {
+  const int64_t widths[] = {2, 3, 4, 5, 6, 8};
+  for (const int64_t bits : widths) {
+    const int64_t m = 3, n = 40, k = 320, x_shape[] = {m, k}, out_shape[] = {m, n};
+    Quantized q({bits, 32, 0}, DType::float32, nullptr, 0, n, k);
+    Matrix x(DType::float32, x_shape, 2), out(DType::float32, out_shape, 2);
+    x.fill(3);
+    for (int64_t i = 0; i < m * k; i++) x.as<float>()[i] *= powf(10, static_cast<float>(i / 32 % 9 * 8 - 36));
+    Array in[4] = {x.array()};
+    const int n_in = 1 + q.inputs(in + 1);
+    const QuantizedMatmulParams params{1, 32, bits, 0};
+    CHECK(run_kernel(Op::quantizedMatmul, in, n_in, out, &params) == nullptr);
+    CHECK(worst_row_error(x, q, out, true, 0, 0, 0) <= 1);
+    x.as<float>()[k + 7] = INFINITY;
+    x.as<float>()[2 * k + 9] = NAN;
+    CHECK(run_kernel(Op::quantizedMatmul, in, n_in, out, &params) == nullptr);
+    for (int64_t j = 0; j < n; j++) {
+      CHECK(isfinite(out.get(0, 0, j)) && !isfinite(out.get(0, 1, j)) && isnan(out.get(0, 2, j)));
+    }
+  }
+}
+
 TEST(quantized_matmul_batches) {
   const int64_t leading[] = {2, 3}, x_shape[] = {2, 3, 4, 64}, out_shape[] = {2, 3, 4, 40};
   for (int shared = 0; shared < 2; shared++) {
