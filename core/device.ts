@@ -44,8 +44,17 @@ export class Stream {
     return `Stream(${this.device}, ${this.index})`;
   }
 }
-const first = new Stream(0, cpu);
-const streams: Stream[] = [first];
+/** Streams that are there from the start: one of each device. */
+const first = { cpu: new Stream(0, cpu), gpu: new Stream(1, gpu) };
+const streams: Stream[] = [first.cpu, first.gpu];
+if (wantsGpu()) setActiveStream(first.gpu.index);
+
+/** `DENIM_DEVICE=gpu` makes the GPU the default device, where the environment may be read. */
+function wantsGpu(): boolean {
+  const name = "DENIM_DEVICE";
+  return Deno.permissions.querySync({ name: "env", variable: name }).state === "granted" &&
+    Deno.env.get(name) === "gpu";
+}
 
 /** The device that new work runs on (`mlx.core.default_device`). */
 export function defaultDevice(): Device {
@@ -57,7 +66,12 @@ export function setDefaultDevice(device: Device): void {
 }
 /** Is the device there (`mlx.core.is_available`)? */
 export function isAvailable(device: Device = cpu): boolean {
-  return device.type === "cpu";
+  return device.index === 0 && (device.type === "cpu" || gpuFacts() !== null);
+}
+/** What the runtime says of the GPU, or null if it has none. */
+function gpuFacts(): string[] | null {
+  const lines = runtime().info().trim().split("\n").filter((line) => line.startsWith("gpu "));
+  return lines.length ? lines.map((line) => line.slice(4)) : null;
 }
 /** How many devices of that kind there are (`mlx.core.device_count`). */
 export function deviceCount(device: Device = cpu): number {
@@ -69,7 +83,7 @@ function checked(op: string, device: Device): Device {
       cannot: `use ${device}`,
       expected: "a device of this machine",
       got: `${device}, which is not there`,
-      fix: "use mx.cpu",
+      fix: device.type === "gpu" ? "use mx.cpu (on Linux, DENIM_METAL=sim simulates a GPU)" : "use mx.cpu",
     });
   }
   return device;
@@ -77,7 +91,7 @@ function checked(op: string, device: Device): Device {
 /** The stream of a device that work goes to by default (`mlx.core.default_stream`). */
 export function defaultStream(device: Device = defaultDevice()): Stream {
   checked("defaultStream", device);
-  return first;
+  return first[device.type];
 }
 /** Makes a stream the default one (`mlx.core.set_default_stream`). */
 export function setDefaultStream(s: Stream): void {
@@ -86,7 +100,7 @@ export function setDefaultStream(s: Stream): void {
 /** A new stream on a device (`mlx.core.new_stream`). */
 export function newStream(device: Device = defaultDevice()): Stream {
   checked("newStream", device);
-  const index = runtime().openStream();
+  const index = runtime().openStream(device.type === "gpu");
   if (index < 0) {
     fail(ValueError, "newStream", {
       cannot: "open another stream",
@@ -119,13 +133,14 @@ export function synchronize(s: Stream = streams[activeStream()]!): void {
   if (isOpen()) runtime().synchronize(s.index);
 }
 /**
- * Facts about the device (`mlx.core.device_info`): instruction set, threads, bytes of memory, and the path of the native
- * library.
+ * Facts about the device (`mlx.core.device_info`), and the path of the native library. The CPU: instruction set, threads,
+ * bytes of memory. The GPU: name, architecture, system, and its limits in bytes.
  */
-export function deviceInfo(device: Device = cpu): Record<string, string | number> {
+export function deviceInfo(device: Device = defaultDevice()): Record<string, string | number> {
   checked("deviceInfo", device);
-  const facts: Record<string, string | number> = { deviceName: "cpu" };
-  for (const line of runtime().info().trim().split("\n")) {
+  const facts: Record<string, string | number> = device.type === "cpu" ? { deviceName: "cpu" } : {};
+  const lines = runtime().info().trim().split("\n").filter((line) => !line.startsWith("gpu "));
+  for (const line of device.type === "cpu" ? lines : gpuFacts() ?? []) {
     const [key, ...rest] = line.split(" "), value = rest.join(" ");
     facts[key!] = /^\d+$/.test(value) ? Number(value) : value;
   }
@@ -168,9 +183,12 @@ export function getMemoryLimit(): number {
 export function setCacheLimit(bytes: number): number {
   return runtime().set("cacheLimit", bytes);
 }
-/** Of no effect on the CPU (`mlx.core.set_wired_limit`). Returns 0, the limit before. */
-export function setWiredLimit(_bytes: number): number {
-  return 0;
+/**
+ * Sets how many bytes of arrays the system keeps in memory for the GPU (`mlx.core.set_wired_limit`); returns the limit
+ * before. Of no effect on the CPU, and before macOS 15.
+ */
+export function setWiredLimit(bytes: number): number {
+  return runtime().set("wiredLimit", bytes);
 }
 /**
  * Releases the buffers of arrays that are out of reach, and gives what is kept for reuse back to the system

@@ -21,6 +21,7 @@ const classes = [
   KernelError,
   IndexError,
   CheckpointError,
+  ValueError,
 ];
 
 /** The error that a native failure stands for; `op` is what the user called, unless the failure knows better. */

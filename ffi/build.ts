@@ -6,9 +6,10 @@
  */
 import { cacheFolder, exists, install, locked, writeAtomic } from "./cache.ts";
 import { DenimError, type Failure, libraryFailure } from "./errors.ts";
-import { builtName, fileName, hostPlatform, type Platform, platformOf } from "./platform.ts";
+import { findMetalCpp } from "./metal_cpp.ts";
+import { builtName, fileName, hasMetal, hostPlatform, type Platform, platformOf } from "./platform.ts";
 import { fetchPrebuilt, fingerprint, hashSources, LOCAL_ROOT, MANIFEST, sourceFiles, sourceRoot } from "./source.ts";
-import { findZig, run } from "./zig.ts";
+import { findZig, run, zigAtHand } from "./zig.ts";
 
 /** Tells the user what takes time. A passing line is replaced by the next one. */
 export type Report = (line: string, passing?: boolean) => void;
@@ -93,6 +94,7 @@ async function make(temporary: string, root: string, platform: Platform, hash: s
 /** Runs one step of `runtime/build.zig`; what it installs is in `out/` of the temporary folder. */
 async function zigBuild(temporary: string, root: string, platform: Platform, step: string, report: Report) {
   const zig = await findZig(temporary, report);
+  const metal = hasMetal(platform) ? [`-Dmetal-cpp=${await findMetalCpp(temporary, report)}`] : [];
   const cache = `${cacheFolder()}/zig-cache`;
   const started = Date.now();
   const what = `${step === "install" ? "runtime" : "native tests"} for ${platform}`;
@@ -101,7 +103,7 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
   });
   report(`building the ${what} ...`, Deno.stderr.isTerminal());
   const options = ["--cache-dir", `${cache}/local`, "--global-cache-dir", `${cache}/global`, "--summary", "none"];
-  const args = ["build", step, `-Dplatform=${platform}`, "--prefix", `${temporary}/out`, "--color", "off"];
+  const args = ["build", step, `-Dplatform=${platform}`, ...metal, "--prefix", `${temporary}/out`, "--color", "off"];
   const { code, stderr } = await run(zig, [...args, ...options, "--error-style", "minimal"], `${root}/runtime`);
   stop();
   if (code !== 0) {
@@ -117,12 +119,14 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
 }
 /** How many objects a build from nothing makes: kernels are compiled once per instruction set (`runtime/build.zig`). */
 function units(root: string, platform: Platform, step: string): number {
-  const files = sourceFiles(root).filter((path) => path.endsWith(".cc"));
+  const files = sourceFiles(root).filter((path) =>
+    path.endsWith(".cc") && (hasMetal(platform) || !path.startsWith("metal/"))
+  );
   const kernels = files.filter((path) => path.startsWith("cpu/") && path !== "cpu/dispatch.cc").length;
   const tests = step === "install"
     ? []
     : [...Deno.readDirSync(`${root}/runtime/tests`)].filter((e) => e.name.endsWith(".cc"));
-  return files.length + tests.length + (platform === "x86_64-linux" ? 2 * kernels : 0);
+  return files.length + tests.length + (platform.startsWith("x86_64-linux") ? 2 * kernels : 0);
 }
 /**
  * Counts the objects that appear in the compiler's cache, which is all the progress that it shows without a terminal.
@@ -143,7 +147,7 @@ async function forgetOld(platform: Platform): Promise<void> {
   const [kept, objects] = [24, 20_000];
   const folder = `${cacheFolder()}/lib`;
   const libraries = [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`)
-    .filter((path) => path.includes(platform))
+    .filter((path) => /^-[0-9a-f]+\./.test(path.split(`/denim-${platform}`)[1] ?? ""))
     .sort((a, b) => Number(Deno.statSync(b).mtime) - Number(Deno.statSync(a).mtime));
   for (const path of libraries.slice(kept)) await Deno.remove(path);
   const cache = `${cacheFolder()}/zig-cache/local`;
@@ -187,6 +191,7 @@ type Answer = { readonly path: string } | { readonly failure: Failure };
  */
 export function libraryPath({ quiet = false }: { quiet?: boolean } = {}): string {
   try {
+    if (Deno.env.get("DENIM_METAL") === "sim") offerCompiler();
     const given = Deno.env.get("DENIM_LIBRARY");
     if (given) return given;
     const platform = hostPlatform(), shipped = Deno.build.standalone ? shippedLibrary(platform) : null;
@@ -204,6 +209,13 @@ export function withoutPermission(error: Deno.errors.NotCapable): never {
     got: `from Deno: ${error.message}`,
     fix: "give what is missing, or start with deno run -A",
   });
+}
+/** Tells the simulator, which compiles kernels for this machine, where the compiler is. */
+function offerCompiler(): void {
+  if (Deno.env.get("DENIM_ZIG")) return;
+  const { command, env } = zigAtHand();
+  Deno.env.set("DENIM_ZIG", command);
+  for (const [name, value] of Object.entries(env ?? {})) Deno.env.set(name, value);
 }
 function buildInChild(platform: Platform, quiet: boolean): string {
   const cannot = `build the runtime for ${platform}`;

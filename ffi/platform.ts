@@ -4,23 +4,29 @@
  */
 import { libraryFailure } from "./errors.ts";
 
-/** Name of a platform, as `runtime/build.zig` knows it. */
-export type Platform = "x86_64-linux" | "aarch64-linux" | "aarch64-macos";
-/** All platforms; each can be built on any of them. */
+/** Name of a platform, as `runtime/build.zig` knows it. `x86_64-linux-sim` has a simulated Metal device, for tests. */
+export type Platform = "x86_64-linux" | "aarch64-linux" | "aarch64-macos" | "x86_64-linux-sim";
+/** Platforms that a release is built for; each can be built on any of them. */
 export const PLATFORMS: readonly Platform[] = ["x86_64-linux", "aarch64-linux", "aarch64-macos"];
+const ALL: readonly Platform[] = [...PLATFORMS, "x86_64-linux-sim"];
 
 /** The platform of that name. */
 export function platformOf(name: string): Platform {
-  return PLATFORMS.find((platform) => platform === name) ?? libraryFailure({
+  return ALL.find((platform) => platform === name) ?? libraryFailure({
     cannot: `build for ${name}`,
-    expected: PLATFORMS.join(", "),
+    expected: ALL.join(", "),
     got: name,
     fix: "use one of these platforms",
   });
 }
-/** The platform of this machine. */
+/** The platform of this machine; `DENIM_METAL=sim` adds the simulated Metal device. */
 export function hostPlatform(): Platform {
-  return platformOf(`${Deno.build.arch}-${Deno.build.os === "darwin" ? "macos" : Deno.build.os}`);
+  const simulated = Deno.env.get("DENIM_METAL") === "sim" ? "-sim" : "";
+  return platformOf(`${Deno.build.arch}-${Deno.build.os === "darwin" ? "macos" : Deno.build.os}${simulated}`);
+}
+/** Is the library for this platform built with the Metal host? */
+export function hasMetal(platform: Platform): boolean {
+  return platform === "aarch64-macos" || platform === "x86_64-linux-sim";
 }
 const extension = (platform: Platform) => platform.endsWith("macos") ? "dylib" : "so";
 /** Name of the library as the build leaves it. */

@@ -35,6 +35,18 @@ export interface Stats {
   programs: number;
   kernels: number;
   copies: number;
+  /** Kernels that a GPU was given. */
+  dispatches: number;
+  /** Waits between dispatches, because one needs what another writes. */
+  barriers: number;
+  /** Command buffers given to a GPU. */
+  commandBuffers: number;
+  /** Kernels compiled for a GPU. */
+  pipelines: number;
+  /** Bytes that the arguments of dispatches name. */
+  gpuBytes: number;
+  /** Instructions on a stream of a GPU that the CPU ran. */
+  fallbacks: number;
 }
 const STATS = [
   "active",
@@ -47,6 +59,12 @@ const STATS = [
   "programs",
   "kernels",
   "copies",
+  "dispatches",
+  "barriers",
+  "commandBuffers",
+  "pipelines",
+  "gpuBytes",
+  "fallbacks",
 ] as const;
 /** What `set` can change, by its number in `rt.h`. */
 export const settings = {
@@ -56,6 +74,7 @@ export const settings = {
   clearCache: 3,
   failAllocation: 4,
   failKernel: 5,
+  wiredLimit: 6,
 } as const;
 
 let observer: ((words: Float64Array) => void) | null = null;
@@ -185,9 +204,14 @@ export class Runtime {
   async waitAsync(handle: number): Promise<NativeFailure | null> {
     return this.#failed(await this.#c.rt_wait_async(this.#session, handle), handle);
   }
-  /** A new stream. */
-  openStream(): number {
-    return this.#c.rt_stream_open(this.#session);
+  /** A new stream, of the CPU or the GPU. */
+  openStream(onGpu: boolean): number {
+    return this.#c.rt_stream_open(this.#session, onGpu ? 1 : 0);
+  }
+  /** Records the GPU's work into a file, or (null) ends that. */
+  capture(path: string | null): NativeFailure | null {
+    const name = this.#encoder.encode(path ?? "");
+    return this.#failed(this.#c.rt_capture(this.#session, name, name.length), 0);
   }
   /** Waits for a stream, or (-1) for all. */
   synchronize(stream: number): void {

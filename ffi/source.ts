@@ -27,8 +27,8 @@ export const LOCAL_ROOT: string | null = PACKAGE.protocol === "file:"
   : null;
 
 /** Folders of `runtime/` that the library does not depend on. */
-const APART = ["tests", "fuzz", "zig-out", ".zig-cache"];
-const ENDINGS = /\.(cc|h|inc|metal|zig|zon)$/;
+const APART = ["tests", "fuzz", "metal/sim/tests", "zig-out", ".zig-cache"];
+const ENDINGS = /\.(cc|h|inc|metal|S|tbd|zig|zon)$|^metal\/(include|sim\/msl)\//;
 /** Paths in `runtime/` of all files that the library is built from, sorted. */
 export function sourceFiles(root: string): string[] {
   const files: string[] = [];

@@ -21,9 +21,10 @@ export const symbols = {
   rt_wait: { parameters: ["f64", "f64"], result: "i32" },
   rt_wait_async: { name: "rt_wait", parameters: ["f64", "f64"], result: "i32", nonblocking: true },
   rt_failure: { parameters: ["f64", "f64", "buffer", "u32"], result: "u32" },
-  rt_stream_open: { parameters: ["f64"], result: "i32" },
+  rt_stream_open: { parameters: ["f64", "i32"], result: "i32" },
   rt_synchronize: { parameters: ["f64", "i32"], result: "i32" },
   rt_stats: { parameters: ["buffer", "u32"], result: "u32" },
   rt_set: { parameters: ["i32", "f64"], result: "f64" },
   rt_info: { parameters: ["buffer", "u32"], result: "u32" },
+  rt_capture: { parameters: ["f64", "buffer", "u32"], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;

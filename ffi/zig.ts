@@ -75,6 +75,13 @@ const programIn = (folder: string, { zig, lib }: Source): Program => ({
   env: { ZIG_LIB_DIR: `${folder}/${lib}` },
 });
 
+/** The compiler in the cache, if it is there; else the one that PATH is to have. */
+export function zigAtHand(): Program {
+  const home = `${cacheFolder()}/zig-${ZIG_VERSION}`;
+  const cached = SOURCES.find((source) => exists(`${home}/${source.zig}`));
+  return cached ? programIn(home, cached) : { command: "zig" };
+}
+
 /** Lets one client fetch the compiler into the cache; returns it, or what the client said. */
 async function fetchZig(source: Source, folder: string, home: string): Promise<Program | string> {
   await Deno.mkdir(folder);
@@ -91,9 +98,8 @@ async function fetchZig(source: Source, folder: string, home: string): Promise<P
  * Throws `RuntimeLibraryError` with what each client said if none could bring it.
  */
 export async function findZig(temporary: string, report: (line: string) => void): Promise<Program> {
-  const home = `${cacheFolder()}/zig-${ZIG_VERSION}`;
-  const cached = SOURCES.find((source) => exists(`${home}/${source.zig}`));
-  if (cached) return programIn(home, cached);
+  const home = `${cacheFolder()}/zig-${ZIG_VERSION}`, atHand = zigAtHand();
+  if (atHand.env) return atHand;
   if (await isRightZig({ command: "zig" })) return { command: "zig" };
   const failures: string[] = [];
   for (const [i, source] of SOURCES.entries()) {

@@ -31,11 +31,12 @@ const Platform = enum {
     @"x86_64-linux",
     @"aarch64-linux",
     @"aarch64-macos",
+    @"x86_64-linux-sim",
 
     fn triple(p: Platform) std.Target.Query {
         const glibc: std.SemanticVersion = .{ .major = 2, .minor = 17, .patch = 0 };
         return switch (p) {
-            .@"x86_64-linux" => .{ .cpu_arch = .x86_64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
+            .@"x86_64-linux", .@"x86_64-linux-sim" => .{ .cpu_arch = .x86_64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
             .@"aarch64-linux" => .{ .cpu_arch = .aarch64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
             .@"aarch64-macos" => .{
                 .cpu_arch = .aarch64,
@@ -46,10 +47,17 @@ const Platform = enum {
     }
     fn isas(p: Platform) []const Isa {
         return switch (p) {
-            .@"x86_64-linux" => &x86_64_isas,
+            .@"x86_64-linux", .@"x86_64-linux-sim" => &x86_64_isas,
             .@"aarch64-linux" => &aarch64_isas,
             .@"aarch64-macos" => &apple_isas,
         };
+    }
+    /// Is the Metal host part of the library, on Apple's frameworks or on the simulator?
+    fn hasMetal(p: Platform) bool {
+        return p == .@"aarch64-macos" or p.simulates();
+    }
+    fn simulates(p: Platform) bool {
+        return p == .@"x86_64-linux-sim";
     }
 };
 
@@ -84,7 +92,8 @@ fn sources(b: *std.Build, folder: []const u8, comptime wanted: fn ([]const u8) b
     defer dir.close(io);
     var entries = dir.iterate();
     while (entries.next(io) catch @panic("cannot list the sources")) |entry| {
-        if (entry.kind != .file or !std.mem.endsWith(u8, entry.name, ".cc") or !wanted(entry.name)) continue;
+        const source = std.mem.endsWith(u8, entry.name, ".cc") or std.mem.endsWith(u8, entry.name, ".S");
+        if (entry.kind != .file or !source or !wanted(entry.name)) continue;
         files.append(b.allocator, b.pathJoin(&.{ folder, entry.name })) catch @panic("out of memory");
     }
     std.mem.sort([]const u8, files.items, {}, struct {
@@ -104,16 +113,45 @@ fn isKernel(name: []const u8) bool {
     return !isDispatch(name);
 }
 
+/// The flags, and more of them.
+fn with(b: *std.Build, more: []const []const u8) []const []const u8 {
+    return std.mem.concat(b.allocator, []const u8, &.{ &flags, more }) catch @panic("out of memory");
+}
+
+/// Adds the Metal host and, where it stands for Apple's frameworks, the simulator.
+fn addMetal(b: *std.Build, platform: Platform, m: *std.Build.Module, metal_cpp: []const u8) void {
+    const c_flags = with(b, &.{ "-DDENIM_METAL", "-DMETALCPP_SYMBOL_VISIBILITY_HIDDEN", "-fblocks" });
+    m.addSystemIncludePath(b.path("metal/include"));
+    if (platform.simulates()) m.addSystemIncludePath(b.path("metal/sim/include"));
+    m.addSystemIncludePath(.{ .cwd_relative = metal_cpp });
+    m.addCSourceFiles(.{ .files = sources(b, "metal", all), .flags = c_flags });
+    if (!platform.simulates()) return;
+    const sim = module(b, platform, null, x86_64_isas[1]);
+    sim.link_libcpp = true; // only machines that test run it
+    sim.addSystemIncludePath(b.path("metal/sim/include"));
+    for (simulator_folders) |folder| {
+        const files = sources(b, b.pathJoin(&.{ "metal/sim", folder }), all);
+        sim.addCSourceFiles(.{ .files = files, .flags = &simulator_flags });
+    }
+    m.linkLibrary(b.addLibrary(.{ .name = "simulator", .linkage = .static, .root_module = sim }));
+}
+const simulator_folders = [_][]const u8{ ".", "translate", "exec", "memory", "objc", "framework" };
+const simulator_flags = [_][]const u8{
+    "-std=c++20",      "-Wall",    "-Wextra",             "-Werror",                          "-fno-exceptions",
+    "-fno-rtti",       "-fblocks", "-fno-strict-aliasing", "-Wno-missing-field-initializers",
+};
+
 /// A module that holds the whole runtime: the common files itself, the kernels as one archive per instruction set.
-fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi) *std.Build.Module {
+fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi, metal_cpp: ?[]const u8) *std.Build.Module {
     const isas = platform.isas();
     const m = module(b, platform, abi, isas[0]);
-    m.addCSourceFiles(.{ .files = sources(b, ".", all), .flags = &flags });
+    const common = if (metal_cpp == null) &flags else with(b, &.{"-DDENIM_METAL"});
+    m.addCSourceFiles(.{ .files = sources(b, ".", all), .flags = common });
     m.addCSourceFiles(.{ .files = sources(b, "cpu", isDispatch), .flags = &flags });
+    if (metal_cpp) |headers| addMetal(b, platform, m, headers);
     for (isas) |isa| {
         const kernels = module(b, platform, abi, isa);
-        const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
-        const c_flags = std.mem.concat(b.allocator, []const u8, &.{ &flags, &.{define} }) catch @panic("out of memory");
+        const c_flags = with(b, &.{b.fmt("-DDENIM_ISA={s}", .{isa.name})});
         kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = c_flags });
         const name = b.fmt("kernels_{s}", .{isa.name});
         m.linkLibrary(b.addLibrary(.{ .name = name, .linkage = .static, .root_module = kernels }));
@@ -123,14 +161,17 @@ fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi) *std.Build.M
 
 pub fn build(b: *std.Build) void {
     const platform = b.option(Platform, "platform", "where the library shall run") orelse .@"x86_64-linux";
+    const metal_cpp = b.option([]const u8, "metal-cpp", "folder of metal-cpp's headers, for platforms with Metal");
+    if (platform.hasMetal() and metal_cpp == null) @panic("this platform needs -Dmetal-cpp");
 
-    const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = runtime(b, platform, null) });
+    const root = runtime(b, platform, null, metal_cpp);
+    const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = root });
     library.link_gc_sections = true;
     library.link_z_defs = true; // a kernel that is missing is found here, not at load
     b.getInstallStep().dependOn(&b.addInstallArtifact(library, .{ .dest_dir = .{ .override = .prefix } }).step);
 
     // Static where it runs under qemu, which then needs no system of that processor around it.
-    const tests = runtime(b, platform, if (platform == .@"aarch64-linux") .musl else null);
+    const tests = runtime(b, platform, if (platform == .@"aarch64-linux") .musl else null, metal_cpp);
     tests.addCSourceFiles(.{ .files = sources(b, "tests", all), .flags = &flags });
     const program = b.addExecutable(.{ .name = "native_test", .root_module = tests });
     const step = b.step("native-test", "build the native tests as one program");

@@ -1,6 +1,8 @@
 // The caching pool (size classes an eighth apart; page-aligned from 4 KiB on, so that a GPU can wrap them) and buffers.
 #include "memory.h"
 
+#include "gpu.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -54,10 +56,10 @@ void unshare(Failure* f) {
 
 // ---- size classes: up to 1 KiB in steps of 64, then eight per doubling ----------------------------------------------
 constexpr int kSmallClasses = 16, kClasses = kSmallClasses + 8 * 40;
-#if defined(__APPLE__)
-constexpr int64_t kPage = 16384;  // what Metal wants of memory that it shares
+#ifdef DENIM_METAL
+constexpr int64_t kPage = 16384, kLeastOfSlab = 1;  // a GPU wraps whole pages: small buffers lie in slabs, too
 #else
-constexpr int64_t kPage = 4096;
+constexpr int64_t kPage = 4096, kLeastOfSlab = kPage;
 #endif
 constexpr int64_t kMapped = 1 << 18, kLargest = int64_t(1) << 48;
 
@@ -107,36 +109,40 @@ struct Cold {
   int64_t n, capacity;
 };
 static Cold g_cold[kClasses];
-static uint8_t* g_slab;
-static int64_t g_slab_left;
+static struct Slab {
+  uint8_t* at;
+  int64_t left;
+} g_slabs[2];  // of pieces smaller than a page, of whole pages
 
 static uint8_t* map_pages(int64_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return p == MAP_FAILED ? nullptr : static_cast<uint8_t*>(p);
+  if (p == MAP_FAILED) return nullptr;
+  gpu::mapped(p, bytes);
+  return static_cast<uint8_t*>(p);
 }
 static uint8_t* slab_take(int64_t capacity) {
   Cold& cold = g_cold[class_of(capacity)];
   if (cold.n) return cold.at[--cold.n];
-  if (g_slab_left < capacity) {
+  Slab& piece = g_slabs[capacity >= kPage];
+  if (piece.left < capacity) {
     constexpr int64_t kSlab = 8 << 20;
     uint8_t* slab = map_pages(kSlab);
     if (!slab) return nullptr;
 #ifdef MADV_NOHUGEPAGE
     madvise(slab, kSlab, MADV_NOHUGEPAGE);  // a huge page would bring back what was given back
 #endif
-    g_slab = slab;
-    g_slab_left = kSlab;
+    piece = {slab, kSlab};
   }
-  uint8_t* p = g_slab;
-  g_slab += capacity;
-  g_slab_left -= capacity;
+  uint8_t* p = piece.at;
+  piece.at += capacity;
+  piece.left -= capacity;
   return p;
 }
 static void slab_give(uint8_t* p, int64_t capacity) {
 #ifdef __APPLE__
-  madvise(p, capacity, MADV_FREE);
+  if (capacity >= kPage) madvise(p, capacity, MADV_FREE);
 #else
-  madvise(p, capacity, MADV_DONTNEED);
+  if (capacity >= kPage) madvise(p, capacity, MADV_DONTNEED);
 #endif
   Cold& cold = g_cold[class_of(capacity)];
   if (cold.n == cold.capacity) {
@@ -156,15 +162,20 @@ static uint8_t* system_take(int64_t capacity) {
 #endif
     return p;
   }
-  if (capacity >= kPage) return slab_take(capacity);
+  if (capacity >= kLeastOfSlab) return slab_take(capacity);
   void* p = nullptr;
   return posix_memalign(&p, 64, capacity) ? nullptr : static_cast<uint8_t*>(p);
 }
 static void system_give(uint8_t* p, int64_t capacity) {
   DENIM_ALLOW(p, capacity);
-  if (capacity >= kMapped) munmap(p, capacity);
-  else if (capacity >= kPage) slab_give(p, capacity);
-  else free(p);
+  if (capacity >= kMapped) {
+    gpu::unmapping(p);
+    munmap(p, capacity);
+  } else if (capacity >= kLeastOfSlab) {
+    slab_give(p, capacity);
+  } else {
+    free(p);
+  }
 }
 /// A cached buffer of that class or, an eighth larger, of the next; `*capacity` is what it has. Work whose sizes
 /// vary would otherwise fill the cache with a buffer of every class.
@@ -286,13 +297,14 @@ Buffer* map_file(const char* path, Failure** failure) {
     close(fd);
     return nullptr;
   }
-  void* p = mmap(nullptr, info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  void* p = mmap(nullptr, info.st_size, PROT_READ, MAP_SHARED, fd, 0);
   int error = errno;
   close(fd);
   if (p == MAP_FAILED) {
     *failure = file_failure(path, strerror(error));
     return nullptr;
   }
+  gpu::mapped(p, info.st_size);
   Buffer* b = new_buffer(static_cast<uint8_t*>(p), info.st_size, 0);
   b->mapped = true;
   g_memory.mapped += info.st_size;
@@ -302,6 +314,7 @@ void reclaim(Buffer* b) {
   if (b->refs || b->busy) return;
   g_memory.buffers--;
   if (b->mapped) {
+    gpu::unmapping(b->data);
     munmap(b->data, b->nbytes);
     g_memory.mapped -= b->nbytes;
   } else {

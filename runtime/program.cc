@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cpu/dispatch.h"
+#include "gpu.h"
 
 namespace denim {
 
@@ -460,6 +461,7 @@ Program* decode(const double* words, uint32_t n, Failure** failure) {
   return nullptr;
 }
 void free_program(Program* p) {
+  gpu::forget(p);
   for (Block* b = p->blocks; b;) {
     Block* next = b->next;
     free(b);
@@ -474,21 +476,25 @@ static uint8_t* address(const Program* p, const Run& run, const Operand& o) {
   const ValueSpec& v = p->values[o.value];
   return (v.place < 0 ? run.arena : run.places[v.place]) + v.offset + o.offset;
 }
-static Failure* failed_kernel(const Instruction& ins, const char* message) {
+Failure* failed_kernel(const Instruction& ins, const char* message) {
   const char* name = ins.fused ? "fused" : kOpFacts[static_cast<int>(ins.op)].name;
   bool index = strncmp(message, "index", 5) == 0;
   return make_failure(index ? kBadIndex : kKernelFailed, "finish\n%s\n%s\ncheck the values that go in\n%s",
                       index ? "indices in range" : "valid data", message, name);
 }
-static const char* run_instruction(const Program* p, Instruction* ins, const Run& run) {
-  if (__atomic_load_n(&g_fail_kernel, __ATOMIC_RELAXED) >= 0 &&
-      __atomic_fetch_sub(&g_fail_kernel, 1, __ATOMIC_RELAXED) == 0)
-    return "a failure asked for by a test";
+bool told_to_fail() {
+  return __atomic_load_n(&g_fail_kernel, __ATOMIC_RELAXED) >= 0 &&
+         __atomic_fetch_sub(&g_fail_kernel, 1, __ATOMIC_RELAXED) == 0;
+}
+void set_addresses(const Program* p, Instruction* ins, const Run& run) {
   for (int i = 0; i < ins->n_in + ins->n_out; i++) ins->arrays[i].data = address(p, run, ins->operands[i]);
-  if (ins->fused) {
-    if (ins->body->n_reduce) ins->body->reduce_out.data = ins->arrays[ins->n_in + ins->n_out - 1].data;
-    return fused_api().run(*ins->body, ins->plan, run.scratch);
-  }
+  if (ins->fused && ins->body->n_reduce)
+    ins->body->reduce_out.data = ins->arrays[ins->n_in + ins->n_out - 1].data;
+}
+const char* run_instruction(const Program* p, Instruction* ins, const Run& run) {
+  if (told_to_fail()) return "a failure asked for by a test";
+  set_addresses(p, ins, run);
+  if (ins->fused) return fused_api().run(*ins->body, ins->plan, run.scratch);
   int at = kOpFacts[static_cast<int>(ins->op)].in_place;
   if (at >= 0 && ins->call.in[at].data != ins->call.out[0].data) __atomic_fetch_add(&g_copies, 1, __ATOMIC_RELAXED);
   ins->call.scratch = run.scratch;
@@ -518,6 +524,21 @@ void run_program(Program* p, const Run& run) {
   free(poison);
   free(made);
   pthread_mutex_unlock(&p->running);
+}
+void spread_failures(const Program* p, Failure* const* entry, Failure* const* made, Failure** outputs) {
+  Failure** of = static_cast<Failure**>(calloc(static_cast<size_t>(p->n_values) + 1, sizeof(Failure*)));
+  if (!of) abort();
+  for (int i = 0; i < p->n_values; i++)
+    if (p->values[i].place >= 0 && p->values[i].place < p->n_inputs) of[i] = entry[p->values[i].place];
+  for (int k = 0; k < p->n_instructions; k++) {
+    const Instruction& ins = p->instructions[k];
+    Failure* f = nullptr;
+    for (int i = 0; i < ins.n_in && !f; i++) f = of[ins.operands[i].value];
+    if (!f) f = made[k];
+    for (int i = 0; i < ins.n_out; i++) of[ins.operands[ins.n_in + i].value] = f;
+  }
+  for (int i = 0; i < p->n_outputs; i++) outputs[i] = share(of[p->outputs[i]]);
+  free(of);
 }
 
 }  // namespace denim

@@ -50,6 +50,8 @@ struct Program {
   ConstantSpec* constants;
   int32_t* outputs;
   Instruction* instructions;
+  bool kept;  // decoded to run often
+  void* gpu;  // what metal/ made of it
   Block* blocks;
   pthread_mutex_t running;  // the arrays' addresses belong to one run at a time
 };
@@ -72,6 +74,18 @@ struct Run {
   Failure** output_poison;
 };
 void run_program(Program* p, const Run& run);
+
+// The steps of `run_program`, for metal/program.cc.
+/// Sets the addresses of an instruction's arrays.
+void set_addresses(const Program* p, Instruction* ins, const Run& run);
+/// Runs an instruction on the CPU; null, or what is wrong with its data.
+const char* run_instruction(const Program* p, Instruction* ins, const Run& run);
+/// Has a test asked that this instruction fails?
+bool told_to_fail();
+Failure* failed_kernel(const Instruction& ins, const char* message);
+/// `made[k]` is the failure of instruction k, if it failed itself: each output's failure follows, as the program passes
+/// them on.
+void spread_failures(const Program* p, Failure* const* entry, Failure* const* made, Failure** outputs);
 
 /// Counters (atomic adds).
 extern int64_t g_kernels, g_copies, g_fail_kernel;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cpu/dispatch.h"
+#include "gpu.h"
 #include "session.h"
 #include "threads.h"
 
@@ -83,6 +84,7 @@ int32_t rt_prepare(double session, const double* words, uint32_t n_words, double
     if (!s) unshare(failure);
     return s ? fail(s, failure) : kBadArgument;
   }
+  p->kept = true;
   *out = new_handle(s, nullptr, p);
   return kOk;
 }
@@ -184,10 +186,10 @@ uint32_t rt_failure(double session, double handle, uint8_t* text, uint32_t capac
   return n;
 }
 
-int32_t rt_stream_open(double session) {
+int32_t rt_stream_open(double session, int32_t device) {
   Lock hold;
   Session* s = find_session(session);
-  return s ? open_stream(s) : -1;
+  return s && (device == kCpu || device == kGpu) ? open_stream(s, static_cast<Device>(device)) : -1;
 }
 int32_t rt_synchronize(double session, int32_t stream) {
   Lock hold;
@@ -199,10 +201,12 @@ int32_t rt_synchronize(double session, int32_t stream) {
 
 uint32_t rt_stats(double* out, uint32_t capacity) {
   Lock hold;
+  const gpu::Counters gpu = gpu::counters();
   const int64_t stats[kStatCount] = {
       g_memory.active, g_memory.peak, g_memory.cached, g_memory.mapped, g_memory.buffers, g_memory.peak_buffers,
       g_memory.allocations, g_programs, __atomic_load_n(&g_kernels, __ATOMIC_RELAXED),
-      __atomic_load_n(&g_copies, __ATOMIC_RELAXED)};
+      __atomic_load_n(&g_copies, __ATOMIC_RELAXED), gpu.dispatches, gpu.barriers, gpu.command_buffers, gpu.pipelines,
+      gpu.bytes, gpu.fallbacks};
   for (uint32_t i = 0; i < capacity && i < kStatCount; i++) out[i] = static_cast<double>(stats[i]);
   return kStatCount;
 }
@@ -230,11 +234,24 @@ double rt_set(int32_t setting, double value) {
     case kSetClearCache: trim_cache(0); return 0;
     case kSetFailAllocation: return exchange(&g_memory.fail_allocation);
     case kSetFailKernel: return exchange(&g_fail_kernel);
+    case kSetWiredLimit: return gpu::set_wired_limit(value);
     default: return 0;
   }
 }
 uint32_t rt_info(uint8_t* text, uint32_t capacity) {
   int n = snprintf(reinterpret_cast<char*>(text), capacity, "isa %s\nthreads %d\nmemory %lld\n", isa_name(isa()),
                    worker_count(), static_cast<long long>(total_memory()));
-  return n < 0 ? 0 : static_cast<uint32_t>(n) < capacity ? static_cast<uint32_t>(n) : capacity;
+  if (n < 0 || static_cast<uint32_t>(n) >= capacity) return 0;
+  const uint32_t used = static_cast<uint32_t>(n);
+  return used + static_cast<uint32_t>(gpu::info(reinterpret_cast<char*>(text) + used, capacity - used));
+}
+int32_t rt_capture(double session, const uint8_t* path, uint32_t n) {
+  char name[1024];
+  Lock hold;
+  Session* s = find_session(session);
+  if (!s || n >= sizeof name) return kBadArgument;
+  memcpy(name, path, n);
+  name[n] = 0;
+  Failure* failure = gpu::capture(n ? name : nullptr);
+  return failure ? fail(s, failure) : kOk;
 }

@@ -16,6 +16,7 @@ enum RtStatus : int32_t {
   kKernelFailed = 4,
   kBadIndex = 5,
   kBadFile = 6,
+  kBadDevice = 7,
 };
 
 /// Hash of the op table that the library was built with.
@@ -50,8 +51,9 @@ RT_API int32_t rt_wait(double session, double handle);
 /// Text of the failure of a handle's content, or of the session's last call (handle 0). Returns the bytes written.
 RT_API uint32_t rt_failure(double session, double handle, uint8_t* text, uint32_t capacity);
 
-/// A new stream; a negative number where there are too many.
-RT_API int32_t rt_stream_open(double session);
+/// A new stream on a device (0 the CPU, 1 the GPU); a negative number where there are too many. Streams 0 and 1 are there
+/// from the start: one of the CPU, one of the GPU, if there is one.
+RT_API int32_t rt_stream_open(double session, int32_t device);
 /// Waits for all that was queued on the stream (-1: on all).
 RT_API int32_t rt_synchronize(double session, int32_t stream);
 
@@ -59,8 +61,10 @@ RT_API int32_t rt_synchronize(double session, int32_t stream);
 RT_API uint32_t rt_stats(double* out, uint32_t capacity);
 /// Sets a limit or resets a counter, see enum RtSetting; returns the value before.
 RT_API double rt_set(int32_t setting, double value);
-/// One line per fact: instruction set, threads, memory.
+/// One line per fact: instruction set, threads, memory; with "gpu " before them, those of the GPU, if there is one.
 RT_API uint32_t rt_info(uint8_t* text, uint32_t capacity);
+/// Records the GPU's work into a file for Xcode; n = 0 ends that.
+RT_API int32_t rt_capture(double session, const uint8_t* path, uint32_t n);
 
 enum RtStat : uint32_t {
   kStatActive = 0,      // bytes of buffers in use
@@ -73,7 +77,13 @@ enum RtStat : uint32_t {
   kStatPrograms = 7,    // programs run
   kStatKernels = 8,     // instructions run
   kStatCopies = 9,      // donations refused: copies at entry or by a kernel that could not work in place
-  kStatCount = 10,
+  kStatDispatches = 10,  // kernels that a GPU was given
+  kStatBarriers = 11,
+  kStatCommandBuffers = 12,
+  kStatPipelines = 13,  // kernels compiled for a GPU
+  kStatGpuBytes = 14,   // bytes that the arguments of dispatches name
+  kStatFallbacks = 15,  // instructions on a stream of a GPU that the CPU ran
+  kStatCount = 16,
 };
 enum RtSetting : int32_t {
   kSetMemoryLimit = 0,
@@ -82,4 +92,5 @@ enum RtSetting : int32_t {
   kSetClearCache = 3,
   kSetFailAllocation = 4,  // for tests: the n-th allocation from now fails, and all after it; -1 ends that
   kSetFailKernel = 5,      // for tests: the n-th instruction from now fails
+  kSetWiredLimit = 6,      // bytes kept resident for the GPU
 };

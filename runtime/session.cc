@@ -1,6 +1,8 @@
 // Sessions, handles, streams, and the submission of programs. See session.h.
 #include "session.h"
 
+#include "gpu.h"
+
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +39,8 @@ Session* open_session() {
   s->thread = pthread_self();
   s->free_slot = -1;
   g_sessions[at] = s;
-  open_stream(s);
+  open_stream(s, kCpu);  // 0 and 1: the streams of the devices by default
+  open_stream(s, kGpu);
   pthread_setspecific(g_thread_end, s);
   return s;
 }
@@ -109,8 +112,14 @@ int32_t fail(Session* s, Failure* f) {
 }
 
 // ---- streams --------------------------------------------------------------------------------------------------------
-static bool reached(const Ticket& t) { return !t.stream || t.stream->completed >= t.seq; }
+bool reached(const Ticket& t) { return !t.stream || t.stream->completed >= t.seq; }
+void want(const Ticket& t) {
+  if (t.stream->device != kGpu || t.stream->wanted >= t.seq) return;
+  t.stream->wanted = t.seq;
+  pthread_cond_signal(&t.stream->work);
+}
 void wait_for(const Ticket& t) {
+  if (!reached(t)) want(t);
   while (!reached(t)) wait_done();
 }
 void wait_stream(Session* s, int32_t stream) {
@@ -133,10 +142,11 @@ static void* work(void* argument) {
   unlock();
   return nullptr;
 }
-int32_t open_stream(Session* s) {
+int32_t open_stream(Session* s, Device device) {
   if (s->n_streams == kMaxStreams) return -1;
   Stream* stream = static_cast<Stream*>(calloc(1, sizeof(Stream)));
   if (!stream) abort();
+  stream->device = device;
   pthread_cond_init(&stream->work, nullptr);
   s->streams[s->n_streams] = stream;
   return s->n_streams++;
@@ -156,6 +166,7 @@ void close_session(Session* s) {
   }
   for (int i = 0; i < s->n_slots; i++) if (s->slots[i].buffer || s->slots[i].program) drop_handle(s, &s->slots[i]);
   for (int i = 0; i < s->n_streams; i++) {
+    gpu::close(s->streams[i]);
     pthread_cond_destroy(&s->streams[i]->work);
     free(s->streams[i]);
   }
@@ -195,19 +206,22 @@ static void copy_entries(Job* job) {
     __atomic_fetch_add(&g_copies, 1, __ATOMIC_RELAXED);
   }
 }
+Failure* entry_failure(const Job* job, int i) {
+  return (job->copy_from[i] ? job->copy_from[i] : job->places[i])->poison;
+}
 /// Runs a job whose turn it is. The lock is held on entry and on return, not while kernels run.
 static void execute(Stream* stream, Job* job) {
   Program* p = job->program;
   for (int i = 0; i < job->n_waits; i++) wait_for(job->waits[i]);
-  size_t n_in = static_cast<size_t>(p->n_inputs), n_out = static_cast<size_t>(p->n_outputs),
-         n = static_cast<size_t>(job->n_places);
+  size_t n_in = static_cast<size_t>(p->n_inputs), n = static_cast<size_t>(job->n_places),
+         n_out = static_cast<size_t>(p->n_outputs);
   void* memory = calloc(n + n_in + n_out + 1, sizeof(void*));
   if (!memory) abort();
   uint8_t** places = static_cast<uint8_t**>(memory);
   Failure** entry = reinterpret_cast<Failure**>(places + n);
   Failure** results = entry + n_in;
   for (size_t i = 0; i < n; i++) places[i] = job->places[i]->data;
-  for (size_t i = 0; i < n_in; i++) entry[i] = (job->copy_from[i] ? job->copy_from[i] : job->places[i])->poison;
+  for (size_t i = 0; i < n_in; i++) entry[i] = entry_failure(job, static_cast<int>(i));
   unlock();
   copy_entries(job);
   for (int i = 0; i < p->n_constants; i++) {
@@ -217,7 +231,12 @@ static void execute(Stream* stream, Job* job) {
   run_program(p, {places, job->arena ? job->arena->data : nullptr, job->scratch ? job->scratch->data : nullptr, entry,
                   results});
   lock();
-  for (size_t i = 0; i < n_out; i++) {
+  finish(stream, job, results);
+  free(memory);
+}
+void finish(Stream* stream, Job* job, Failure** results) {
+  Program* p = job->program;
+  for (int i = 0; i < p->n_outputs; i++) {
     Buffer* b = job->outputs[i];
     if (results[i] == b->poison) {
       unshare(results[i]);
@@ -227,13 +246,12 @@ static void execute(Stream* stream, Job* job) {
     b->poison = results[i];
   }
   stream->completed = job->seq;
-  for (size_t i = 0; i < n; i++) release_buffer(job->places[i]);
-  for (size_t i = 0; i < n_in; i++) release_buffer(job->copy_from[i]);
+  for (int i = 0; i < job->n_places; i++) release_buffer(job->places[i]);
+  for (int i = 0; i < p->n_inputs; i++) release_buffer(job->copy_from[i]);
   release_buffer(job->arena);
   release_buffer(job->scratch);
   if (--p->refs == 0) free_program(p);
   free(job);
-  free(memory);
   signal_done();
 }
 
@@ -264,6 +282,7 @@ constexpr int64_t kWorkToQueue = 16384;
 
 struct Submission {
   Session* s;
+  Stream* stream;
   Program* p;
   Job* job;
   Failure* failure;
@@ -300,7 +319,8 @@ struct Submission {
       if (!job->places[p->n_inputs + i]) return false;
     }
     if (p->arena_bytes && !(job->arena = reserve(p->arena_bytes))) return false;
-    return !p->scratch_bytes || (job->scratch = reserve(p->scratch_bytes)) != nullptr;
+    const int64_t scratch = stream->device == kGpu ? gpu::scratch_bytes(p) : p->scratch_bytes;
+    return !scratch || (job->scratch = reserve(scratch)) != nullptr;
   }
   /// Is the handle of input i given at another place too? Then nobody may write over it.
   bool repeated(uint32_t i, uint32_t n) const {
@@ -314,8 +334,8 @@ struct Submission {
     release_buffer(job->scratch);
     free(job);
   }
-  void order(Stream* stream, uint64_t seq) {
-    Ticket now = {stream, seq};
+  void order() {
+    Ticket now = {stream, stream->submitted + 1};
     for (int i = 0; i < job->n_places; i++) {
       Buffer* b = i < p->n_inputs && job->copy_from[i] ? job->copy_from[i] : job->places[i];
       add_wait(job, stream, b->written);
@@ -327,6 +347,13 @@ struct Submission {
   }
 };
 
+static Failure* no_gpu() {
+  return make_failure(kBadDevice,
+                      "use mx.gpu\na Metal device, and a runtime built with Metal\n%s\nuse mx.cpu (on Linux, "
+                      "DENIM_METAL=sim simulates a device)\ndevice",
+                      gpu::kBuilt ? "no device" : "a runtime without Metal");
+}
+
 int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, uint32_t n_inputs, double* outputs,
                uint32_t n_outputs, bool wait) {
   if (stream_id < 0 || stream_id >= s->n_streams || n_inputs != static_cast<uint32_t>(p->n_inputs) ||
@@ -336,15 +363,18 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
                                 "inputs, %u outputs\nreport this as a bug\nprogram",
                                 p->n_inputs, p->n_outputs, stream_id, n_inputs, n_outputs));
   }
+  Stream* stream = s->streams[stream_id];
+  if (stream->device == kGpu) {
+    if (Failure* failure = gpu::available() ? gpu::ready(stream, p) : no_gpu()) return fail(s, failure);
+  }
   Job* job = new_job(p);
-  Submission submission = {s, p, job, nullptr, inputs};
+  Submission submission = {s, stream, p, job, nullptr, inputs};
   if (!submission.reserve_all(n_inputs)) {
     submission.undo();
     return fail(s, submission.failure);
   }
   // Nothing below can fail.
-  Stream* stream = s->streams[stream_id];
-  submission.order(stream, stream->submitted + 1);
+  submission.order();
   job->seq = ++stream->submitted;
   p->refs++;
   g_programs++;
@@ -357,7 +387,8 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
   for (uint32_t i = 0; i < n_inputs; i++) {
     if (p->input_written[i] && submission.give(i)) if (Slot* slot = find_slot(s, inputs[2 * i])) drop_handle(s, slot);
   }
-  if ((wait || p->work <= kWorkToQueue) && stream->completed + 1 == job->seq && all_reached(job)) {
+  if (stream->device == kCpu && (wait || p->work <= kWorkToQueue) && stream->completed + 1 == job->seq &&
+      all_reached(job)) {
     execute(stream, job);
     return kOk;
   }
@@ -367,7 +398,7 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
   stream->tail = job;
   if (!stream->started) {
     stream->started = true;
-    pthread_create(&stream->worker, nullptr, work, stream);
+    pthread_create(&stream->worker, nullptr, stream->device == kGpu ? gpu::work : work, stream);
   }
   pthread_cond_signal(&stream->work);
   if (wait) wait_for(mine);

@@ -9,6 +9,8 @@ namespace denim {
 
 constexpr int kMaxStreams = 64, kMaxSessions = 256;
 
+enum Device : int32_t { kCpu = 0, kGpu = 1 };
+
 /// A program on its way: what it uses is busy until it has run.
 struct Job {
   Job* next;
@@ -21,14 +23,18 @@ struct Job {
   int32_t n_waits;
   uint64_t seq;
   Buffer** outputs;
+  void* gpu;  // what metal/ knows of it
 };
-/// Runs programs in order, each on the submitting thread (where it waits and nothing is queued) or on its worker.
+/// Runs programs in order, each on the submitting thread (where it waits and nothing is queued) or on its worker. That of
+/// a GPU encodes programs and commits several at once, so who waits for one has to say so: `wanted`.
 struct Stream {
+  Device device;
   pthread_t worker;
   bool started, closing;
   pthread_cond_t work;
   Job *head, *tail;
-  uint64_t submitted, completed;
+  uint64_t submitted, completed, wanted;
+  void* gpu;  // metal/'s queue
 };
 struct Slot {
   uint32_t generation;
@@ -62,7 +68,15 @@ void drop_handle(Session* s, Slot* slot);
 /// Remembers it as the session's last failure; returns its status.
 int32_t fail(Session* s, Failure* f);
 
-int32_t open_stream(Session* s);
+int32_t open_stream(Session* s, Device device);
+/// Has what the ticket stands for happened?
+bool reached(const Ticket& t);
+/// Asks a stream to get on with it.
+void want(const Ticket& t);
+/// Takes note of the failures of a job's outputs (the caller's references), and lets go of all it used. Frees it.
+void finish(Stream* stream, Job* job, Failure** results);
+/// The failure of the content of input i.
+Failure* entry_failure(const Job* job, int i);
 void wait_for(const Ticket& t);
 void wait_stream(Session* s, int32_t stream);
 

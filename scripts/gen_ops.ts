@@ -7,7 +7,7 @@ import { dtypes } from "../core/dtype.ts";
 import { allPrimitives } from "../core/graph.ts";
 import "../core/primitives/mod.ts";
 import { crossing, type Row, tableHash, tableText } from "../core/table.ts";
-import { metalHeader } from "./gen_metal.ts";
+import { metalHeader, metalSources } from "./gen_metal.ts";
 
 const CTYPE: Record<string, string> = {
   int: "int64_t",
@@ -81,7 +81,7 @@ export function header(rows: readonly Row[]): string {
 }
 
 if (import.meta.main) {
-  const texts = { "ops.h": header(allPrimitives()), "metal.h": metalHeader() };
+  const texts = { "ops.h": header(allPrimitives()), "metal.h": metalHeader(), "metal_sources.h": metalSources() };
   for (const [name, text] of Object.entries(texts)) {
     const path = new URL(`../runtime/generated/${name}`, import.meta.url);
     if (!Deno.args.includes("--check")) await Deno.writeTextFile(path, text);

@@ -1,0 +1,4 @@
+// What metal-cpp takes from Apple's header of this name.
+#pragma once
+
+typedef struct CGColorSpace* CGColorSpaceRef;

@@ -1,0 +1,162 @@
+// A program on a stream of a GPU: every instruction is encoded by its family; what has no kernel for the GPU runs on the
+// CPU once the GPU has done what came before.
+#include <stdlib.h>
+#include <string.h>
+
+#include "generated/metal.h"
+#include "metal/host.h"
+
+namespace denim::metal {
+
+constexpr bool kFusedOnGpu = DENIM_GPU_FUSED;
+constexpr size_t kScratchAlign = 256, kScratchRing = size_t(64) << 20;
+
+/// What is found out about a program once.
+struct Prepared {
+  int64_t scratch_bytes;
+  size_t* scratch;  // of each instruction: its offset. Instructions share bytes only where all need more than the ring
+  bool* on_gpu;
+};
+
+static bool has_float64(const Instruction& ins) {
+  for (int i = 0; i < ins.n_in + ins.n_out; i++) if (ins.arrays[i].dtype == DType::float64) return true;
+  if (!ins.fused) return false;
+  for (int i = 0; i < ins.body->n_steps; i++) if (ins.body->steps[i].dtype == DType::float64) return true;
+  return false;
+}
+static const char* name_of(const Instruction& ins) {
+  const Op op = !ins.fused ? ins.op : ins.body->n_steps ? ins.body->steps[ins.body->n_steps - 1].op : ins.body->reduce_op;
+  return kOpFacts[static_cast<int>(op)].name;
+}
+static const GpuKernel* kernel_for(const Instruction& ins) {
+  const GpuKernel* k = gpu_kernel(ins.op);
+  return k && (!k->can || k->can(ins.call)) ? k : nullptr;
+}
+static size_t scratch_of(const Instruction& ins, const GpuKernel* kernel) {
+  if constexpr (kFusedOnGpu) {
+    if (ins.fused) return fused_scratch(*ins.body);
+  }
+  return kernel->scratch ? kernel->scratch(ins.call) : 0;
+}
+static Prepared* prepare(const Program* p) {
+  const size_t n = static_cast<size_t>(p->n_instructions);
+  Prepared* made = static_cast<Prepared*>(calloc(1, sizeof(Prepared) + n * (sizeof(size_t) + sizeof(bool))));
+  if (!made) abort();
+  made->scratch = reinterpret_cast<size_t*>(made + 1);
+  made->on_gpu = reinterpret_cast<bool*>(made->scratch + n);
+  size_t at = 0, most = 0;
+  for (size_t k = 0; k < n; k++) {
+    const Instruction& ins = p->instructions[k];
+    const GpuKernel* kernel = ins.fused ? nullptr : kernel_for(ins);
+    made->on_gpu[k] = ins.fused ? kFusedOnGpu : kernel != nullptr;
+    if (!made->on_gpu[k]) {  // nothing else runs then
+      if (static_cast<size_t>(p->scratch_bytes) > most) most = static_cast<size_t>(p->scratch_bytes);
+      continue;
+    }
+    size_t bytes = scratch_of(ins, kernel);
+    bytes = (bytes + kScratchAlign - 1) / kScratchAlign * kScratchAlign;
+    if (at + bytes > kScratchRing) at = 0;
+    made->scratch[k] = at;
+    at += bytes;
+    if (at > most) most = at;
+  }
+  made->scratch_bytes = static_cast<int64_t>(most);
+  return made;
+}
+
+/// Without elements there is nothing to write.
+static bool writes_nothing(const Instruction& ins) {
+  for (int i = 0; i < ins.n_out; i++) if (ins.arrays[ins.n_in + i].size) return false;
+  return true;
+}
+static Failure* run_on_cpu(Queue* q, const Program* p, Instruction* ins, const Run& run) {
+  drain(q);
+  count(&g_counters.fallbacks);
+  const char* message = run_instruction(p, ins, run);
+  return message ? failed_kernel(*ins, message) : nullptr;
+}
+static Failure* encode(Encoder::State* s, const Program* p, Instruction* ins, const Run& run) {
+  if (told_to_fail()) return failed_kernel(*ins, "a failure asked for by a test");
+  set_addresses(p, ins, run);
+  Encoder encoder(s);
+  if (ins->fused) {
+    if constexpr (kFusedOnGpu) fused_encode(*ins->body, run.scratch, encoder);
+  } else {
+    const int at = kOpFacts[static_cast<int>(ins->op)].in_place;
+    if (at >= 0 && ins->call.in[at].data != ins->call.out[0].data) count(&g_copies);
+    ins->call.scratch = run.scratch;
+    gpu_kernel(ins->op)->encode(ins->call, encoder);
+  }
+  return s->failure;
+}
+/// Inputs that this program writes over although somebody else needs them.
+static void copy_entries(Encoder::State* s, const Job* job) {
+  Encoder encoder(s);
+  for (int i = 0; i < job->program->n_inputs; i++) {
+    const Buffer* from = job->copy_from[i];
+    const int64_t n = job->program->input_bytes[i];
+    if (!from || !n) continue;
+    encoder.kernel("host", "copy_bytes");
+    for (int k = 0; k < 4; k += 2) {
+      encoder.memory(k, from->data, n, kRead);
+      encoder.memory(k + 1, job->places[i]->data, n, kWrite);
+    }
+    encoder.value(4, static_cast<uint64_t>(n));
+    encoder.threads({static_cast<uint32_t>((n + 15) / 16), 1, 1}, {256, 1, 1});
+    count(&g_copies);
+  }
+}
+
+static void break_flight(Flight* f, Failure* failure) {
+  lock();
+  if (f->broken) unshare(failure);
+  else f->broken = failure;
+  unlock();
+}
+void encode_program(Queue* q, Flight* f, Program* p, const Run& run) {
+  Encoder::State s = {};
+  s.queue = q;
+  s.flight = f;
+  s.program = p;
+  copy_entries(&s, f->job);
+  if (s.failure) break_flight(f, s.failure);
+  const Prepared* prepared = static_cast<const Prepared*>(p->gpu);
+  pthread_mutex_lock(&p->running);
+  for (int k = 0; k < p->n_instructions; k++) {
+    Instruction* ins = &p->instructions[k];
+    if (writes_nothing(*ins)) continue;
+    count(&g_kernels);
+    s.instruction = k;
+    s.failure = nullptr;
+    Run own = run;
+    own.scratch = run.scratch + prepared->scratch[k];
+    f->made[k] = prepared->on_gpu[k] ? encode(&s, p, ins, own) : run_on_cpu(q, p, ins, own);
+  }
+  pthread_mutex_unlock(&p->running);
+}
+}  // namespace denim::metal
+
+namespace denim::gpu {
+using namespace metal;
+
+static Failure* refuse_float64(const Program* p) {
+  for (int k = 0; k < p->n_instructions; k++) {
+    const Instruction& ins = p->instructions[k];
+    if (!has_float64(ins)) continue;
+    return make_failure(kBadDevice,
+                        "run float64 on the GPU\nanother dtype\nfloat64\nuse float32 (astype), or run it in "
+                        "mx.stream(mx.cpu, ...)\n%s",
+                        name_of(ins));
+  }
+  return nullptr;
+}
+Failure* ready_program(Program* p) {
+  if (p->gpu) return nullptr;
+  if (Failure* failure = refuse_float64(p)) return failure;
+  p->gpu = prepare(p);
+  return nullptr;
+}
+int64_t scratch_bytes(const Program* p) { return static_cast<const Prepared*>(p->gpu)->scratch_bytes; }
+void forget(Program* p) { free(p->gpu); }
+
+}  // namespace denim::gpu
