@@ -140,7 +140,8 @@ export function deviceInfo(device: Device = defaultDevice()): Record<string, str
   checked("deviceInfo", device);
   const facts: Record<string, string | number> = device.type === "cpu" ? { deviceName: "cpu" } : {};
   const lines = runtime().info().trim().split("\n").filter((line) => !line.startsWith("gpu "));
-  for (const line of device.type === "cpu" ? lines : gpuFacts() ?? []) {
+  const library = lines.filter((line) => line.startsWith("library "));
+  for (const line of device.type === "cpu" ? lines : [...gpuFacts() ?? [], ...library]) {
     const [key, ...rest] = line.split(" "), value = rest.join(" ");
     facts[key!] = /^\d+$/.test(value) ? Number(value) : value;
   }

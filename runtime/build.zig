@@ -125,7 +125,15 @@ fn addMetal(b: *std.Build, platform: Platform, m: *std.Build.Module, metal_cpp: 
     if (platform.simulates()) m.addSystemIncludePath(b.path("metal/sim/include"));
     m.addSystemIncludePath(.{ .cwd_relative = metal_cpp });
     m.addCSourceFiles(.{ .files = sources(b, "metal", all), .flags = c_flags });
-    if (!platform.simulates()) return;
+    if (!platform.simulates()) {
+        // Stubs that name what Apple's libraries export stand for a system that need not be at hand.
+        m.addFrameworkPath(b.path("macos/Frameworks"));
+        m.addLibraryPath(b.path("macos/lib"));
+        m.linkFramework("Metal", .{});
+        m.linkFramework("Foundation", .{ .needed = true }); // its classes are asked for by name
+        m.linkSystemLibrary("objc", .{});
+        return;
+    }
     const sim = module(b, platform, null, x86_64_isas[1]);
     sim.link_libcpp = true; // only machines that test run it
     sim.addSystemIncludePath(b.path("metal/sim/include"));

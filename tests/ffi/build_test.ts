@@ -100,7 +100,8 @@ Deno.test("platformOf names the platforms that there are", async () => {
   await assertRejects(
     () => Promise.resolve().then(() => platformOf("sparc-sunos")),
     RuntimeLibraryError,
-    "[ffi] cannot build for sparc-sunos: expected x86_64-linux, aarch64-linux, aarch64-macos, x86_64-linux-sim, got sparc-sunos. Fix: ",
+    "[ffi] cannot build for sparc-sunos: expected x86_64-linux, aarch64-linux, aarch64-macos, x86_64-linux-sim, got " +
+      "sparc-sunos. Fix: ",
   );
 });
 
