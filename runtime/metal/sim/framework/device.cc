@@ -1,0 +1,78 @@
+// MTLDevice: what there is, and what it makes. The simulated GPU has the limits of Apple's (family Apple 7 and up).
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "framework/objects.h"
+
+namespace dsim {
+
+// The linker takes files of an archive that somebody names: these have methods only.
+void link_foundation();
+void link_buffer();
+void link_library();
+void link_commands();
+void link_encoder();
+void link_event();
+void link_others();
+
+/// Compiled kernels ask this library for its functions, so its symbols have to be seen by libraries loaded later.
+static void show_own_symbols() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&show_own_symbols), &info) && info.dli_fname)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+}
+
+static Device* make_device() {
+  for (void (*part)() : {link_foundation, link_buffer, link_library, link_commands, link_encoder, link_event, link_others})
+    part();
+  show_own_symbols();
+  setenv("DENIM_METAL_MARKS", "1", 0);  // the host says what each dispatch may touch
+  if (const char* seed = getenv("DENIM_METAL_SIM_SEED")) m.random ^= strtoull(seed, nullptr, 10) * 0x9e3779b97f4a7c15ull;
+  if (getenv("DENIM_METAL_RACE")) configure_checks("race");
+  if (const char* relaxed = getenv("DENIM_METAL_SIM_CHECKS")) configure_checks(relaxed);
+  return make<Device>("MTLDevice");
+}
+Device* the_device() {
+  static Device* d = make_device();
+  return d;
+}
+
+METHOD("MTLDevice", "name", Object*, Device*, Sel) { return string_of("Simulated Apple GPU"); }
+METHOD("MTLDevice", "registryID", uint64_t, Device*, Sel) { return 1; }
+METHOD("MTLDevice", "architecture", Object*, Device*, Sel) {
+  static Object* a = make<Object>("MTLArchitecture");
+  return a;
+}
+METHOD("MTLArchitecture", "name", Object*, Object*, Sel) { return string_of("applegpu_sim"); }
+METHOD("MTLDevice", "maxThreadsPerThreadgroup", Size3, Device*, Sel) {
+  return {kMaxThreads, kMaxThreads, kMaxThreads};
+}
+METHOD("MTLDevice", "maxThreadgroupMemoryLength", uint64_t, Device*, Sel) { return kLocalLimit; }
+METHOD("MTLDevice", "maxBufferLength", uint64_t, Device*, Sel) {
+  const char* wanted = getenv("DENIM_METAL_SIM_MAX_BUFFER");
+  return wanted ? strtoull(wanted, nullptr, 10) : uint64_t{9} << 30;
+}
+METHOD("MTLDevice", "recommendedMaxWorkingSetSize", uint64_t, Device*, Sel) { return uint64_t{12} << 30; }
+METHOD("MTLDevice", "currentAllocatedSize", uint64_t, Device*, Sel) { return 0; }
+METHOD("MTLDevice", "hasUnifiedMemory", bool, Device*, Sel) { return true; }
+METHOD("MTLDevice", "isLowPower", bool, Device*, Sel) { return false; }
+METHOD("MTLDevice", "isHeadless", bool, Device*, Sel) { return false; }
+METHOD("MTLDevice", "isRemovable", bool, Device*, Sel) { return false; }
+METHOD("MTLDevice", "supportsFamily:", bool, Device*, Sel, int64_t family) {
+  const int64_t apple1 = 1001, apple8 = 1008, metal3 = 5001;
+  return (family >= apple1 && family <= apple8) || family == metal3;
+}
+
+}  // namespace dsim
+
+extern "C" {
+DSIM_EXPORT void* MTLCreateSystemDefaultDevice() {
+  const char* wanted = getenv("DENIM_METAL");
+  if (wanted && std::string(wanted) == "none") return nullptr;
+  return dsim::retain(dsim::the_device());
+}
+DSIM_EXPORT void* MTLCopyAllDevices() { return nullptr; }
+DSIM_EXPORT void* MTLCopyAllDevicesWithObserver(void*, void*) { return nullptr; }
+DSIM_EXPORT void MTLRemoveDeviceObserver(void*) {}
+}
