@@ -35,15 +35,22 @@ inline ushort float_to_bfloat(float x) {
 inline float round_bfloat(float x) { return bfloat_to_float(float_to_bfloat(x)); }
 inline float round_half(float x) { return (float)(half)x; }
 
-/// Place of element `i` (row-major number) of an array, in elements.
+/// Place of element `i` (row-major number) of an array, in elements. Division of 64 bits is slow: rarely needed.
 inline long place_of(ulong i, constant const long* shape, constant const long* strides, int ndim) {
   long at = 0;
-  for (int d = ndim - 1; d > 0; --d) {
+  int d = ndim - 1;
+  for (; d > 0 && i >= 0x7fffffff; --d) {
     ulong n = (ulong)shape[d];
     at += (long)(i % n) * strides[d];
     i /= n;
   }
-  return ndim > 0 ? at + (long)i * strides[0] : 0;
+  uint j = (uint)i;
+  for (; d > 0; --d) {
+    uint n = (uint)min(shape[d], (long)0x7fffffff);
+    at += (long)(j % n) * strides[d];
+    j /= n;
+  }
+  return d < 0 ? 0 : at + (i >= 0x7fffffff ? (long)i : (long)j) * strides[0];
 }
 
 /// The number of a thread (or threadgroup) of a grid that was folded because one row of it would be too long.
@@ -61,4 +68,22 @@ inline long matrix_index(device const int* indices, int width, long at, int coun
   if (i >= 0 && i < count) return i;
   atomic_store_explicit(bad, 1u, memory_order_relaxed);
   return 0;
+}
+
+/// An element's bits, whatever its dtype, by its size in bytes.
+inline ulong load_raw(device const uchar* x, long i, int size) {
+  switch (size) {
+    case 1: return x[i];
+    case 2: return ((device const ushort*)x)[i];
+    case 4: return ((device const uint*)x)[i];
+    default: return ((device const ulong*)x)[i];
+  }
+}
+inline void store_raw(device uchar* x, long i, int size, ulong bits) {
+  switch (size) {
+    case 1: x[i] = (uchar)bits; break;
+    case 2: ((device ushort*)x)[i] = (ushort)bits; break;
+    case 4: ((device uint*)x)[i] = (uint)bits; break;
+    default: ((device ulong*)x)[i] = bits;
+  }
 }

@@ -352,7 +352,6 @@ inline float arange_float(float2 start, float2 step, ulong i) {
 }
 
 /// ---- reductions ----------------------------------------------------------------------------------------------------
-/// What accumulates: floats by pairs in sums, else the type itself. A NaN stays.
-inline float2 sum_merge(float2 a, float2 b) { return pair_add(a, b); }
+/// A NaN stays.
 template <class T> inline T max_merge(T a, T x) { return !is_nan(a) && (before(a, x) || is_nan(x)) ? x : a; }
 template <class T> inline T min_merge(T a, T x) { return !is_nan(a) && (before(x, a) || is_nan(x)) ? x : a; }

@@ -1,7 +1,7 @@
 // The interpreter of fused instructions: takes any pattern. Values are 64 bits: integers extended to them, floats as
 // float32 (rounded to the half types after each step), complex numbers as they are. fused.cc writes the program; OPS are
 // the elementwise ops, in the op table's order.
-#include "elementwise.metal"
+#include "values.metal"
 
 enum Op { OPS };
 enum MicroKind { kCompute, kPredicate, kPart, kCast, kSelect, kLoad, kArange, kStore };
@@ -16,71 +16,9 @@ struct Micro {
 struct Head {
   ulong elements, units, results, reduced, part;
   int n_micros, n_kept, n_reduced, lanes;
-  int reduce, reduce_slot, reduce_dtype, reduce_array;  // reduce: 0 none, 1 sum, 2 prod, 3 max, 4 min
+  int reduce, reduce_slot, reduce_dtype, reduce_array;  // `reduce` is a Reduce
   int splits, padding;
 };
-
-enum Class { kUnsignedClass, kSignedClass, kFloatClass, kComplexClass };
-inline int class_of(int dtype) {
-  if (dtype == kComplex64) return kComplexClass;
-  return dtype >= kFloat16 ? kFloatClass : dtype >= kInt8 ? kSignedClass : kUnsignedClass;
-}
-inline float float_of(ulong v) { return as_type<float>((uint)v); }
-inline float2 complex_of(ulong v) { return float2(as_type<float>((uint)v), as_type<float>((uint)(v >> 32))); }
-inline ulong bits_of(float x) { return (ulong)as_type<uint>(x); }
-inline ulong bits_of(float2 z) { return (ulong)as_type<uint>(z.x) | ((ulong)as_type<uint>(z.y) << 32); }
-/// What an integer dtype keeps of 64 bits, extended again.
-inline ulong narrow(ulong v, int dtype) {
-  switch (dtype) {
-    case kBool: return v != 0 ? 1 : 0;
-    case kUint8: return v & 0xff;
-    case kUint16: return v & 0xffff;
-    case kUint32: return v & 0xffffffff;
-    case kInt8: return (ulong)(long)(char)v;
-    case kInt16: return (ulong)(long)(short)v;
-    case kInt32: return (ulong)(long)(int)v;
-    default: return v;
-  }
-}
-inline ulong rounded(float x, int dtype) {
-  return bits_of(dtype == kFloat16 ? round_half(x) : dtype == kBfloat16 ? round_bfloat(x) : x);
-}
-inline int width_of(int dtype) {
-  return dtype == kInt8 || dtype == kUint8     ? 8
-         : dtype == kInt16 || dtype == kUint16 ? 16
-         : dtype == kInt32 || dtype == kUint32 ? 32
-                                               : 64;
-}
-inline ulong load_bits(device const uchar* x, long i, int dtype) {
-  switch (dtype) {
-    case kBool: return x[i] != 0 ? 1 : 0;
-    case kUint8: return x[i];
-    case kUint16: return ((device const ushort*)x)[i];
-    case kUint32: return ((device const uint*)x)[i];
-    case kInt8: return (ulong)(long)((device const char*)x)[i];
-    case kInt16: return (ulong)(long)((device const short*)x)[i];
-    case kInt32: return (ulong)(long)((device const int*)x)[i];
-    case kFloat16: return bits_of((float)((device const half*)x)[i]);
-    case kBfloat16: return bits_of(bfloat_to_float(((device const ushort*)x)[i]));
-    case kFloat32: return bits_of(((device const float*)x)[i]);
-    default: return ((device const ulong*)x)[i];
-  }
-}
-inline void store_bits(device uchar* x, long i, int dtype, ulong v) {
-  switch (dtype) {
-    case kBool:
-    case kUint8:
-    case kInt8: x[i] = (uchar)v; break;
-    case kUint16:
-    case kInt16: ((device ushort*)x)[i] = (ushort)v; break;
-    case kUint32:
-    case kInt32: ((device uint*)x)[i] = (uint)v; break;
-    case kFloat16: ((device half*)x)[i] = (half)float_of(v); break;
-    case kBfloat16: ((device ushort*)x)[i] = float_to_bfloat(float_of(v)); break;
-    case kFloat32: ((device float*)x)[i] = float_of(v); break;
-    default: ((device ulong*)x)[i] = v;
-  }
-}
 
 #define UNARY(name) case OP_##name: return op_##name(a);
 #define BINARY(name) case OP_##name: return op_##name(a, b);
@@ -164,47 +102,6 @@ inline ulong cast(ulong v, int from, int to) {
 inline ulong arange(Micro m, constant const ulong* imm, ulong i) {
   if (class_of(m.to) != kFloatClass) return narrow(imm[m.a] + imm[m.a + 1] * i, m.to);
   return rounded(arange_float(complex_of(imm[m.a]), complex_of(imm[m.a + 1]), i), m.to);
-}
-
-inline ulong reduce_start(int reduce, int dtype) {
-  int kind = class_of(dtype);
-  float low = reduce == 3 ? -INFINITY : INFINITY;
-  if (reduce == 1) return 0;
-  if (kind == kComplexClass) return bits_of(reduce == 2 ? float2(1.0f, 0.0f) : float2(low, low));
-  if (kind == kFloatClass) return bits_of(reduce == 2 ? 1.0f : low);
-  if (reduce == 2) return 1;
-  ulong lowest = kind == kSignedClass ? (ulong)1 << 63 : 0;
-  return reduce == 3 ? lowest : ~lowest;
-}
-template <class T> inline T merged(int reduce, T a, T x) {
-  switch (reduce) {
-    case 1: return op_add(a, x);
-    case 2: return op_multiply(a, x);
-    case 3: return max_merge(a, x);
-    default: return min_merge(a, x);
-  }
-}
-/// Sums of floats are pairs; `fresh`: x is an element, no accumulator yet.
-inline ulong reduce_merge(int reduce, int dtype, ulong a, ulong x, bool fresh) {
-  switch (class_of(dtype)) {
-    case kFloatClass:
-      if (reduce != 1) return bits_of(merged(reduce, float_of(a), float_of(x)));
-      return bits_of(fresh ? pair_add(complex_of(a), float_of(x)) : pair_add(complex_of(a), complex_of(x)));
-    case kComplexClass: return bits_of(merged(reduce, complex_of(a), complex_of(x)));
-    case kSignedClass: return (ulong)merged(reduce, (long)a, (long)x);
-    default: return merged(reduce, a, x);
-  }
-}
-/// An empty reduction of a narrow signed type leaves that type's lowest or highest, not those of 64 bits.
-inline ulong reduce_end(int reduce, int dtype, ulong a) {
-  switch (class_of(dtype)) {
-    case kFloatClass: return reduce == 1 ? bits_of(pair_value(complex_of(a))) : a;
-    case kComplexClass: return a;
-    default: break;
-  }
-  bool unchanged = reduce > 2 && class_of(dtype) == kSignedClass && a == reduce_start(reduce, dtype);
-  ulong top = (ulong)1 << (width_of(dtype) - 1);
-  return unchanged ? (reduce == 3 ? narrow(top, dtype) : top - 1) : narrow(a, dtype);
 }
 
 #define ARRAY(n) device uchar* a##n [[buffer(n + 5)]],
