@@ -332,12 +332,16 @@ template <class From> inline float2 to_complex(From x) { return float2((float)x,
 inline float2 to_complex(float2 z) { return z; }
 
 /// ---- sums of two floats --------------------------------------------------------------------------------------------
-/// hi + lo stands for about 48 bits: sums and aranges are computed in these, as there is no float64.
+/// hi + lo stands for about 48 bits: sums, products and aranges are computed in these, as there is no float64.
 inline float2 pair_add(float2 a, float b) {
   float s = a.x + b, t = s - a.x;
   return float2(s, a.y + ((a.x - (s - t)) + (b - t)));
 }
 inline float2 pair_add(float2 a, float2 b) { return pair_add(float2(a.x, a.y + b.y), b.x); }
+inline float2 pair_multiply(float2 a, float2 b) {
+  float p = a.x * b.x;
+  return float2(p, fma(a.x, b.x, -p) + fma(a.x, b.y, a.y * b.x));
+}
 inline float pair_value(float2 a) { return isfinite(a.y) ? a.x + a.y : a.x; }
 inline float2 pair_times(float2 a, float b) {
   float p = a.x * b;

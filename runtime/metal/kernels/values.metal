@@ -72,7 +72,7 @@ inline ulong reduce_start(int reduce, int dtype) {
   if (reduce == kSum) return 0;
   if (reduce == kLogsumexp) return bits_of(float2(-INFINITY, 0.0f));
   if (kind == kComplexClass) return bits_of(reduce == kProd ? float2(1.0f, 0.0f) : float2(low, low));
-  if (kind == kFloatClass) return bits_of(reduce == kProd ? 1.0f : low);
+  if (kind == kFloatClass) return bits_of(reduce == kProd ? 1.0f : low);  // as a pair, too: its low part is 0
   if (reduce == kProd) return 1;
   ulong lowest = kind == kSignedClass ? (ulong)1 << 63 : 0;
   return reduce == kMax ? lowest : ~lowest;
@@ -95,14 +95,16 @@ inline float2 complex_logsumexp(float2 a, float2 b) {
   if (a.x == -INFINITY) return b;
   return b.x == -INFINITY ? a : op_logaddexp(a, b);
 }
-/// Sums of floats are pairs, logsumexp of floats too; `fresh`: x is an element, no accumulator yet.
+/// Sums and products of floats are pairs, logsumexp of floats too; `fresh`: x is an element, no accumulator yet.
 inline ulong reduce_merge(int reduce, int dtype, ulong a, ulong x, bool fresh) {
+  float2 pair;
   switch (class_of(dtype)) {
     case kFloatClass:
       if (reduce == kLogsumexp)
         return bits_of(logsumexp_merge(complex_of(a), fresh ? float2(float_of(x), 1.0f) : complex_of(x)));
-      if (reduce != kSum) return bits_of(merged(reduce, float_of(a), float_of(x)));
-      return bits_of(fresh ? pair_add(complex_of(a), float_of(x)) : pair_add(complex_of(a), complex_of(x)));
+      if (reduce != kSum && reduce != kProd) return bits_of(merged(reduce, float_of(a), float_of(x)));
+      pair = fresh ? float2(float_of(x), 0.0f) : complex_of(x);
+      return bits_of(reduce == kSum ? pair_add(complex_of(a), pair) : pair_multiply(complex_of(a), pair));
     case kComplexClass:
       if (reduce == kLogsumexp) return bits_of(complex_logsumexp(complex_of(a), complex_of(x)));
       return bits_of(merged(reduce, complex_of(a), complex_of(x)));
@@ -115,7 +117,7 @@ inline ulong reduce_end(int reduce, int dtype, ulong a) {
   switch (class_of(dtype)) {
     case kFloatClass:
       if (reduce == kLogsumexp) return bits_of(float_of(a) + precise::log(complex_of(a).y));
-      return reduce == kSum ? bits_of(pair_value(complex_of(a))) : a;
+      return reduce == kSum || reduce == kProd ? bits_of(pair_value(complex_of(a))) : a;
     case kComplexClass: return a;
     default: break;
   }
