@@ -7,15 +7,33 @@
 // X(op) for each op that has a kernel for the GPU
 #define DENIM_GPU_OPS(X) \
   X(addmm) \
+  X(argmax) \
+  X(argmin) \
+  X(argsort) \
   X(attention) \
+  X(concatenate) \
   X(conv) \
+  X(cummax) \
+  X(cummin) \
+  X(cumprod) \
+  X(cumsum) \
   X(dequantize) \
+  X(dynamicSlice) \
+  X(dynamicSliceUpdate) \
+  X(gather) \
+  X(gatherAxis) \
   X(gatherMm) \
   X(gatherQmm) \
   X(layerNorm) \
+  X(logcumsumexp) \
   X(logsumexp) \
   X(matmul) \
   X(quantizedMatmul) \
+  X(randomBits) \
   X(rmsNorm) \
   X(rope) \
-  X(softmax)
+  X(scatter) \
+  X(scatterAxis) \
+  X(sliceUpdate) \
+  X(softmax) \
+  X(sort)

@@ -19,17 +19,38 @@ static constexpr char kText_fused[] = {
 static constexpr char kText_host[] = {
 #embed "../metal/kernels/host.metal"
     , 0};
+static constexpr char kText_index[] = {
+#embed "../metal/kernels/index.metal"
+    , 0};
+static constexpr char kText_keys[] = {
+#embed "../metal/kernels/keys.metal"
+    , 0};
 static constexpr char kText_matmul[] = {
 #embed "../metal/kernels/matmul.metal"
     , 0};
 static constexpr char kText_quantized[] = {
 #embed "../metal/kernels/quantized.metal"
     , 0};
+static constexpr char kText_random[] = {
+#embed "../metal/kernels/random.metal"
+    , 0};
+static constexpr char kText_reduce[] = {
+#embed "../metal/kernels/reduce.metal"
+    , 0};
 static constexpr char kText_rope[] = {
 #embed "../metal/kernels/rope.metal"
     , 0};
 static constexpr char kText_rows[] = {
 #embed "../metal/kernels/rows.metal"
+    , 0};
+static constexpr char kText_scan[] = {
+#embed "../metal/kernels/scan.metal"
+    , 0};
+static constexpr char kText_sort[] = {
+#embed "../metal/kernels/sort.metal"
+    , 0};
+static constexpr char kText_values[] = {
+#embed "../metal/kernels/values.metal"
     , 0};
 static constexpr Source kSources[] = {
     {"attention", kText_attention, sizeof kText_attention - 1},
@@ -38,8 +59,15 @@ static constexpr Source kSources[] = {
     {"elementwise", kText_elementwise, sizeof kText_elementwise - 1},
     {"fused", kText_fused, sizeof kText_fused - 1},
     {"host", kText_host, sizeof kText_host - 1},
+    {"index", kText_index, sizeof kText_index - 1},
+    {"keys", kText_keys, sizeof kText_keys - 1},
     {"matmul", kText_matmul, sizeof kText_matmul - 1},
     {"quantized", kText_quantized, sizeof kText_quantized - 1},
+    {"random", kText_random, sizeof kText_random - 1},
+    {"reduce", kText_reduce, sizeof kText_reduce - 1},
     {"rope", kText_rope, sizeof kText_rope - 1},
     {"rows", kText_rows, sizeof kText_rows - 1},
+    {"scan", kText_scan, sizeof kText_scan - 1},
+    {"sort", kText_sort, sizeof kText_sort - 1},
+    {"values", kText_values, sizeof kText_values - 1},
 };
