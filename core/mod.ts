@@ -18,6 +18,7 @@ export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
 export { getPrintoptions, type PrintOptions, printoptions, setPrintoptions } from "./format.ts";
 export { Holder, type StreamId } from "./graph.ts";
 export { load, type LoadOptions } from "./io/mapped.ts";
+export { save, type SaveableArrays, savez, savezCompressed } from "./io/npy.ts";
 export { type Saveable, saveSafetensors } from "./io/safetensors.ts";
 export * as metal from "./metal.ts";
 export * from "./ops/binary.ts";

@@ -14,6 +14,8 @@ import { constant } from "../ops/operand.ts";
 import { rowMajorStrides, sizeOf } from "../shape.ts";
 import { failure } from "../status.ts";
 import { loadGguf } from "./gguf_repack.ts";
+import { loadNpy, loadNpz } from "./npy.ts";
+import { loadTorch } from "./pytorch.ts";
 import { loadSafetensors } from "./safetensors.ts";
 import { type HostTensor, readRange, type TensorSource, withFile } from "./source.ts";
 
@@ -68,27 +70,44 @@ export function uploadTensor({ data, dtype, shape }: HostTensor): NDArray {
 
 /** Options of {@linkcode load}. */
 export interface LoadOptions {
-  /** Format of the file, if its name does not end in it: `safetensors` or `gguf`. */
+  /** Format of the file, if its name does not end in it: `safetensors`, `gguf`, `npz`, `npy` or `pytorch`. */
   readonly format?: string | null;
 }
+/** Readers of files with several arrays. */
+const READERS: Readonly<Record<string, (path: string) => Map<string, NDArray>>> = {
+  safetensors: (path) => loadSafetensors(path, openMapped).arrays,
+  gguf: (path) => loadGguf(path, openMapped, uploadTensor).arrays,
+  npz: (path) => loadNpz(path, openMapped, uploadBytes),
+  pytorch: (path) => loadTorch(path, openMapped),
+};
+/** Other endings. */
+const ALIASES: Readonly<Record<string, string>> = { bin: "pytorch", pt: "pytorch", pth: "pytorch" };
 /**
- * The arrays of a file by name, as views of the mapped file (`mlx.core.load`): `.safetensors`, `.gguf`.
+ * The arrays of a file by name, as views of the mapped file (`mlx.core.load`): `.safetensors`, `.gguf`, `.npz`, and
+ * PyTorch's `.bin`, `.pt` and `.pth`, of which only the tensors are read and nothing is run. A file whose name ends in
+ * `.npy` gives the one array that it holds.
  *
  * @example
  * ```ts ignore
  * import * as mx from "@denim/ml";
  * const weights = mx.load("model.safetensors");
+ * const x = mx.load("x.npy");
  * ```
  * @throws CheckpointError for a missing, broken or truncated file.
  */
-export function load(path: string, options: LoadOptions = {}): Record<string, NDArray> {
-  const format = options.format ?? path.split(".").at(-1);
-  if (format === "safetensors") return Object.fromEntries(loadSafetensors(path, openMapped).arrays);
-  if (format === "gguf") return Object.fromEntries(loadGguf(path, openMapped, uploadTensor).arrays);
+export function load(path: `${string}.npy`, options?: LoadOptions & { readonly format?: "npy" | null }): NDArray;
+/** As above, for a file of another name that holds one array. */
+export function load(path: string, options: { readonly format: "npy" }): NDArray;
+/** As above, for a file that holds several arrays. */
+export function load(path: string, options?: LoadOptions): Record<string, NDArray>;
+export function load(path: string, options: LoadOptions = {}): NDArray | Record<string, NDArray> {
+  const end = options.format ?? path.split(".").at(-1) ?? "", format = ALIASES[end] ?? end;
+  if (format === "npy") return loadNpy(path, openMapped, uploadBytes);
+  if (Object.hasOwn(READERS, format)) return Object.fromEntries(READERS[format]!(path));
   return fail(CheckpointError, "load", {
     cannot: `load ${path}`,
-    expected: "a file named .safetensors or .gguf",
-    got: String(format),
+    expected: "a file named .safetensors, .gguf, .npy, .npz, .bin, .pt or .pth",
+    got: format,
     fix: "give { format }",
   });
 }

@@ -281,8 +281,8 @@ export function loadSafetensorsFolder(folder: string, open: OpenSource): LoadedA
 
 const codeOf = (dtype: DType): string => [...DTYPES].find(([, d]) => d === dtype)?.[0] ?? dtype.name;
 
-/** The bytes of an array as the file has them. */
-function bytesOf(name: string, x: Saveable, data: HostData): Uint8Array {
+/** The bytes of an array as files have them. */
+export function bytesOf(name: string, x: Saveable, data: HostData): Uint8Array {
   let raw = data;
   if (x.dtype === dt.bfloat16 && data instanceof Float32Array) {
     const bits = new Uint16Array(data.buffer, data.byteOffset, data.length * 2);
