@@ -5,7 +5,7 @@
  */
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { imports, refusal } from "../../scripts/check_rooms.ts";
-import { foreign, refused } from "../../scripts/macho_check.ts";
+import { readMachO, readStub, refused } from "../../scripts/macho_check.ts";
 import { code, declarations, sourceTexts } from "../../scripts/sources.ts";
 import { faultsOf } from "../../scripts/style.ts";
 
@@ -89,23 +89,31 @@ Deno.test("faultsOf measures files, functions and lines", () => {
   assertEquals(faults("runtime/a.h", `// ${"a".repeat(118)}\n`), ["1 over 120 columns"]);
 });
 
-Deno.test("foreign reads a Mach-O file", () => {
-  const bytes = new Uint8Array(32 + 24 + 40 + 32 + 16);
+Deno.test("readMachO reads what a library needs; what has no stub is refused", () => {
+  const bytes = new Uint8Array(32 + 24 + 40 + 24 + 32 + 16);
   const view = new DataView(bytes.buffer);
   const put = (at: number, ...words: number[]) => words.forEach((word, i) => view.setUint32(at + 4 * i, word, true));
   const text = (at: number, value: string) => bytes.set(new TextEncoder().encode(value), at);
-  put(0, 0xfeedfacf, 0x0100000c, 0, 6, 2, 64, 0, 0);
-  put(32, 0x2, 24, 96, 2, 128, 16); // LC_SYMTAB: two entries, then their names
+  put(0, 0xfeedfacf, 0x0100000c, 0, 6, 3, 88, 0, 0);
+  put(32, 0x2, 24, 120, 2, 152, 16); // LC_SYMTAB: two entries, then their names
   put(56, 0xc, 40, 24, 0, 0, 0); // LC_LOAD_DYLIB
   text(80, "/usr/lib/libX");
-  put(96, 1, 0x01, 0, 0); // undefined and external: _fork
-  put(112, 7, 0x0f, 0, 0); // defined
-  text(129, "_fork");
-  text(135, "_mine");
-  const found = foreign(bytes);
-  assertEquals(found, { symbols: ["fork"], libraries: ["/usr/lib/libX"] });
-  assertEquals(refused(found), ["function fork", "library /usr/lib/libX"]);
-  assertThrows(() => foreign(new Uint8Array(64)), Error, "Mach-O");
+  put(96, 0x32, 24, 1, 13 << 16, 0, 0); // LC_BUILD_VERSION
+  put(120, 1, 0x01000001, 0, 0); // undefined and external, of the first library: _fork
+  put(136, 7, 0x0f, 0, 0); // defined
+  text(153, "_fork");
+  text(159, "_mine");
+  const found = readMachO(bytes);
+  const wanted = [{ name: "_fork", library: "/usr/lib/libX" }];
+  assertEquals(found, { wanted, libraries: ["/usr/lib/libX"], system: "macos 13.0", signed: false });
+  assertEquals(refused(found, new Map()).length, 3);
+  const [path, symbols] = readStub("install-name: '/usr/lib/libX'\nexports:\n  - symbols: [ _fork,\n _spoon ]\n...\n");
+  assertEquals([path, [...symbols]], ["/usr/lib/libX", ["_fork", "_spoon"]]);
+  assertEquals(refused(found, new Map([[path, symbols]])), ["it is not signed"]);
+  assertEquals(refused({ ...found, signed: true, system: "macos 14.0" }, new Map([[path, symbols]])), [
+    "it is built for macos 14.0 and not macos 13.0",
+  ]);
+  assertThrows(() => readMachO(new Uint8Array(64)), Error, "Mach-O");
 });
 
 Deno.test("sourceTexts leaves generated files out", () => {
