@@ -170,8 +170,9 @@ static MTL::CompileOptions* new_options() {
 /// The whole source, or null with the reason in `error`.
 static NS::String* new_source(const Wanted& w, char* error, size_t capacity) {
   Text text = {};
+  bool found = text.add_file("common");  // it includes Metal's own library, which no define may touch
   text.add_defines(w.defines);
-  const bool found = text.add_file("common") && (w.text ? text.add_source(w.source, w.text) : text.add_file(w.source));
+  found = found && (w.text ? text.add_source(w.source, w.text) : text.add_file(w.source));
   NS::String* source = found ? string(text.at) : nullptr;
   if (!found) snprintf(error, capacity, "no source of this name, or of one that it includes");
   text.free_all();
