@@ -64,7 +64,15 @@ export {
   type Primals,
   type RuleResult,
 } from "./transforms/custom.ts";
-export type { Argnums, Gradient, GradOptions } from "./transforms/arguments.ts";
+export type {
+  Argnums,
+  ArgumentAt,
+  ArgumentsAt,
+  Gradient,
+  GradOptions,
+  LastArgument,
+  NamedArguments,
+} from "./transforms/arguments.ts";
 export { type ArrayFunction, type ArraysLike, grad, jvp, valueAndGrad, vjp } from "./transforms/grad.ts";
 export { type Hessian, hessian, hvp, jacfwd, type Jacobian, jacrev } from "./transforms/jacobian.ts";
 export { type BatchAxes, vmap, type VmapOptions } from "./transforms/vmap.ts";

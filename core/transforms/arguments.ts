@@ -17,30 +17,36 @@ export interface GradOptions {
 /** What says which arguments are meant: a position, several, or positions and names. */
 export type Argnums = number | readonly number[] | GradOptions;
 
-type Last<A extends readonly unknown[]> = A extends readonly [...unknown[], infer L] ? L : A[number];
+/** The last argument. */
+export type LastArgument<A extends readonly unknown[]> = A extends readonly [...unknown[], infer L] ? L : A[number];
 /** The argument at a position, which may count from the end. */
-type At<A extends readonly unknown[], N extends number> = number extends N | A["length"] ? A[number]
+export type ArgumentAt<A extends readonly unknown[], N extends number> = number extends N | A["length"] ? A[number]
   : `${N}` extends keyof A ? A[`${N}`]
-  : N extends -1 ? Last<A>
+  : N extends -1 ? LastArgument<A>
   : N extends -2 ? A extends readonly [...unknown[], infer X, unknown] ? X : never
   : N extends -3 ? A extends readonly [...unknown[], infer X, unknown, unknown] ? X : never
   : `${N}` extends `-${string}` ? A[number]
   : never;
-type AtEach<A extends readonly unknown[], S extends readonly number[]> = { -readonly [I in keyof S]: At<A, S[I]> };
-type Named<A extends readonly unknown[], K> = {
-  [P in K extends readonly string[] ? K[number] : K & string]: P extends keyof Last<A> ? Last<A>[P] : never;
+/** The arguments at several positions. */
+export type ArgumentsAt<A extends readonly unknown[], S extends readonly number[]> = {
+  -readonly [I in keyof S]: ArgumentAt<A, S[I]>;
+};
+/** Fields of the last argument. */
+export type NamedArguments<A extends readonly unknown[], K> = {
+  [P in K extends readonly string[] ? K[number] : K & string]: P extends keyof LastArgument<A> ? LastArgument<A>[P]
+    : never;
 };
 /**
  * What a function of `A` has in the place of its gradients: for one position (or a list of one) what has the form of
  * that argument, for several a list of these; with `argnames` a pair of that (null without `argnums`) and an object.
  */
-export type Gradient<A extends readonly unknown[], S extends Argnums = 0> = S extends number ? At<A, S>
-  : S extends readonly [infer Only extends number] ? At<A, Only>
-  : S extends readonly number[] ? number extends S["length"] ? A[number][] : AtEach<A, S>
+export type Gradient<A extends readonly unknown[], S extends Argnums = 0> = S extends number ? ArgumentAt<A, S>
+  : S extends readonly [infer Only extends number] ? ArgumentAt<A, Only>
+  : S extends readonly number[] ? number extends S["length"] ? A[number][] : ArgumentsAt<A, S>
   : S extends { readonly argnames: infer K }
-    ? [S extends { readonly argnums: infer N extends Argnums } ? Gradient<A, N> : null, Named<A, K>]
+    ? [S extends { readonly argnums: infer N extends Argnums } ? Gradient<A, N> : null, NamedArguments<A, K>]
   : S extends { readonly argnums: infer N extends Argnums } ? Gradient<A, N>
-  : At<A, 0>;
+  : ArgumentAt<A, 0>;
 
 /** Positions and names, and whether one position was asked for. */
 export interface Selection {
