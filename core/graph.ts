@@ -164,6 +164,26 @@ export function setActiveStream(s: StreamId): StreamId {
   return before;
 }
 
+/** What records a function for arrays of any shape: see `record.ts`. */
+export interface ShapeRecorder {
+  /** Shape and dtype of a new node. */
+  infer(prim: Primitive, inputs: readonly NDArray[], params: AnyParams): Aval;
+  /** The node has been made. */
+  made(node: NDArray): NDArray;
+  /** Calls an operation whose parameters follow from shapes, so that it can be called again. */
+  call<A extends readonly unknown[], R>(f: (...args: A) => R, args: A): R;
+  /** Something happens that cannot be recorded. */
+  giveUp(): void;
+}
+/** The recorder at work, if there is one. */
+export let recorder: ShapeRecorder | null = null;
+/** Sets it; returns the one before. */
+export function setRecorder(r: ShapeRecorder | null): ShapeRecorder | null {
+  const before = recorder;
+  recorder = r;
+  return before;
+}
+
 /**
  * Builds one lazy node: the shape and dtype rules run now, the kernel later. `donate` gives the input that the record's
  * `inPlace` names away: where nothing else needs it, the result takes its buffer, and the input becomes unusable.
@@ -189,14 +209,19 @@ export function bindRecord(
     if (i.state === "donated") failDonated(prim.name, i);
     traced ||= i.traced;
   }
-  const out = prim.infer(inputs, params);
+  const out = recorder ? recorder.infer(prim, inputs, params) : prim.infer(inputs, params);
   const y = new construct(prim, inputs, params, out.shape, out.dtype, stream, donate, traced);
   if (!traced) registerReads(y);
+  else if (recorder) recorder.made(y);
   return y;
 }
 /** An abstract array, for transforms. */
 export function tracer(like: Aval): NDArray {
   return new construct(registry.get("constant")!, [], {}, like.shape, like.dtype, currentStream, false, true);
+}
+/** The same array as a traced node of its own, with a shape that is watched. */
+export function aliasOf(x: NDArray, shape: Shape): NDArray {
+  return new construct(registry.get("stopGradient")!, [x], {}, shape, x.dtype, x.stream, false, true);
 }
 /** Is it an input of a trace, and not something computed in one? */
 export function isTracer(n: Node): boolean {

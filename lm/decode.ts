@@ -61,11 +61,12 @@ function lastRow(logits: NDArray): NDArray {
 
 /** Calls, traces and programs of the model's compiled decoding steps so far. */
 export function decodeStatistics(model: LanguageModel): CompileStatistics {
-  const total = { calls: 0, traces: 0, programs: 0, evictions: 0 };
+  const total = { calls: 0, traces: 0, replays: 0, programs: 0, evictions: 0 };
   for (const { run } of programs.get(model) ?? []) {
-    const { calls, traces, programs, evictions } = mx.compileStatistics(run);
+    const { calls, traces, replays, programs, evictions } = mx.compileStatistics(run);
     total.calls += calls;
     total.traces += traces;
+    total.replays += replays;
     total.programs += programs;
     total.evictions += evictions;
   }

@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { atLeastFloat, bool_, complex64, type DType, issubdtype, uint8 } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { describe, sameShape } from "../shape.ts";
 import { full } from "./create.ts";
 import { broadcasted, cast, commonType, isArray, numberArg, type Operand, operands, toArray } from "./operand.ts";
@@ -41,9 +41,11 @@ type Name =
 
 /** Binds after casting both to a dtype and broadcasting them. */
 function meet(name: Name, a: NDArray, b: NDArray, dtype: DType): NDArray {
+  if (recorder) return recorder.call(meet, [name, a, b, dtype]);
   return bind(name, broadcasted(name, [cast(a, dtype), cast(b, dtype)]), {});
 }
 function binary(name: Name, a: Operand, b: Operand): NDArray {
+  if (recorder) return recorder.call(binary, [name, a, b]);
   if (isArray(a) && isArray(b) && a.dtype === b.dtype && sameShape(a.shape, b.shape)) return bind(name, [a, b], {});
   const [x, y] = operands(name, a, b);
   return meet(name, x, y, commonType([x, y]));

@@ -20,7 +20,7 @@ import {
   WeakFloat,
 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { allocate, hostCopy, isTypedArray, type TypedArray, typedArrayType, write } from "../host.ts";
 import type { HostData, Shape } from "../primitive.ts";
 import { checkedShape, describe, describeShape } from "../shape.ts";
@@ -141,6 +141,7 @@ export function asarray(data: ArrayLike, dtype?: DType | AsArrayOptions | null):
  * ```
  */
 export function full(shape: ShapeLike, value: Operand, dtype?: DType | DTypeOptions | null): NDArray {
+  if (recorder) return recorder.call(full, [shape, value, dtype]);
   return broadcastTo(toArray("full", value, dtypeArg(dtype)), checkedShape("full", shape));
 }
 /**
@@ -153,6 +154,7 @@ export function full(shape: ShapeLike, value: Operand, dtype?: DType | DTypeOpti
  * ```
  */
 export function zeros(shape: ShapeLike, dtype?: DType | DTypeOptions | null): NDArray {
+  if (recorder) return recorder.call(zeros, [shape, dtype]);
   return broadcastTo(scalar("zeros", false, dtypeArg(dtype) ?? float32), checkedShape("zeros", shape));
 }
 /**
@@ -165,6 +167,7 @@ export function zeros(shape: ShapeLike, dtype?: DType | DTypeOptions | null): ND
  * ```
  */
 export function ones(shape: ShapeLike, dtype?: DType | DTypeOptions | null): NDArray {
+  if (recorder) return recorder.call(ones, [shape, dtype]);
   return broadcastTo(scalar("ones", true, dtypeArg(dtype) ?? float32), checkedShape("ones", shape));
 }
 export { zeros as empty };
@@ -178,11 +181,13 @@ export { zeros as empty };
  * ```
  */
 export function zerosLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDArray {
+  if (recorder) return recorder.call(zerosLike, [a, dtype]);
   return zeros(a.shape, dtypeArg(dtype) ?? a.dtype);
 }
 export { zerosLike as emptyLike };
 /** Ones of the shape and dtype of `a`, or of another dtype (`mlx.core.ones_like`). */
 export function onesLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDArray {
+  if (recorder) return recorder.call(onesLike, [a, dtype]);
   return ones(a.shape, dtypeArg(dtype) ?? a.dtype);
 }
 /**
@@ -195,6 +200,7 @@ export function onesLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDArr
  * ```
  */
 export function fullLike(a: NDArray, value: Operand, dtype?: DType | DTypeOptions | null): NDArray {
+  if (recorder) return recorder.call(fullLike, [a, value, dtype]);
   const type = dtypeArg(dtype) ?? a.dtype;
   return broadcastTo(cast(toArray("fullLike", value, type), type), a.shape);
 }
@@ -382,6 +388,7 @@ function triangle(op: string, x: NDArray, k: number): NDArray {
  * ```
  */
 export function tril(x: NDArray, k?: number | DiagonalOptions): NDArray {
+  if (recorder) return recorder.call(tril, [x, k]);
   const [bare, o] = numberArg(k, undefined);
   return where(triangle("tril", x, bare ?? o?.k ?? 0), x, scalar("tril", false, x.dtype));
 }
@@ -395,6 +402,7 @@ export function tril(x: NDArray, k?: number | DiagonalOptions): NDArray {
  * ```
  */
 export function triu(x: NDArray, k?: number | DiagonalOptions): NDArray {
+  if (recorder) return recorder.call(triu, [x, k]);
   const [bare, o] = numberArg(k, undefined);
   return where(triangle("triu", x, (bare ?? o?.k ?? 0) - 1), scalar("triu", false, x.dtype), x);
 }

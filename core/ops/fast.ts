@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { bool_, type DType, float32, int32, promoteTypes } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { describe, describeShape, sizeOf } from "../shape.ts";
 import { attend, rotate } from "./fast_rules.ts";
 import { cast, isArray, type Operand, promoted, scalar, toArray } from "./operand.ts";
@@ -45,6 +45,7 @@ function checkNorm(op: string, x: NDArray, vectors: readonly (NDArray | null)[],
  * ```
  */
 export function rmsNorm(x: Operand, weight: NDArray | null, eps: number): NDArray {
+  if (recorder) return recorder.call(rmsNorm, [x, weight, eps]);
   const a = toArray("rmsNorm", x);
   const dtype = weight ? promoteTypes(a.dtype, weight.dtype) : a.dtype;
   checkNorm("rmsNorm", a, [weight], dtype);
@@ -55,6 +56,7 @@ export function rmsNorm(x: Operand, weight: NDArray | null, eps: number): NDArra
  * (`mlx.core.fast.layer_norm`). Half types are computed in float32.
  */
 export function layerNorm(x: Operand, weight: NDArray | null, bias: NDArray | null, eps: number): NDArray {
+  if (recorder) return recorder.call(layerNorm, [x, weight, bias, eps]);
   const a = toArray("layerNorm", x);
   const vectors = [weight, bias].filter((v) => v !== null);
   const dtype = vectors.reduce((d, v) => promoteTypes(d, v.dtype), a.dtype);
@@ -91,6 +93,7 @@ export interface RopeOptions {
  * ```
  */
 export function rope(x: Operand, dims: number, options: RopeOptions = {}): NDArray {
+  if (recorder) return recorder.call(rope, [x, dims, options]);
   const a = toArray("rope", x);
   const { traditional = false, base = null, scale = 1, offset = 0, freqs = null } = options;
   const refuse = (expected: string, got: string) =>
@@ -178,6 +181,7 @@ export function scaledDotProductAttention(
   values: Operand,
   options: AttentionOptions,
 ): NDArray {
+  if (recorder) return recorder.call(scaledDotProductAttention, [queries, keys, values, options]);
   const op = "scaledDotProductAttention";
   const [q, k, v] = promoted([toArray(op, queries), toArray(op, keys), toArray(op, values)]);
   const { scale, mask = null, sinks = null, window = 0, length = null } = options;

@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { type DType, int32, uint32 } from "../dtype.ts";
 import { fail, IndexError, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
 import { commonShape, describe, describeShape, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
 import { equal, multiply, subtract } from "./binary.ts";
@@ -50,6 +50,7 @@ export { type IndexList, type Indices, scatterAxis } from "./moves.ts";
  * ```
  */
 export function take(x: Operand, indices: Indices, options: Axis | { readonly axis?: Axis } = {}): NDArray {
+  if (recorder) return recorder.call(take, [x, indices, options]);
   const given = oneAxisArg(options, undefined)[0] ?? null;
   const source = toArray("take", x);
   const a = given === null ? flatten(source) : source;
@@ -101,6 +102,7 @@ function alignedBut(op: string, a: NDArray, indices: NDArray, axis: number): [ND
  * ```
  */
 export function takeAlongAxis(x: Operand, indices: Indices, options: Axis | { readonly axis?: Axis } = {}): NDArray {
+  if (recorder) return recorder.call(takeAlongAxis, [x, indices, options]);
   const axis = oneAxisArg(options, undefined)[0];
   const [a, at] = [toArray("takeAlongAxis", x), toIndices("takeAlongAxis", indices)];
   if (axis === null) return gatherAxis(reshape(a, [-1]), reshape(at, [-1]), 0);
@@ -210,6 +212,7 @@ export function writeAt(
  * ```
  */
 export function concatenate(arrays: readonly Operand[], options: Axis | { readonly axis?: Axis } = {}): NDArray {
+  if (recorder) return recorder.call(concatenate, [arrays, options]);
   const given = oneAxisArg(options, undefined)[0];
   const list = arrays.map((x) => toArray("concatenate", x)).map((a) => given === null ? reshape(a, [-1]) : a);
   const first = list[0] ??
@@ -246,6 +249,7 @@ export { concatenate as concat };
  * ```
  */
 export function stack(arrays: readonly Operand[], options: AxisArgument = 0): NDArray {
+  if (recorder) return recorder.call(stack, [arrays, options]);
   const axis = oneAxisArg(options, undefined)[0] ?? 0;
   const list = arrays.map((x) => toArray("stack", x));
   const odd = list.find((a) => !sameShape(a.shape, list[0]!.shape));
@@ -270,6 +274,7 @@ export function stack(arrays: readonly Operand[], options: AxisArgument = 0): ND
  * ```
  */
 export function repeat(x: Operand, repeats: number, options: Axis | { readonly axis?: Axis } = {}): NDArray {
+  if (recorder) return recorder.call(repeat, [x, repeats, options]);
   const given = oneAxisArg(options, undefined)[0] ?? null;
   const source = toArray("repeat", x);
   const a = given === null ? flatten(source) : source;
@@ -297,6 +302,7 @@ function checkCount(op: string, n: number): void {
  * ```
  */
 export function tile(x: Operand, reps: number | readonly number[]): NDArray {
+  if (recorder) return recorder.call(tile, [x, reps]);
   const a = toArray("tile", x);
   const list = typeof reps === "number" ? [reps] : reps;
   list.forEach((n) => checkCount("tile", n));
@@ -356,6 +362,7 @@ function mirrored(n: number, i: number, mode: "edge" | "reflect" | "symmetric"):
  * ```
  */
 export function pad(x: Operand, padWidth: PadWidth, options: PadOptions = {}): NDArray {
+  if (recorder) return recorder.call(pad, [x, padWidth, options]);
   const a = toArray("pad", x);
   const { mode = "constant", constantValues = 0 } = options;
   const widths = padWidths(a, padWidth);
@@ -452,6 +459,7 @@ export function kron(a: Operand, b: Operand): NDArray {
  * ```
  */
 export function diag(x: Operand, options: number | { readonly k?: number } = {}): NDArray {
+  if (recorder) return recorder.call(diag, [x, options]);
   const a = toArray("diag", x);
   const { k = 0 } = typeof options === "number" ? { k: options } : options;
   if (a.shape.length === 2) return diagonal(a, { offset: k });

@@ -9,6 +9,7 @@
 import type { NDArray } from "../array.ts";
 import { bool_, int32 } from "../dtype.ts";
 import { DTypeError, fail, IndexError, ShapeError, ValueError } from "../errors.ts";
+import { recorder } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
 import { commonShape, describe, describeShape, sameShape } from "../shape.ts";
 import { add, maximum, minimum, multiply, subtract } from "./binary.ts";
@@ -283,6 +284,7 @@ function placeOfArrays(entries: readonly Entry[], isIndex: (e: Entry) => boolean
  * arrays.
  */
 export function getItem(x: NDArray, items: readonly IndexItem[]): NDArray {
+  if (recorder) return recorder.call(getItem, [x, items]);
   const [only] = items;
   if (items.length === 1 && (isArray(only) || Array.isArray(only)) && !maskOf(only) && x.shape.length > 0) {
     return take(x, isArray(only) ? only : numbers(only), 0);

@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { bool_, complex64 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { commonShape, describe, describeShape, normalizeAxis, sizeOf } from "../shape.ts";
 import { add, greaterEqual, less, logicalAnd, multiply } from "./binary.ts";
 import { arange, zeros } from "./create.ts";
@@ -74,6 +74,7 @@ function batchedAlike(op: string, a: NDArray, b: NDArray): [NDArray, NDArray] {
  * ```
  */
 export function matmul(a: Operand, b: Operand): NDArray {
+  if (recorder) return recorder.call(matmul, [a, b]);
   const m = matrices("matmul", toArray("matmul", a), toArray("matmul", b), true);
   // One weight for all: the leading axes of a are rows.
   if (m.b.shape.length === 2 && m.a.shape.length > 2) {
@@ -99,6 +100,7 @@ export interface AddmmOptions {
  * ```
  */
 export function addmm(c: Operand, a: Operand, b: Operand, options: number | AddmmOptions = {}): NDArray {
+  if (recorder) return recorder.call(addmm, [c, a, b, options]);
   const { alpha = 1, beta = 1 } = typeof options === "number" ? { alpha: options } : options;
   const [z, x, y] = promoted([toArray("addmm", c), toArray("addmm", a), toArray("addmm", b)]);
   if (z.dtype === complex64) return add(multiply(matmul(x, y), alpha), multiply(z, beta));
@@ -125,6 +127,7 @@ export function addmm(c: Operand, a: Operand, b: Operand, options: number | Addm
  * ```
  */
 export function inner(a: Operand, b: Operand): NDArray {
+  if (recorder) return recorder.call(inner, [a, b]);
   const [x, y] = [toArray("inner", a), toArray("inner", b)];
   if (x.shape.length === 0 || y.shape.length === 0) return multiply(x, y);
   if (x.shape.at(-1) !== y.shape.at(-1)) {
@@ -149,6 +152,7 @@ export function inner(a: Operand, b: Operand): NDArray {
  * ```
  */
 export function outer(a: Operand, b: Operand): NDArray {
+  if (recorder) return recorder.call(outer, [a, b]);
   return multiply(reshape(toArray("outer", a), [-1, 1]), flatten(b));
 }
 /** The axes to sum over: see {@linkcode tensordot}. */
@@ -203,6 +207,7 @@ function isAxesObject(x: TensordotAxes | { readonly axes?: TensordotAxes }): x i
 }
 /** `sum(conj(a) b)` over one axis (-1 if absent), which has the same place and length in both (`mlx.core.vecdot`). */
 export function vecdot(a: Operand, b: Operand, axis: AxisArgument = -1): NDArray {
+  if (recorder) return recorder.call(vecdot, [a, b, axis]);
   const [x, y] = [toArray("vecdot", a), toArray("vecdot", b)];
   const i = normalizeAxis("vecdot", oneAxisArg(axis, undefined)[0] ?? -1, x.shape.length);
   const j = normalizeAxis("vecdot", oneAxisArg(axis, undefined)[0] ?? -1, y.shape.length);

@@ -18,7 +18,7 @@ import {
   uint64,
 } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { describe, keptAxes, normalizeAxes, normalizeAxis, sameShape, sizeOf, withoutAxes } from "../shape.ts";
 import { add, divide, multiply, notEqual, subtract } from "./binary.ts";
 import { type Axes, axisArg, cast, oneAxisArg, type Operand, scalar, toArray } from "./operand.ts";
@@ -65,6 +65,7 @@ function sumType(dtype: DType): DType {
  * ```
  */
 export function sum(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(sum, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = toArray("sum", a);
   const axes = normalizeAxes("sum", which, x.shape.length);
@@ -80,6 +81,7 @@ export function sum(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
  * ```
  */
 export function prod(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(prod, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = toArray("prod", a);
   const axes = normalizeAxes("prod", which, x.shape.length);
@@ -116,6 +118,7 @@ function refuseEmpty(op: string, x: NDArray, axes: readonly number[]): void {
  * ```
  */
 export function max(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(max, [a, axis, options]);
   return extremum("max", a, axis, options);
 }
 /**
@@ -128,6 +131,7 @@ export function max(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
  * ```
  */
 export function min(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(min, [a, axis, options]);
   return extremum("min", a, axis, options);
 }
 /** `[min(a), max(a)]` (`mlx.core.minmax`). */
@@ -144,6 +148,7 @@ export function minmax(a: Operand, axis?: Axes | ReduceOptions, options?: Reduce
  * ```
  */
 export function all(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(all, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("all", a), bool_);
   return bindReduce("all", x, normalizeAxes("all", which, x.shape.length), o?.keepdims ?? false);
@@ -158,6 +163,7 @@ export function all(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
  * ```
  */
 export function any(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(any, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("any", a), bool_);
   return bindReduce("any", x, normalizeAxes("any", which, x.shape.length), o?.keepdims ?? false);
@@ -172,6 +178,7 @@ export function any(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
  * ```
  */
 export function countNonzero(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(countNonzero, [a, axis, options]);
   return sum(cast(notEqual(toArray("countNonzero", a), scalar("countNonzero", 0, int32)), int32), axis, options);
 }
 /** Number of elements along the axes. */
@@ -188,6 +195,7 @@ function countAlong(x: NDArray, axes: readonly number[]): number {
  * ```
  */
 export function mean(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(mean, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = toArray("mean", a);
   const axes = normalizeAxes("mean", which, x.shape.length);
@@ -209,6 +217,7 @@ export interface VarOptions extends ReduceOptions {
  * ```
  */
 export function variance(a: Operand, axis?: Axes | VarOptions, options?: VarOptions): NDArray {
+  if (recorder) return recorder.call(variance, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = toArray("var", a);
   const axes = normalizeAxes("var", which, x.shape.length);
@@ -229,6 +238,7 @@ export { variance as var };
  * ```
  */
 export function std(a: Operand, axis?: Axes | VarOptions, options?: VarOptions): NDArray {
+  if (recorder) return recorder.call(std, [a, axis, options]);
   return sqrt(variance(a, axis, options));
 }
 
@@ -247,6 +257,7 @@ function axesLast(x: NDArray, axes: readonly number[]): NDArray {
  * ```
  */
 export function median(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(median, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = toArray("median", a);
   const axes = normalizeAxes("median", which, x.shape.length);
@@ -297,6 +308,7 @@ function argReduce(
  * ```
  */
 export function argmax(a: Operand, axis?: number | null | ArgReduceOptions, options?: ArgReduceOptions): NDArray {
+  if (recorder) return recorder.call(argmax, [a, axis, options]);
   return argReduce("argmax", a, axis, options);
 }
 /**
@@ -309,6 +321,7 @@ export function argmax(a: Operand, axis?: number | null | ArgReduceOptions, opti
  * ```
  */
 export function argmin(a: Operand, axis?: number | null | ArgReduceOptions, options?: ArgReduceOptions): NDArray {
+  if (recorder) return recorder.call(argmin, [a, axis, options]);
   return argReduce("argmin", a, axis, options);
 }
 
@@ -327,6 +340,7 @@ function onlyAxis(x: NDArray, axes: readonly number[]): number | null {
  * ```
  */
 export function logsumexp(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
+  if (recorder) return recorder.call(logsumexp, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const given = toArray("logsumexp", a);
   const axes = normalizeAxes("logsumexp", which, given.shape.length);
@@ -363,6 +377,7 @@ export interface SoftmaxOptions {
  * ```
  */
 export function softmax(a: Operand, axis?: Axes | SoftmaxOptions, options?: SoftmaxOptions): NDArray {
+  if (recorder) return recorder.call(softmax, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const given = toArray("softmax", a);
   const axes = normalizeAxes("softmax", which, given.shape.length);

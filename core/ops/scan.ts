@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { atLeastFloat, bool_, complex64, type DType, int32 } from "../dtype.ts";
 import { fail, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { normalizeAxis, sizeOf } from "../shape.ts";
 import { add, multiply, subtract } from "./binary.ts";
 import { cast, numberArg, oneAxisArg, type Operand, toArray } from "./operand.ts";
@@ -52,6 +52,7 @@ function counted(x: NDArray, dtype: DType | null | undefined): NDArray {
  * ```
  */
 export function cumsum(a: Operand, axis?: number | null | SumScanOptions, options?: SumScanOptions): NDArray {
+  if (recorder) return recorder.call(cumsum, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   return scan("cumsum", counted(toArray("cumsum", a), o?.dtype), which, o);
 }
@@ -66,6 +67,7 @@ export { cumsum as cumulativeSum };
  * ```
  */
 export function cumprod(a: Operand, axis?: number | null | SumScanOptions, options?: SumScanOptions): NDArray {
+  if (recorder) return recorder.call(cumprod, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   const x = toArray("cumprod", a);
   return cast(scan("cumprod", counted(x, o?.dtype), which, o), o?.dtype ?? x.dtype);
@@ -81,16 +83,19 @@ export { cumprod as cumulativeProd };
  * ```
  */
 export function cummax(a: Operand, axis?: number | null | ScanOptions, options?: ScanOptions): NDArray {
+  if (recorder) return recorder.call(cummax, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   return scan("cummax", toArray("cummax", a), which, o);
 }
 /** Running minimum; NaN from the first NaN on (`mlx.core.cummin`). */
 export function cummin(a: Operand, axis?: number | null | ScanOptions, options?: ScanOptions): NDArray {
+  if (recorder) return recorder.call(cummin, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   return scan("cummin", toArray("cummin", a), which, o);
 }
 /** Running `log Σ e^a` without overflow (`mlx.core.logcumsumexp`). */
 export function logcumsumexp(a: Operand, axis?: number | null | ScanOptions, options?: ScanOptions): NDArray {
+  if (recorder) return recorder.call(logcumsumexp, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   const x = toArray("logcumsumexp", a);
   if (x.dtype === complex64) return complexLogcumsumexp(x, which, o);

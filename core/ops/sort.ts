@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { int32, issubdtype, uint32 } from "../dtype.ts";
 import { fail, IndexError, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { describe, normalizeAxis, sizeOf } from "../shape.ts";
 import { add, less, logicalAnd, logicalOr, minimum, notEqual, rightShift, subtract } from "./binary.ts";
 import { arange, full, ones, zeros } from "./create.ts";
@@ -40,6 +40,7 @@ function along(op: string, a: Operand, axis: number | null | SortOptions | undef
  * ```
  */
 export function sort(a: Operand, axis?: number | null | SortOptions): NDArray {
+  if (recorder) return recorder.call(sort, [a, axis]);
   const [x, at] = along("sort", a, axis);
   return bind("sort", [x], { axis: at });
 }
@@ -53,6 +54,7 @@ export function sort(a: Operand, axis?: number | null | SortOptions): NDArray {
  * ```
  */
 export function argsort(a: Operand, axis?: number | null | SortOptions): NDArray {
+  if (recorder) return recorder.call(argsort, [a, axis]);
   const [x, at] = along("argsort", a, axis);
   return bind("argsort", [x], { axis: at });
 }
@@ -97,6 +99,7 @@ export function argpartition(a: Operand, kth: number, axis?: number | null | Sor
  * ```
  */
 export function topk(a: Operand, k: number, axis?: number | null | SortOptions): NDArray {
+  if (recorder) return recorder.call(topk, [a, k, axis]);
   const [x, at] = along("topk", a, axis);
   const n = x.shape[at]!;
   if (!Number.isInteger(k) || k < 0 || k > n) {

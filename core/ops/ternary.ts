@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { bool_ } from "../dtype.ts";
 import { fail, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import { maximum, minimum } from "./binary.ts";
 import { broadcasted, cast, type Operand, operands, promoted, toArray } from "./operand.ts";
 
@@ -21,6 +21,7 @@ import { broadcasted, cast, type Operand, operands, promoted, toArray } from "./
  * ```
  */
 export function where(condition: Operand, x: Operand, y: Operand): NDArray {
+  if (recorder) return recorder.call(where, [condition, x, y]);
   const c = cast(toArray("where", condition), bool_);
   const [a, b] = promoted(operands("where", x, y));
   return bind("select", broadcasted("where", [c, a, b]), {});
@@ -35,6 +36,7 @@ export function where(condition: Operand, x: Operand, y: Operand): NDArray {
  * ```
  */
 export function clip(a: Operand, aMin: Operand | null, aMax: Operand | null): NDArray {
+  if (recorder) return recorder.call(clip, [a, aMin, aMax]);
   let x = toArray("clip", a);
   const beside = x.dtype;
   if (aMin === null && aMax === null) {

@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import type { DType } from "../dtype.ts";
 import { fail, IndexError, ShapeError, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
+import { bind, recorder } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
 import {
   commonShape,
@@ -53,6 +53,7 @@ function resolved(op: string, x: NDArray, shape: Shape, size: number): number[] 
  * ```
  */
 export function reshape(x: Operand, shape: number | Shape): NDArray {
+  if (recorder) return recorder.call(reshape, [x, shape]);
   const a = toArray("reshape", x);
   const to = resolved("reshape", a, typeof shape === "number" ? [shape] : shape, sizeOf(a.shape));
   return sameShape(a.shape, to) ? a : bind("reshape", [a], { shape: to });
@@ -71,6 +72,7 @@ export function flatten(
   x: Operand,
   options: number | { readonly startAxis?: number; readonly endAxis?: number } = {},
 ): NDArray {
+  if (recorder) return recorder.call(flatten, [x, options]);
   const a = toArray("flatten", x);
   const ndim = a.shape.length;
   const { startAxis = 0, endAxis = -1 } = typeof options === "number" ? { startAxis: options } : options;
@@ -97,6 +99,7 @@ export function flatten(
  * ```
  */
 export function unflatten(x: Operand, axis: number, shape: Shape): NDArray {
+  if (recorder) return recorder.call(unflatten, [x, axis, shape]);
   const a = toArray("unflatten", x);
   const at = normalizeAxis("unflatten", axis, a.shape.length);
   return reshape(a, a.shape.toSpliced(at, 1, ...resolved("unflatten", a, shape, a.shape[at]!)));
@@ -111,6 +114,7 @@ export function unflatten(x: Operand, axis: number, shape: Shape): NDArray {
  * ```
  */
 export function squeeze(x: Operand, axis?: AxesArgument): NDArray {
+  if (recorder) return recorder.call(squeeze, [x, axis]);
   const a = toArray("squeeze", x);
   const given = axisArg(axis, undefined)[0] ?? a.shape.flatMap((n, i) => n === 1 ? [i] : []);
   const axes = normalizeAxes("squeeze", given, a.shape.length);
@@ -135,6 +139,7 @@ export function squeeze(x: Operand, axis?: AxesArgument): NDArray {
  * ```
  */
 export function expandDims(x: Operand, axis: number | readonly number[]): NDArray {
+  if (recorder) return recorder.call(expandDims, [x, axis]);
   const a = toArray("expandDims", x);
   const list = typeof axis === "number" ? [axis] : axis;
   const axes = normalizeAxes("expandDims", list, a.shape.length + list.length);
@@ -156,6 +161,7 @@ export function transpose(
   x: Operand,
   options: readonly number[] | null | { readonly axes?: readonly number[] | null } = {},
 ): NDArray {
+  if (recorder) return recorder.call(transpose, [x, options]);
   const a = toArray("transpose", x);
   const ndim = a.shape.length;
   const given = options !== null && "axes" in options ? options.axes : options;
@@ -182,6 +188,7 @@ export function permuteDims(
 }
 /** The last two axes exchanged (`mlx.core.matrix_transpose`). */
 export function matrixTranspose(x: Operand): NDArray {
+  if (recorder) return recorder.call(matrixTranspose, [x]);
   const a = toArray("matrixTranspose", x);
   if (a.shape.length < 2) {
     fail(ShapeError, "matrixTranspose", {
@@ -203,6 +210,7 @@ export function matrixTranspose(x: Operand): NDArray {
  * ```
  */
 export function swapaxes(x: Operand, axis1: number, axis2: number): NDArray {
+  if (recorder) return recorder.call(swapaxes, [x, axis1, axis2]);
   const a = toArray("swapaxes", x);
   const [i, j] = [axis1, axis2].map((axis) => normalizeAxis("swapaxes", axis, a.shape.length));
   return transpose(a, a.shape.map((_, k) => k === i ? j! : k === j ? i! : k));
@@ -217,6 +225,7 @@ export function swapaxes(x: Operand, axis1: number, axis2: number): NDArray {
  * ```
  */
 export function moveaxis(x: Operand, source: number, destination: number): NDArray {
+  if (recorder) return recorder.call(moveaxis, [x, source, destination]);
   const a = toArray("moveaxis", x);
   const from = normalizeAxis("moveaxis", source, a.shape.length);
   const to = normalizeAxis("moveaxis", destination, a.shape.length);
@@ -233,6 +242,7 @@ export function moveaxis(x: Operand, source: number, destination: number): NDArr
  * ```
  */
 export function broadcastTo(x: Operand, shape: number | Shape): NDArray {
+  if (recorder) return recorder.call(broadcastTo, [x, shape]);
   const a = toArray("broadcastTo", x);
   const to = typeof shape === "number" ? [shape] : shape;
   if (sameShape(a.shape, to)) return a;
@@ -373,6 +383,7 @@ export function sliceOf(x: NDArray, starts: Shape, stops: Shape, steps: Shape = 
 }
 /** `x[..., start:stop, ...]` along one axis. */
 export function sliceAxis(x: NDArray, axis: number, start: number, stop: number): NDArray {
+  if (recorder) return recorder.call(sliceAxis, [x, axis, start, stop]);
   return sliceOf(x, x.shape.map((_, i) => i === axis ? start : 0), x.shape.map((n, i) => i === axis ? stop : n));
 }
 /**
@@ -386,6 +397,7 @@ export function sliceAxis(x: NDArray, axis: number, start: number, stop: number)
  * ```
  */
 export function split(x: Operand, indicesOrSections: number | readonly number[], axis: AxisArgument = 0): NDArray[] {
+  if (recorder) return recorder.call(split, [x, indicesOrSections, axis]);
   const a = toArray("split", x);
   const at = normalizeAxis("split", oneAxisArg(axis, undefined)[0] ?? 0, a.shape.length);
   const length = a.shape[at]!;
@@ -430,6 +442,7 @@ export function unstack(x: Operand, axis: AxisArgument = 0): NDArray[] {
  * ```
  */
 export function flip(x: Operand, axis?: AxesArgument): NDArray {
+  if (recorder) return recorder.call(flip, [x, axis]);
   const a = toArray("flip", x);
   const axes = normalizeAxes("flip", axisArg(axis, undefined)[0], a.shape.length);
   const turned = (i: number) => axes.includes(i);
@@ -459,6 +472,7 @@ export interface DiagonalAxes {
  * ```
  */
 export function diagonal(x: Operand, options: number | DiagonalAxes = {}): NDArray {
+  if (recorder) return recorder.call(diagonal, [x, options]);
   const a = toArray("diagonal", x);
   const ndim = a.shape.length;
   const { offset = 0, axis1 = 0, axis2 = 1 } = typeof options === "number" ? { offset: options } : options;

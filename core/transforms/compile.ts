@@ -13,11 +13,12 @@ import { lower, type Lowered } from "../lower.ts";
 import { adopt, relieve } from "../memory.ts";
 import { schedule } from "../plan.ts";
 import { failure } from "../status.ts";
-import { type Cell, cellsOf, dense, own } from "./cells.ts";
+import { cellsOf, dense } from "./cells.ts";
 import { type CompileStatistics, type Explanation, History, type Outcome } from "./explain.ts";
 import { entries, signature } from "./signature.ts";
 import { operations, simplify } from "./simplify.ts";
-import { type Flat, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
+import { type Flat, flatten, rebuild, type Trace } from "./trace.ts";
+import { type Call, recordCall, Records, replayCall, traceCall, type TracedCall } from "./traced_call.ts";
 
 /** Options of {@linkcode compile}. */
 export interface CompileOptions {
@@ -28,6 +29,13 @@ export interface CompileOptions {
   readonly inputs?: unknown;
   /** State that the function changes: after a call the containers hold the new arrays. */
   readonly outputs?: unknown;
+  /**
+   * Other lengths of axes need no further run of the function, only another plan: operations are called again with the
+   * new shapes. A length that the function itself reads (`x.shape[0]`, `x.size`) has to stay; if it changes, the
+   * function is traced again. Handed on as a whole (`y.reshape(x.shape)`) or left open (`-1`) lengths may change.
+   * Where gradients or `vmap` are taken inside, every new shape is a trace. Default false.
+   */
+  readonly shapeless?: boolean;
   /** How many programs are kept; the least recently used goes first. Default 32. */
   readonly limit?: number;
 }
@@ -41,7 +49,7 @@ interface Compiled<R = unknown> {
   readonly nResults: number;
   /** For each output of the trace: the index of its array among the program's outputs, or the input it is. */
   readonly sources: readonly Source[];
-  readonly outcome: Outcome;
+  readonly outcome: Omit<Outcome, "guards">;
 }
 type Source = { readonly output: number } | { readonly input: number } | { readonly captured: NDArray };
 
@@ -86,8 +94,8 @@ function compiledFunction<A extends readonly unknown[], R>(
   f: (...args: A) => R,
   options: CompileOptions = {},
 ): (...args: A) => R {
-  const cache = new Map<string, Compiled<R>>(), limit = options.limit ?? 32, history = new History();
-  const { statistics } = history;
+  const cache = new Map<string, Compiled<R>>(), records = new Records<R>();
+  const { limit = 32 } = options, history = new History(), { statistics } = history;
   const compiled = (...args: A): R => {
     if (disabled) return f(...args);
     statistics.calls++;
@@ -102,9 +110,11 @@ function compiledFunction<A extends readonly unknown[], R>(
     let c = cache.get(key);
     if (c) cache.delete(key);
     else {
-      statistics.traces++;
-      c = build(f, flat, cells, xs, options);
-      history.add(entries(args, state), c.outcome);
+      const loose = options.shapeless ? signature(args, state, true) : null;
+      const { made, ran, guards } = tracedCall({ f, flat, cells, xs, outputs: options.outputs }, loose, records);
+      c = prepare(made, flat.arrays.length);
+      if (ran) history.add(entries(args, state), { ...c.outcome, guards });
+      else statistics.replays++;
     }
     cache.set(key, c);
     evict(cache, limit, statistics);
@@ -139,7 +149,7 @@ function explain(f: (...args: never[]) => unknown): Explanation {
  * import * as mx from "@denim/ml";
  * const f = mx.compile((x: mx.NDArray) => x.add(1));
  * mx.eval(f(mx.ones([2])), f(mx.zeros([2])));
- * mx.compileStatistics(f); // { calls: 2, traces: 1, programs: 1, evictions: 0 }
+ * mx.compileStatistics(f); // { calls: 2, traces: 1, replays: 0, programs: 1, evictions: 0 }
  * ```
  */
 export function compileStatistics(f: (...args: never[]) => unknown): CompileStatistics {
@@ -155,41 +165,23 @@ export function enableCompile(): void {
   disabled = false;
 }
 
-/** Traces `f`: the containers hold tracers while it runs, and what they held before afterwards. */
-function build<A extends readonly unknown[], R>(
-  f: (...args: A) => R,
-  flat: Flat<A>,
-  cells: readonly Cell[],
-  xs: readonly NDArray[],
-  options: CompileOptions,
-): Compiled<R> {
-  let result: Flat<R> | undefined;
-  const before = cells.map((c) => c.get()), n = flat.arrays.length;
-  let t: Trace, homes: (NDArray | undefined)[] = [];
-  try {
-    t = trace((tracers) => {
-      tracers.forEach((t, i) => [t.layout, t.bufferBytes] = [xs[i]!.layout, xs[i]!.bufferBytes]);
-      cells.forEach((c, i) => c.set(tracers[n + i]!));
-      result = outputArrays("compile", f(...flat.restore(tracers.slice(0, n))));
-      const outputs = cellsOf(options.outputs);
-      const tracerAt = new Map(cells.map((c, i) => [c.path, tracers[n + i]!]));
-      homes = outputs.map((c) => tracerAt.get(c.path));
-      return [...result.arrays, ...outputs.map((c) => own(c.get()))];
-    }, xs);
-  } finally {
-    // What the function put into containers is in the trace; a new field of theirs keeps its traced array until the
-    // write.
-    cells.forEach((c, i) => c.set(before[i]!));
-  }
-  return prepare(t, result!, n, homes);
+/** The call for the shapes of its arrays: from a record, or by running the function. */
+function tracedCall<A extends readonly unknown[], R>(
+  call: Call<A, R>,
+  key: string | null,
+  records: Records<R>,
+): { made: TracedCall<R>; ran: boolean; guards: readonly string[] } {
+  const known = key === null ? null : records.find(key, call.xs);
+  if (known) return { made: known, ran: false, guards: [] };
+  const record = key === null ? null : recordCall(call), made = record && replayCall(record, call.xs);
+  if (!made) return { made: traceCall(call), ran: true, guards: [] };
+  records.add(key!, record);
+  const nArgs = call.flat.arrays.length;
+  const name = (i: number) => i < nArgs ? `array ${i} of the arguments` : call.cells[i - nArgs]!.path;
+  return { made, ran: true, guards: record.recorder.describeGuards(name) };
 }
-/** From a trace to a program; `homes` are the inputs whose place each output of the state is to take. */
-function prepare<R>(
-  traced: Trace,
-  result: Flat<R>,
-  nArgs: number,
-  homes: readonly (NDArray | undefined)[],
-): Compiled<R> {
+/** From a trace to a program. */
+function prepare<R>({ trace: traced, result, homes }: TracedCall<R>, nArgs: number): Compiled<R> {
   const nResults = result.arrays.length, holder = new Holder(), state = new Set(traced.outputs.slice(nResults));
   const simple = simplify(traced, state, holder), { nodes, captured, outputs } = simple;
   const inProgram = new Set(nodes), keep = new Set(outputs.filter((o) => inProgram.has(o)));
@@ -200,7 +192,7 @@ function prepare<R>(
     donatable,
     givenAway: new Set(),
     keepSmall: false,
-    homes: new Map(homes.flatMap((home, i) => home ? [[outputs[nResults + i]!, home]] : [])),
+    homes: new Map(homes.flatMap((at, i) => at < 0 ? [] : [[outputs[nResults + i]!, traced.inputs[at]!]])),
   });
   const plan = lower(order, runtime().tableHash, KEPT);
   const made = runtime().prepare(plan.words);

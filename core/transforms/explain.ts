@@ -10,6 +10,8 @@ export interface CompileStatistics {
   calls: number;
   /** How often the function itself was run to make a program. */
   traces: number;
+  /** Programs for other shapes that needed no run of the function (`shapeless`). */
+  replays: number;
   /** Programs held now. */
   programs: number;
   /** Programs that were dropped because there were more than the limit. */
@@ -24,6 +26,8 @@ export interface CompileTrace {
    * program had been dropped.
    */
   readonly changes: readonly SignatureChange[];
+  /** Of a shapeless function: lengths that it read, which therefore have to stay. */
+  readonly guards: readonly string[];
   /** Operations in the program. */
   readonly operations: number;
   /** Operations that were equal to another one and became one with it. */
@@ -51,11 +55,12 @@ export type Outcome = Omit<CompileTrace, "call" | "changes">;
 const MOST_TRACES = 64;
 /** Counts and traces of one compiled function. */
 export class History {
-  readonly statistics: CompileStatistics = { calls: 0, traces: 0, programs: 0, evictions: 0 };
+  readonly statistics: CompileStatistics = { calls: 0, traces: 0, replays: 0, programs: 0, evictions: 0 };
   readonly #traces: { trace: CompileTrace; entries: ReadonlyMap<string, string> }[] = [];
 
   /** One more trace, for a call with these entries. */
   add(entries: ReadonlyMap<string, string>, outcome: Outcome): void {
+    this.statistics.traces++;
     let nearest: SignatureChange[] | undefined;
     for (const { entries: before } of this.#traces) {
       const differing = changes(before, entries);
@@ -79,6 +84,7 @@ function lines(t: CompileTrace, first: boolean): string[] {
   return [
     `call ${t.call} was traced: ${why}`.replace(/: $/, ":"),
     ...t.changes.map((c) => `  ${c.path}: from ${c.from} to ${c.to}`),
+    ...t.guards.map((g) => `  it holds while ${g}`),
     `  ${t.operations} operations (${t.merged} merged, ${t.folded} folded), ` +
     `${t.temporaryBytes} bytes of temporaries (at least ${t.liveBytes})`,
   ];

@@ -54,17 +54,18 @@ export function isPlain(x: Node): boolean {
   return x.layout === null && (x.bufferBytes === 0 || x.bufferBytes === sizeOf(x.shape) * x.dtype.size);
 }
 
-/** The key of the program for these arguments and this state. */
-export function signature(args: readonly unknown[], state: readonly StateEntry[]): string {
+/** The key of the program for these arguments and this state; a loose one has ranks in the place of shapes. */
+export function signature(args: readonly unknown[], state: readonly StateEntry[], loose = false): string {
   const parts: string[] = [];
+  const ofArray = (x: Node): string => loose ? `${x.dtype.name} of ${x.shape.length} axes` : arrayText(x);
   const walk = (x: unknown): void => {
-    parts.push(textOf(x));
+    parts.push(x instanceof Node ? ofArray(x) : textOf(x));
     if (!isBranch(x)) return;
     if (Array.isArray(x)) x.forEach(walk);
     else for (const key in x) walk(x[key]);
   };
   walk(args);
-  for (const { path, array } of state) parts.push(path, arrayText(array));
+  for (const { path, array } of state) parts.push(path, ofArray(array));
   return parts.join(";");
 }
 /** The same as texts by their paths: `args[0].weight`, `inputs[1].momentum`. */

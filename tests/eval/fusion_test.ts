@@ -89,7 +89,7 @@ test("trace: tracing runs nothing and leaves no consumers on what it captures", 
   const again = world.count.programs;
   assertEquals(f(x).item(), 3 * N);
   assertEquals(world.count.programs - again, 1); // one native call, no new trace
-  assertEquals(mx.compileStatistics(f), { calls: 2, traces: 1, programs: 1, evictions: 0 });
+  assertEquals(mx.compileStatistics(f), { calls: 2, traces: 1, replays: 0, programs: 1, evictions: 0 });
 });
 test("trace: a compiled program has its captured inputs as they are at the call, and evaluates lazy ones once", () => {
   const w = cell(full(N, 1), full(N, 2)), f = mx.compile((x: NDArray) => x.add(w));

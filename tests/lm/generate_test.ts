@@ -53,11 +53,11 @@ Deno.test("pieces of the prompt, a prompt of one token and arrays give the same"
 });
 Deno.test("one program serves all positions, and later generations", () => {
   const model = tinyModel();
-  assertEquals(lm.decodeStatistics(model), { calls: 0, traces: 0, programs: 0, evictions: 0 });
+  assertEquals(lm.decodeStatistics(model), { calls: 0, traces: 0, replays: 0, programs: 0, evictions: 0 });
   const first = tokensOf(lm.generateStep(PROMPT, model, { maxTokens: 100 }));
-  assertEquals(lm.decodeStatistics(model), { calls: 101, traces: 1, programs: 1, evictions: 0 });
+  assertEquals(lm.decodeStatistics(model), { calls: 101, traces: 1, replays: 0, programs: 1, evictions: 0 });
   assertEquals(tokensOf(lm.generateStep(PROMPT, model, { maxTokens: 100 })), first);
-  assertEquals(lm.decodeStatistics(model), { calls: 202, traces: 1, programs: 1, evictions: 0 });
+  assertEquals(lm.decodeStatistics(model), { calls: 202, traces: 1, replays: 0, programs: 1, evictions: 0 });
 });
 Deno.test("rotating caches give the same compiled and plain", () => {
   const model = tinyModel();

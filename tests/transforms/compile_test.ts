@@ -141,7 +141,7 @@ function keyAfter(seed: number): NDArray {
 test("the least recently used program goes first, and the counts say so", () => {
   const f = mx.compile((x: NDArray, n: number) => x.mul(n), { limit: 2 }), x = full(2, 1);
   for (const n of [1, 2, 1, 3, 1, 2]) assertEquals(values(f(x, n)), [n, n]);
-  assertEquals(mx.compileStatistics(f), { calls: 6, traces: 4, programs: 2, evictions: 2 });
+  assertEquals(mx.compileStatistics(f), { calls: 6, traces: 4, replays: 0, programs: 2, evictions: 2 });
   const { traces } = mx.compile.explain(f);
   assertEquals(traces.map((t) => t.call), [1, 2, 4, 6]);
   assertEquals(traces[3]!.changes, []); // nothing changed: its program had been dropped

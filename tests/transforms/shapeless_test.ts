@@ -1,0 +1,128 @@
+/**
+ * Shapeless compile: programs over many shapes equal the plain function, the function is run as seldom as its reading
+ * of lengths allows, and what it decided by a length is decided again where that length changes.
+ * @module
+ */
+import { assertEquals, assertThrows } from "@std/assert";
+import * as mx from "../../mod.ts";
+import * as nn from "../../nn/mod.ts";
+import { Random } from "../cases/generate.ts";
+import { assertNear, values } from "../eval/util.ts";
+
+type NDArray = mx.NDArray;
+type Shapes = readonly (readonly number[])[];
+const draw = (shape: readonly number[], seed: number): NDArray => mx.random.normal(shape, { key: mx.random.key(seed) });
+/** Calls `f` on arrays of all these shapes, compiled and plain; how often it was run for the compiled calls. */
+function runs(f: (...xs: NDArray[]) => NDArray, shapes: readonly Shapes[]): number {
+  const compiled = mx.compile(f, { shapeless: true });
+  shapes.forEach((list, turn) => {
+    const xs = list.map((shape, i) => draw(shape, 10 * turn + i)), expected = f(...xs), got = compiled(...xs);
+    assertEquals([...got.shape], [...expected.shape], `shapes ${JSON.stringify(list)}`);
+    assertNear(got, values(expected), 1e-4);
+  });
+  return mx.compileStatistics(compiled).traces;
+}
+/** Lists of shapes in which lengths are the letters' values, drawn for each list; some of them are 1. */
+function drawn(count: number, of: (n: (letter: number) => number) => Shapes): Shapes[] {
+  const r = new Random(5);
+  return Array.from({ length: count }, () => {
+    const lengths = Array.from({ length: 4 }, () => 1 + r.below(9));
+    return of((letter) => lengths[letter]!);
+  });
+}
+const weight = draw([4, 6], 99), scale = draw([6], 98);
+/** Functions that read no length. */
+const free: Readonly<Record<string, [(...xs: NDArray[]) => NDArray, (n: (letter: number) => number) => Shapes]>> = {
+  "elementwise work that broadcasts": [(x, y) => x.mul(2).add(y).exp().minimum(3), (n) => [[n(0), n(1)], [1, n(1)]]],
+  "broadcasting that depends on lengths": [(x, y) => x.add(y), (n) => [[n(0) % 2 ? n(0) : 1, 3], [n(0), 1]]],
+  "means and variances, whose divisor is a length": [
+    (x) => x.sub(x.mean(0)).divide(x.var(-1, { keepdims: true }).add(1).sqrt()),
+    (n) => [[n(0), n(1)]],
+  ],
+  "a linear layer and a norm": [
+    (x) => mx.fast.rmsNorm(mx.matmul(x, weight), scale, 1e-5).reshape([-1]),
+    (n) => [[n(0), n(1), 4]],
+  ],
+  "shapes handed on as a whole": [
+    (x, y) => y.reshape(x.shape).add(mx.zeros(x.shape)).mul(mx.ones([]).broadcastTo(x.shape)),
+    (n) => [[n(0), n(1)], [n(1), n(0)]],
+  ],
+  "a reshape that changes nothing for some shapes": [(x) => x.reshape([-1, 3]).mul(2), (n) => [[n(0), 3 * n(1)]]],
+  "slices that end where the axis does": [
+    (x) => x.index(mx.slice(0, 5), mx.slice(null, null, -1)).sum(1),
+    (n) => [[n(0), n(1)]],
+  ],
+  "concatenation, stacking and splitting": [
+    (x, y) => mx.stack(mx.split(mx.concatenate([x, y, x, y], 0), 2, 0), 0).transpose([2, 0, 1]),
+    (n) => [[n(0), n(1)], [n(2), n(1)]],
+  ],
+  "softmax, sorting, and taking": [
+    (x, y) => mx.take(mx.softmax(x, -1), mx.argmax(y, -1).minimum(0), 0).add(mx.sort(x, 0).max(0)),
+    (n) => [[n(0), n(1)], [n(2), n(3)]],
+  ],
+  "flattening and axes of length 1": [
+    (x) => x.expandDims(1).squeeze(1).flatten({ startAxis: 1 }).swapaxes(0, 1).flatten(),
+    (n) => [[n(0), n(1), n(2)]],
+  ],
+};
+for (const [name, [f, shapes]] of Object.entries(free)) {
+  Deno.test(`shapeless: ${name}`, () => assertEquals(runs(f, drawn(12, shapes)), 1));
+}
+Deno.test("shapeless: a whole layer of attention", () => {
+  const layer = new nn.MultiHeadAttention(8, 2), f = (x: NDArray): NDArray => layer.forward(x, x, x);
+  assertEquals(runs(f, [[[1, 3, 8]], [[2, 3, 8]], [[2, 5, 8]], [[1, 3, 8]], [[2, 5, 8]]]), 1);
+});
+Deno.test("shapeless: a length that is computed with is a guard", () => {
+  const f = (x: NDArray): NDArray => x.shape[0]! > 3 ? x.mul(x.shape[0]!) : x.sum(0);
+  assertEquals(runs(f, [[[2, 5]], [[2, 7]], [[4, 7]], [[2, 9]], [[4, 2]], [[5, 2]]]), 3);
+  const compiled = mx.compile((x: NDArray, y: NDArray) => mx.concatenate([x, y]).mul(1 / y.size), { shapeless: true });
+  compiled(mx.ones([2, 3]), mx.ones([4, 3]));
+  assertEquals(mx.compile.explain(compiled).traces[0]!.guards, [
+    "axis 0 of array 1 of the arguments is 4",
+    "axis 1 of array 1 of the arguments is 3",
+  ]);
+});
+Deno.test("shapeless: lengths of what was computed are guards, too", () => {
+  const f = (x: NDArray): NDArray => {
+    const y = x.reshape([-1, 2]);
+    return y.shape[0]! === 3 ? y.mul(10) : y.add(1);
+  };
+  assertEquals(runs(f, [[[3, 2]], [[2, 3]], [[1, 6]], [[4, 2]], [[2, 4]], [[6, 1]]]), 2);
+  const spread = (x: NDArray): NDArray => x.mul([...x.shape].reduce((a, b) => a + b, 0));
+  assertEquals(runs(spread, [[[2, 3]], [[3, 2]], [[2, 3]]]), 2);
+});
+Deno.test("shapeless: gradients and vmap inside are traced for each shape, outside they go through", () => {
+  const loss = (x: NDArray): NDArray => x.square().mean();
+  assertEquals(runs(mx.grad(loss), [[[2]], [[3]], [[2]]]), 2);
+  assertEquals(runs((x) => mx.vmap((r: NDArray) => r.sum())(x), [[[2, 3]], [[3, 3]]]), 2);
+  const compiled = mx.compile(loss, { shapeless: true }), slope = mx.grad(compiled);
+  for (const n of [2, 3, 4]) assertNear(slope(mx.ones([n])), new Array(n).fill(2 / n));
+  assertEquals(mx.compileStatistics(compiled).traces, 1);
+  assertNear(mx.vmap(compiled)(mx.ones([3, 5])), [1, 1, 1]);
+});
+Deno.test("shapeless: state, ranks, dtypes and constants", () => {
+  const state = { total: mx.zeros([3]) };
+  const f = mx.compile((x: NDArray, k: number) => {
+    state.total = state.total.add(x.sum(0).mul(k));
+    return x.sum();
+  }, { inputs: state, outputs: state, shapeless: true });
+  for (const n of [1, 2, 3, 4]) f(mx.ones([n, 3]), 2);
+  assertEquals([values(state.total), mx.compileStatistics(f).traces], [[20, 20, 20], 1]);
+  f(mx.ones([2, 3]), 3);
+  f(mx.ones([5, 3], mx.float16), 3);
+  f(mx.ones([5, 1, 3]), 3);
+  assertEquals(mx.compileStatistics(f), { calls: 7, traces: 4, replays: 3, programs: 7, evictions: 0 });
+});
+Deno.test("shapeless: shapes that do not fit are the operation's error, and the next call works", () => {
+  const f = mx.compile((x: NDArray, y: NDArray) => x.add(y), { shapeless: true });
+  f(mx.ones([2, 3]), mx.ones([2, 3]));
+  assertThrows(() => f(mx.ones([2, 3]), mx.ones([2, 4])), mx.ShapeError, "[add]");
+  assertEquals(f(mx.ones([4, 3]), mx.ones([4, 3])).shape, [4, 3]);
+});
+Deno.test("shapeless: random keys, constants and writes inside", () => {
+  const f = (x: NDArray, y: NDArray): NDArray =>
+    x.at(0).add(y.index(0)).add(mx.array([1, 2, 3])).mul(mx.arange(3)).add(
+      mx.random.uniform([3], { key: mx.random.key(1) }),
+    );
+  assertEquals(runs(f, [[[2, 3], [4, 3]], [[2, 3], [5, 3]], [[4, 3], [4, 3]]]) <= 3, true);
+});
