@@ -136,7 +136,7 @@ fn addMetal(b: *std.Build, platform: Platform, m: *std.Build.Module, metal_cpp: 
     }
     const sim = module(b, platform, null, x86_64_isas[1]);
     sim.link_libcpp = true; // only machines that test run it
-    sim.addSystemIncludePath(b.path("metal/sim/include"));
+    sim.addIncludePath(b.path("metal/sim"));
     for (simulator_folders) |folder| {
         const files = sources(b, b.pathJoin(&.{ "metal/sim", folder }), all);
         sim.addCSourceFiles(.{ .files = files, .flags = &simulator_flags });

@@ -1,7 +1,5 @@
 // MTLDevice: what there is, and what it makes. The simulated GPU has the limits of Apple's (family Apple 7 and up).
-#include <dlfcn.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "framework/objects.h"
 
@@ -16,17 +14,9 @@ void link_encoder();
 void link_event();
 void link_others();
 
-/// Compiled kernels ask this library for its functions, so its symbols have to be seen by libraries loaded later.
-static void show_own_symbols() {
-  Dl_info info;
-  if (dladdr(reinterpret_cast<void*>(&show_own_symbols), &info) && info.dli_fname)
-    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
-}
-
 static Device* make_device() {
   for (void (*part)() : {link_foundation, link_buffer, link_library, link_commands, link_encoder, link_event, link_others})
     part();
-  show_own_symbols();
   setenv("DENIM_METAL_MARKS", "1", 0);  // the host says what each dispatch may touch
   if (const char* seed = getenv("DENIM_METAL_SIM_SEED")) m.random ^= strtoull(seed, nullptr, 10) * 0x9e3779b97f4a7c15ull;
   if (getenv("DENIM_METAL_RACE")) configure_checks("race");
