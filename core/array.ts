@@ -7,7 +7,7 @@
 import { runtime } from "../ffi/runtime.ts";
 import { awaitArrays } from "./async.ts";
 import { type Complex, complex } from "./dtype.ts";
-import { fail, ShapeError } from "./errors.ts";
+import { fail, ShapeError, ValueError } from "./errors.ts";
 import { evaluate } from "./eval.ts";
 import { format } from "./format.ts";
 import { bind, describe, failTraced, installArray, Node } from "./graph.ts";
@@ -130,6 +130,25 @@ export class NDArray extends Node {
     if (this.traced) return `array(traced, shape=[${this.shape.join(", ")}], dtype=${this.dtype})`;
     const raw = this.#raw();
     return format(this.shape, this.dtype, (i) => this.#value(raw, i));
+  }
+  /** What `${x}` gives. Operators such as `x + 1` and `x < y` would see this text or `NaN`, so they throw. */
+  [Symbol.toPrimitive](hint: string): string {
+    if (hint === "string") return this.toString();
+    return fail(ValueError, "array", {
+      cannot: "use operators on arrays",
+      expected: "methods",
+      got: "an operator such as +, * or <",
+      fix: "write x.add(y), x.mul(y), x.less(y); x.item() is a number, `${x}` is text",
+    });
+  }
+  /** Arrays are no JSON: numbers would lose their dtype, and NaN has no form there. */
+  toJSON(): never {
+    return fail(ValueError, "array", {
+      cannot: `write ${describe(this)} as JSON`,
+      expected: "numbers",
+      got: "an array",
+      fix: "use x.tolist(), or save it with mx.save",
+    });
   }
   /** Deno prints arrays by this. */
   [Symbol.for("Deno.customInspect")](): string {

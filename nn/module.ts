@@ -64,6 +64,12 @@ function mapTree<T>(x: unknown, pick: (x: unknown) => MappedTree<T> | undefined)
   });
   return entries.length ? Object.fromEntries(entries) : undefined;
 }
+/** What a module prints for one of its fields: arrays and modules, also those in lists and objects. */
+function described(key: string, value: unknown): string[] {
+  if (value instanceof NDArray) return [`${key}: ${value.dtype}[${value.shape.join(",")}]`];
+  if (value instanceof Module) return [`(${key}): ${value}`];
+  return isContainer(value) ? Object.entries(value).flatMap(([k, v]) => described(`${key}.${k}`, v)) : [];
+}
 /** A list's indices as keys. */
 function keyed<T>(x: { [key: string]: T } | T[]): { [key: string]: T } {
   return Array.isArray(x) ? Object.fromEntries(x.entries()) : x;
@@ -110,6 +116,18 @@ export class Module {
   }
   #set(key: string, value: unknown): void {
     Reflect.set(this, key, value);
+  }
+
+  /** The class, its parameters by dtype and shape, and its children, indented; nothing is evaluated. */
+  toString(): string {
+    const lines = this.#fields().flatMap(([key, value]) => described(key, value));
+    return `${this.constructor.name}(${lines.map((line) => `\n  ${line.replaceAll("\n", "\n  ")}`).join("")}${
+      lines.length ? "\n" : ""
+    })`;
+  }
+  /** Deno prints modules by this. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.toString();
   }
 
   /** All parameters as a tree. */

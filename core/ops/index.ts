@@ -22,7 +22,7 @@ import {
   toIndices,
   updateSlice,
 } from "./moves.ts";
-import { type Axis, cast, commonType, oneAxisArg, type Operand, toArray } from "./operand.ts";
+import { type Axis, cast, commonType, oneAxisArg, type Operand, requireList, toArray } from "./operand.ts";
 import { sum } from "./reduce.ts";
 import { where } from "./ternary.ts";
 import {
@@ -214,7 +214,9 @@ export function writeAt(
 export function concatenate(arrays: readonly Operand[], options: Axis | { readonly axis?: Axis } = {}): NDArray {
   if (recorder) return recorder.call(concatenate, [arrays, options]);
   const given = oneAxisArg(options, undefined)[0];
-  const list = arrays.map((x) => toArray("concatenate", x)).map((a) => given === null ? reshape(a, [-1]) : a);
+  const list = requireList("concatenate", arrays).map((x) => toArray("concatenate", x)).map((a) =>
+    given === null ? reshape(a, [-1]) : a
+  );
   const first = list[0] ??
     fail(ValueError, "concatenate", {
       cannot: "join nothing",
@@ -251,7 +253,7 @@ export { concatenate as concat };
 export function stack(arrays: readonly Operand[], options: AxisArgument = 0): NDArray {
   if (recorder) return recorder.call(stack, [arrays, options]);
   const axis = oneAxisArg(options, undefined)[0] ?? 0;
-  const list = arrays.map((x) => toArray("stack", x));
+  const list = requireList("stack", arrays).map((x) => toArray("stack", x));
   const odd = list.find((a) => !sameShape(a.shape, list[0]!.shape));
   if (odd || list.length === 0) {
     fail(ShapeError, "stack", {

@@ -8,7 +8,7 @@ import {
   bool_,
   Complex,
   complex,
-  type DType,
+  DType,
   float,
   iinfo,
   isScalar,
@@ -69,6 +69,16 @@ export function operands(op: string, a: Operand, b: Operand): [NDArray, NDArray]
   if (isArray(b)) return [toArray(op, a, b.dtype), b];
   return [toArray(op, a), toArray(op, b)];
 }
+/** The list if it is one; types are not always checked before. */
+export function requireList<T>(op: string, x: readonly T[]): readonly T[] {
+  if (Array.isArray(x)) return x;
+  return fail(ValueError, op, {
+    cannot: `take ${isArray(x) ? "one array" : typeof x}`,
+    expected: "a list of arrays",
+    got: isArray(x) ? "an array" : typeof x,
+    fix: `write mx.${op}([a, b])`,
+  });
+}
 /** The array in another dtype; itself if it has it. */
 export function cast(x: NDArray, dtype: DType): NDArray {
   return x.dtype === dtype ? x : bind("astype", [x], { dtype });
@@ -105,6 +115,19 @@ export function broadcasted(op: string, arrays: readonly NDArray[]): NDArray[] {
   return arrays.map((x) => x.shape.length === 0 || sameShape(x.shape, shape) ? x : broadcastTo(x, shape));
 }
 
+/** Other libraries' names of options, which would be passed over without a word, by ours. */
+const FOREIGN: Readonly<Record<string, string>> = { dim: "axis", keepdim: "keepdims" };
+function refuseForeign(options: object | undefined): void {
+  for (const name in FOREIGN) {
+    if (options === undefined || !(name in options)) continue;
+    fail(ValueError, "options", {
+      cannot: `use the option ${name}`,
+      expected: FOREIGN[name]!,
+      got: name,
+      fix: `call it ${FOREIGN[name]}, as MLX and NumPy do`,
+    });
+  }
+}
 /** Axes in options: one, several, or all of them (null). */
 export type Axes = number | readonly number[] | null;
 const isAxes = (x: unknown): x is Axes => x === null || typeof x === "number" || Array.isArray(x);
@@ -113,8 +136,10 @@ export function axisArg<O extends { readonly axis?: Axes }>(
   bare: Axes | O | undefined,
   options: O | undefined,
 ): [Axes | undefined, O | undefined] {
+  refuseForeign(options);
   if (isAxes(bare)) return [bare, options];
   const o = bare ?? options;
+  refuseForeign(o);
   return [o?.axis, o];
 }
 /** One axis in options, or null for the flattened array. */
@@ -125,15 +150,29 @@ export function oneAxisArg<O extends { readonly axis?: Axis }>(
   bare: Axis | O | undefined,
   options: O | undefined,
 ): [Axis | undefined, O | undefined] {
+  refuseForeign(options);
   if (isAxis(bare)) return [bare, options];
   const o = bare ?? options;
+  refuseForeign(o);
   return [o?.axis, o];
 }
 /** Reads `(dtype?, options?)`: the dtype, bare or in the options. */
 export function dtypeArg(bare: DType | { readonly dtype?: DType | null } | null | undefined): DType | undefined {
-  return (bare && "dtype" in bare ? bare.dtype : isDType(bare) ? bare : null) ?? undefined;
+  if (bare === undefined || bare === null) return undefined;
+  if (bare instanceof DType) return bare;
+  const dtype = typeof bare === "object" ? bare.dtype ?? undefined : bare;
+  return dtype === undefined ? dtype : requireDType("dtype", dtype);
 }
-const isDType = (x: unknown): x is DType => typeof x === "object" && x !== null && "code" in x && "kind" in x;
+/** The value if it is a dtype; types are not always checked before. */
+export function requireDType(op: string, x: unknown): DType {
+  if (x instanceof DType) return x;
+  return fail(DTypeError, op, {
+    cannot: `use ${typeof x === "string" ? `"${x}"` : String(x)} as a dtype`,
+    expected: "a dtype such as mx.float32",
+    got: typeof x,
+    fix: typeof x === "number" ? "give a shape as one list: mx.zeros([2, 3])" : "write mx.float32, without quotes",
+  });
+}
 const isNumber = (x: unknown): x is number => typeof x === "number";
 /** Reads `(number?, options?)`, for options whose first one may stand bare. */
 export function numberArg<O extends object>(

@@ -115,6 +115,14 @@ function read<O extends DrawOptions>(
   bare: ShapeOr<O> | undefined,
   options: O | undefined,
 ): { o: O | undefined; shape: Shape | undefined; dtype: DType | undefined } {
+  if (typeof bare === "number") {
+    fail(ShapeError, op, {
+      cannot: `draw with ${bare} as a shape`,
+      expected: "a list of lengths, or options",
+      got: String(bare),
+      fix: `write [${bare}]; what is no shape is named in an options object`,
+    });
+  }
   const o = isShape(bare) || isDType(bare) ? options : bare ?? options;
   const shape = isShape(bare) ? bare : o?.shape ?? undefined;
   return { o, shape: shape && checkedShape(op, shape), dtype: isDType(bare) ? bare : o?.dtype ?? undefined };

@@ -10,7 +10,7 @@ import { bind } from "../graph.ts";
 import { describe } from "../shape.ts";
 import { divide, equal, less, logicalOr, multiply, notEqual } from "./binary.ts";
 import { full, zerosLike } from "./create.ts";
-import { cast, numberArg, type Operand, scalar, toArray } from "./operand.ts";
+import { cast, numberArg, type Operand, requireDType, scalar, toArray } from "./operand.ts";
 import { where } from "./ternary.ts";
 
 /** Primitives that take any input as it is. */
@@ -75,7 +75,7 @@ function isExact(x: NDArray): boolean {
  * ```
  */
 export function astype(x: Operand, dtype: DType): NDArray {
-  return cast(toArray("astype", x), dtype);
+  return cast(toArray("astype", x), requireDType("astype", dtype));
 }
 /** A new array with the values of `x`: a copy of its elements (`copy.copy` of an `mlx.core.array`). */
 export function copy(x: Operand): NDArray {
