@@ -7,8 +7,11 @@ import type { NDArray } from "./array.ts";
 import type { Shape } from "./primitive.ts";
 import { sameShape, sizeOf } from "./shape.ts";
 
-/** A kernel of at most STEPS steps; recomputing a shared value may cost at most DUPLICATE units per kernel. */
-const STEPS = 64, DUPLICATE = 4, SMALL_BYTES = 1024, SMALL_RESULTS = 16;
+/**
+ * A kernel of at most STEPS steps and ARRAYS arrays (those of a GPU have 31 arguments); recomputing a shared value may
+ * cost at most DUPLICATE units per kernel.
+ */
+const STEPS = 64, ARRAYS = 25, DUPLICATE = 4, SMALL_BYTES = 1024, SMALL_RESULTS = 16;
 
 /** What is asked of the planner. */
 export interface Request {
@@ -93,7 +96,7 @@ function fuse({ nodes, keep }: Request, uses: Map<NDArray, NDArray[]>): Group[] 
   for (let k = nodes.length - 1; k >= 0; k--) {
     const n = nodes[k]!, kind = n.prim.kind;
     if (kind === "view" || kind === "constant") continue;
-    const into = kind === "elementwise" ? joinable(n, uses.get(n), memberOf) : null;
+    const into = kind === "elementwise" ? joinable(n, uses.get(n), memberOf, keep) : null;
     if (into && (into.size === 1 || (!keep.has(n) && cheapToRepeat(n, into)))) {
       let first = true;
       for (const g of into) {
@@ -123,17 +126,28 @@ function joinable(
   n: NDArray,
   consumers: readonly NDArray[] | undefined,
   memberOf: Map<NDArray, Group[]>,
+  keep: ReadonlySet<NDArray>,
 ): Set<Group> | null {
   if (!consumers) return null;
   const into = new Set<Group>();
   for (const c of consumers) {
     if (c.prim.kind !== "elementwise" && c.prim.kind !== "reduce") return null;
     for (const g of memberOf.get(c)!) {
-      if (g.members.length >= STEPS || !sameShape(g.loop, n.shape)) return null;
+      if (g.members.length >= STEPS || !sameShape(g.loop, n.shape) || tooManyArrays(g, n, keep)) return null;
       into.add(g);
     }
   }
   return into;
+}
+/** Would the kernel name too many arrays with `n` in it? Each step adds at most two inputs and an output. */
+function tooManyArrays(g: Group, n: NDArray, keep: ReadonlySet<NDArray>): boolean {
+  if (3 * (g.members.length + 1) + 1 <= ARRAYS) return false;
+  const own = new Set(g.members).add(n), arrays = new Set([g.tail]);
+  for (const m of own) {
+    if (keep.has(m)) arrays.add(m);
+    for (const i of m.inputs) if (!own.has(i) && !isScalarConstant(i)) arrays.add(i);
+  }
+  return arrays.size > ARRAYS;
 }
 function cheapToRepeat(n: NDArray, into: ReadonlySet<Group>): boolean {
   let first = true;

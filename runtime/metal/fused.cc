@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "metal/grid.h"
+
 namespace denim::metal {
 namespace {
 
@@ -20,12 +22,6 @@ constexpr int kOpOrder[] = {DENIM_ELEMENTWISE_OPS(X)};
 constexpr int kFirstOp = kOpOrder[0], kElementwiseOps = sizeof kOpOrder / sizeof kOpOrder[0];
 static_assert(kOpOrder[kElementwiseOps - 1] == kFirstOp + kElementwiseOps - 1);
 
-constexpr uint64_t kFold = uint64_t{1} << 20;
-/// `n` threadgroups as a grid.
-Size folded(uint64_t n) {
-  if (n <= kFold) return {static_cast<uint32_t>(n), 1, 1};
-  return {static_cast<uint32_t>(kFold), static_cast<uint32_t>((n + kFold - 1) / kFold), 1};
-}
 uint64_t at_least_one(uint64_t n) { return n > 0 ? n : 1; }
 
 bool is_predicate(Op op) {
@@ -115,6 +111,54 @@ Layout layout_of(const Fused& f, const Loop& l) {
 
 namespace {
 
+uint64_t bits_of(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  return u;
+}
+uint64_t bits_of(float x, float y) { return bits_of(x) | bits_of(y) << 32; }
+uint64_t pair_of(double x) {
+  const float high = static_cast<float>(x);
+  return bits_of(high, static_cast<float>(x - static_cast<double>(high)));
+}
+float round_bfloat(float x) {
+  uint32_t u = static_cast<uint32_t>(bits_of(x));
+  if ((u & 0x7fffffffu) > 0x7f800000u) return x;
+  u = (u + 0x7fffu + (u >> 16 & 1)) & 0xffff0000u;
+  memcpy(&x, &u, 4);
+  return x;
+}
+uint64_t to_integer(double x) {
+  if (x != x) return 0;
+  if (x >= 0x1p63) return INT64_MAX;
+  return static_cast<uint64_t>(x < -0x1p63 ? INT64_MIN : static_cast<int64_t>(x));
+}
+
+}  // namespace
+
+uint64_t immediate_bits(const Immediate& imm) {
+  const float x = static_cast<float>(imm.f);
+  switch (imm.dtype) {
+    case DType::complex64: return bits_of(imm.c[0], imm.c[1]);
+    case DType::float32: return bits_of(x);
+    case DType::float16: return bits_of(static_cast<float>(static_cast<_Float16>(x)));
+    case DType::bfloat16: return bits_of(round_bfloat(x));
+    case DType::bool_: return imm.i != 0 ? 1 : 0;
+    default: break;
+  }
+  const int spare = 64 - 8 * static_cast<int>(item_size(imm.dtype));
+  const uint64_t high = static_cast<uint64_t>(imm.i) << spare;
+  return imm.dtype >= DType::int8 ? static_cast<uint64_t>(static_cast<int64_t>(high) >> spare) : high >> spare;
+}
+void arange_bits(const FusedStep& s, uint64_t* start, uint64_t* step) {
+  const auto& p = *static_cast<const ArangeParams*>(s.params);
+  const bool floating = s.dtype >= DType::float16;
+  *start = floating ? pair_of(p.start) : to_integer(p.start);
+  *step = floating ? pair_of(p.step) : to_integer(p.start + p.step) - *start;
+}
+
+namespace {
+
 /// Numbers values and gives them slots by liveness: a value's slot is free after its last reader.
 struct Coder {
   const Fused& f;
@@ -135,39 +179,6 @@ struct Coder {
     code->imm[code->n_imm] = bits;
     return code->n_imm++;
   }
-  static uint64_t bits_of(float x) {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    return u;
-  }
-  static uint64_t bits_of(float x, float y) { return bits_of(x) | bits_of(y) << 32; }
-  static uint64_t pair_of(double x) {
-    const float high = static_cast<float>(x);
-    return bits_of(high, static_cast<float>(x - static_cast<double>(high)));
-  }
-  static float round_bfloat(float x) {
-    uint32_t u = static_cast<uint32_t>(bits_of(x));
-    if ((u & 0x7fffffffu) > 0x7f800000u) return x;
-    u = (u + 0x7fffu + (u >> 16 & 1)) & 0xffff0000u;
-    memcpy(&x, &u, 4);
-    return x;
-  }
-  /// As slots hold it: integers extended to 64 bits, halves as the float32 that they are.
-  static uint64_t immediate(const Immediate& imm) {
-    const float x = static_cast<float>(imm.f);
-    switch (imm.dtype) {
-      case DType::complex64: return bits_of(imm.c[0], imm.c[1]);
-      case DType::float32: return bits_of(x);
-      case DType::float16: return bits_of(static_cast<float>(static_cast<_Float16>(x)));
-      case DType::bfloat16: return bits_of(round_bfloat(x));
-      case DType::bool_: return imm.i != 0 ? 1 : 0;
-      default: break;
-    }
-    const int spare = 64 - 8 * static_cast<int>(item_size(imm.dtype));
-    const uint64_t high = static_cast<uint64_t>(imm.i) << spare;
-    return imm.dtype >= DType::int8 ? static_cast<uint64_t>(static_cast<int64_t>(high) >> spare) : high >> spare;
-  }
-
   void push(const Micro& m) {
     if (code->n_micros == static_cast<int>(sizeof code->micros / sizeof code->micros[0]))
       code->fits = false, code->n_micros = 0;
@@ -203,17 +214,11 @@ struct Coder {
     return from == DType::complex64 && s.dtype != from ? kPart : kCompute;
   }
   void arange(const FusedStep& s, Micro* m) {
-    const auto& p = *static_cast<const ArangeParams*>(s.params);
-    const bool floating = s.dtype >= DType::float16;
-    const uint64_t start = to_integer(p.start);
-    m->a = static_cast<int16_t>(push_imm(floating ? pair_of(p.start) : start));
-    push_imm(floating ? pair_of(p.step) : to_integer(p.start + p.step) - start);
-    m->b = static_cast<int16_t>(f.n_in + f.n_out + (f.n_reduce != 0 ? 1 : 0));
-  }
-  static uint64_t to_integer(double x) {
-    if (x != x) return 0;
-    if (x >= 0x1p63) return INT64_MAX;
-    return static_cast<uint64_t>(x < -0x1p63 ? INT64_MIN : static_cast<int64_t>(x));
+    uint64_t start, step;
+    arange_bits(s, &start, &step);
+    m->a = static_cast<int16_t>(push_imm(start));
+    push_imm(step);
+    m->b = static_cast<int16_t>(loop.n_arrays);
   }
   void step(int number) {
     const FusedStep& s = f.steps[number];
@@ -256,7 +261,7 @@ struct Coder {
     }
     for (int k = 0; k < f.n_out; k++) last_use[f.out_values[k]] = INT32_MAX;
     if (f.n_reduce != 0) last_use[f.reduce_value] = INT32_MAX;
-    for (int i = 0; i < f.n_imm; i++) first_imm[i] = push_imm(immediate(f.imm[i]));
+    for (int i = 0; i < f.n_imm; i++) first_imm[i] = push_imm(immediate_bits(f.imm[i]));
     for (int i = 0; i < f.n_steps && code->fits; i++) step(i);
     if (code->fits) results();
   }
@@ -290,18 +295,23 @@ void interpret(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scra
   e.value(1, head);
   e.list(2, dims, n);
   e.bytes(3, code.imm, 8 * static_cast<size_t>(code.n_imm > 0 ? code.n_imm : 1));
-  const bool split = at.splits > 1;
-  const int64_t partial_bytes = static_cast<int64_t>(8 * at.units);
-  if (split) e.memory(4, scratch, partial_bytes, kWrite);
+  if (at.splits > 1) e.memory(4, scratch, static_cast<int64_t>(8 * at.units), kWrite);
   else e.array(4, *loop.arrays[0], kRead);
   bind_arrays(loop, f, 5, e);
-  e.groups(folded((at.units + per_group - 1) / per_group), {kFusedGroup, 1, 1});
-  if (!split) return;
+  e.groups(folded(static_cast<int64_t>((at.units + per_group - 1) / per_group)), {kFusedGroup, 1, 1});
+}
+/// Merges the parts of each result, from whichever kernel they are.
+void finish(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scratch, Encoder& e) {
+  Head head{};
+  head.results = loop.results;
+  head.reduce = reduce_of(f);
+  head.reduce_dtype = static_cast<int32_t>(f.reduce_out.dtype);
+  head.splits = at.splits;
   e.kernel("fused", "fused_finish", kOpsDefine);
   e.value(0, head);
-  e.memory(1, scratch, partial_bytes, kRead);
+  e.memory(1, scratch, static_cast<int64_t>(8 * at.units), kRead);
   e.array(2, f.reduce_out, kWrite);
-  e.groups(folded(loop.results), {32, 1, 1});
+  e.groups(folded(static_cast<int64_t>(loop.results)), {32, 1, 1});
 }
 
 }  // namespace
@@ -325,7 +335,9 @@ size_t fused_scratch(const Fused& f) {
 void fused_encode(const Fused& f, uint8_t* scratch, Encoder& e) {
   const Loop loop = loop_of(f);
   if (loop.results == 0 || (f.n_reduce == 0 && loop.elements == 0)) return;
-  interpret(f, loop, layout_of(f, loop), scratch, e);
+  const Layout at = layout_of(f, loop);
+  if (!encode_generated(f, loop, at, scratch, e)) interpret(f, loop, at, scratch, e);
+  if (at.splits > 1) finish(f, loop, at, scratch, e);
 }
 
 }  // namespace denim::metal

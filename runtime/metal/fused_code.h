@@ -51,4 +51,12 @@ struct Code {
 void make_code(const Fused& f, const Loop& loop, Code* code);
 Reduce reduce_of(const Fused& f);
 
+/// Immediates as kernels take them: 64 bits, integers extended, halves as the float32 that they are; and what an arange
+/// adds to itself (pairs of floats, or integers).
+uint64_t immediate_bits(const Immediate& imm);
+void arange_bits(const FusedStep& s, uint64_t* start, uint64_t* step);
+
+/// Takes a kernel that was written for the pattern, if it is compiled, and encodes the instruction by it (fused_source.cc).
+bool encode_generated(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scratch, Encoder& e);
+
 }  // namespace denim::metal

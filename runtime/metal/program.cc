@@ -32,6 +32,10 @@ static const GpuKernel* kernel_for(const Instruction& ins) {
   const GpuKernel* k = gpu_kernel(ins.op);
   return k && (!k->can || k->can(ins.call)) ? k : nullptr;
 }
+static bool fused_on_gpu(const Fused& f) {
+  if constexpr (kFusedOnGpu) return fused_can(f);
+  return false;
+}
 static size_t scratch_of(const Instruction& ins, const GpuKernel* kernel) {
   if constexpr (kFusedOnGpu) {
     if (ins.fused) return fused_scratch(*ins.body);
@@ -48,7 +52,7 @@ static Prepared* prepare(const Program* p) {
   for (size_t k = 0; k < n; k++) {
     const Instruction& ins = p->instructions[k];
     const GpuKernel* kernel = ins.fused ? nullptr : kernel_for(ins);
-    made->on_gpu[k] = ins.fused ? kFusedOnGpu : kernel != nullptr;
+    made->on_gpu[k] = ins.fused ? fused_on_gpu(*ins.body) : kernel != nullptr;
     if (!made->on_gpu[k]) {  // nothing else runs then
       if (static_cast<size_t>(p->scratch_bytes) > most) most = static_cast<size_t>(p->scratch_bytes);
       continue;
