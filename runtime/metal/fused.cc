@@ -242,8 +242,8 @@ struct Coder {
       code->reduce_dtype = dtype_of(f.reduce_value);
       const bool logical = f.reduce_op == Op::all || f.reduce_op == Op::any;
       if (logical && code->reduce_dtype != DType::bool_) {
-        Micro m{kCast, 0, static_cast<uint8_t>(code->reduce_dtype), static_cast<uint8_t>(DType::bool_), take(), 0, 0, 0};
-        m.a = static_cast<int16_t>(code->reduce_slot);
+        const uint8_t from = static_cast<uint8_t>(code->reduce_dtype), to = static_cast<uint8_t>(DType::bool_);
+        const Micro m{kCast, 0, from, to, take(), static_cast<int16_t>(code->reduce_slot), 0, 0};
         push(m);
         code->reduce_slot = m.out;
         code->reduce_dtype = DType::bool_;
@@ -279,9 +279,16 @@ void bind_arrays(const Loop& loop, const Fused& f, int first, Encoder& e) {
 void interpret(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scratch, Encoder& e) {
   Code code;
   make_code(f, loop, &code);
-  Head head{loop.elements, at.units, f.n_reduce != 0 ? loop.results : at.units, f.n_reduce != 0 ? loop.reduced : at.part,
-            at.part, code.n_micros, loop.n_kept, loop.n_reduced, at.lanes, reduce_of(f), code.reduce_slot,
-            static_cast<int32_t>(code.reduce_dtype), loop.n_arrays - 1, at.splits, 0};
+  const bool reduces = f.n_reduce != 0;
+  const Head head{loop.elements,   at.units,
+                  reduces ? loop.results : at.units,
+                  reduces ? loop.reduced : at.part,
+                  at.part,         code.n_micros,
+                  loop.n_kept,     loop.n_reduced,
+                  at.lanes,        reduce_of(f),
+                  code.reduce_slot, static_cast<int32_t>(code.reduce_dtype),
+                  loop.n_arrays - 1, at.splits,
+                  0};
   const int axes = loop.n_kept + loop.n_reduced;
   int64_t dims[(kFusedArrays + 2) * kMaxDims];
   int n = 0;

@@ -56,7 +56,7 @@ Reduce reduce_of(const Fused& f);
 uint64_t immediate_bits(const Immediate& imm);
 void arange_bits(const FusedStep& s, uint64_t* start, uint64_t* step);
 
-/// Takes a kernel that was written for the pattern, if it is compiled, and encodes the instruction by it (fused_source.cc).
+/// Encodes the instruction by a kernel that was written for its pattern, if that is compiled (fused_source.cc).
 bool encode_generated(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scratch, Encoder& e);
 
 }  // namespace denim::metal

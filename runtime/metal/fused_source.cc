@@ -68,13 +68,14 @@ struct Writer {
   void stride(int operand, int axis) { text << "dims[" << kFirst + (1 + operand) * axes() + axis << "]"; }
   /// Adds the axes [begin, end) of the number `from` to `<to>k` of every strided operand.
   void add_axes(const char* from, const char* to, int begin, int end) {
-    text << "  ulong rest_" << to << " = " << from << ";\n";
+    const char* number = loop.elements < uint64_t{1} << 31 ? "uint" : "ulong";  // division of 64 bits is slow
+    text << "  " << number << " rest_" << to << " = (" << number << ")" << from << ";\n";
     for (int a = end - 1; a >= begin; a--) {
-      text << "  { ulong c = rest_" << to;
+      text << "  { " << number << " c = rest_" << to;
       if (a > begin) {
-        text << " % (ulong)";
+        text << " % (" << number << ")";
         dim(a);
-        text << "; rest_" << to << " /= (ulong)";
+        text << "; rest_" << to << " /= (" << number << ")";
         dim(a);
       }
       text << ";";
@@ -281,7 +282,8 @@ struct Writer {
             "  threadgroup "
          << type
          << " shared[256];\n"
-            "  ulong units = (ulong)dims[0], results = (ulong)dims[1], reduced = (ulong)dims[2], part = (ulong)dims[3];\n"
+            "  ulong units = (ulong)dims[0], results = (ulong)dims[1];\n"
+            "  ulong reduced = (ulong)dims[2], part = (ulong)dims[3];\n"
             "  uint lanes = (uint)dims[4], mine = lane % lanes;\n"
             "  ulong unit = number_of(group, groups) * (size.x / lanes) + lane / lanes, result = 0, from = 0, to = 0;\n"
             "  if (unit < units) {\n    result = unit % results;\n    from = unit / results * part;\n"

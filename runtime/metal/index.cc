@@ -89,10 +89,12 @@ void encode_move(const Array& x, const Array& y, int64_t at, Axes axes, int64_t 
   int n = axes.write(dims);
   for (int i = 0; i < 3 * start.n; i++) dims[n++] = start.facts[i];
   const DType start_dtype = start.n > 0 ? start.data->dtype : DType::int32;
-  const Move s{static_cast<uint64_t>(elements), -origin_bytes / item,      axes.n,  static_cast<int32_t>(item),
-               static_cast<int32_t>(mode),      static_cast<int32_t>(y.dtype), start.n, static_cast<int32_t>(start_dtype),
+  const Move s{static_cast<uint64_t>(elements), -origin_bytes / item,
+               axes.n,                          static_cast<int32_t>(item),
+               static_cast<int32_t>(mode),      static_cast<int32_t>(y.dtype),
+               start.n,                         static_cast<int32_t>(start_dtype),
                start.moves_output ? 1 : 0,      0};
-  e.kernel("index", "move");
+  e.kernel("index", "index_move");
   e.value(0, s);
   e.list(1, dims, n);
   e.array(2, x, kRead);
@@ -250,7 +252,7 @@ void widen(Plan* p, const Array& x, const Array& y) {
 }
 void encode_gather_plan(Plan p, const Call& c, Encoder& e) {
   widen(&p, c.in[0], c.out[0]);
-  e.kernel("index", "gather");
+  e.kernel("index", "index_gather");
   p.bind(e);
   e.array(2, c.in[0], kRead);
   e.array(3, c.out[0], kWrite);
@@ -283,7 +285,7 @@ void encode_scatter_plan(Plan p, const Array& updates, const Call& c, Encoder& e
   const Access access = p.index.mode == 0 ? kWrite : kReadWrite;
   if (p.distinct) {
     if (p.index.mode == 0) widen(&p, y, updates);
-    e.kernel("index", "scatter");
+    e.kernel("index", "index_scatter");
     p.bind(e);
     e.array(2, updates, kRead);
     e.array(3, y, access);
@@ -293,13 +295,13 @@ void encode_scatter_plan(Plan p, const Array& updates, const Call& c, Encoder& e
   const bool wide = is_wide(c);
   const int64_t units = static_cast<int64_t>(p.index.units);
   p.index.wide = wide ? 1 : 0;
-  e.kernel("index", "scatter_keys");
+  e.kernel("index", "index_keys");
   p.bind(e);
   e.memory(2, c.scratch, units * (wide ? 8 : 4), kWrite);
   p.bind_indices(updates, e);
   run_threads(e, units);
   const uint8_t* entries = sort_keys(c.scratch, units, wide, c.scratch + key_bytes(p, wide), e);
-  e.kernel("index", "scatter_sorted");
+  e.kernel("index", "index_sorted");
   p.bind(e);
   e.array(2, updates, kRead);
   e.array(3, y, kReadWrite);

@@ -60,8 +60,8 @@ inline ulong number_of(uint3 at, uint3 size) { return (ulong)at.y * size.x + at.
 inline int fragment_row(uint lane) { return (lane / 4 & 4) + lane / 2 % 4; }
 inline int fragment_col(uint lane) { return (lane / 4 & 2) * 2 + lane % 2 * 2; }
 
-/// One of `count` matrices by an index that may count from the end; `width` is that of an index in bytes. What is out of
-/// range sets `bad` and becomes 0.
+/// One of `count` matrices by an index that may count from the end; `width` is that of an index in bytes. What is out
+/// of range sets `bad` and becomes 0.
 inline long matrix_index(device const int* indices, int width, long at, int count, device atomic_uint* bad) {
   long i = width == 8 ? ((device const long*)indices)[at] : (long)indices[at];
   if (i < 0) i += count;

@@ -313,7 +313,8 @@ inline int float_to_int(float x) {
 }
 inline long float_to_long(float x) {
   if (x != x) return 0;
-  return x >= 9223372036854775808.0f ? (long)0x7fffffffffffffff : x < -9223372036854775808.0f ? (long)((ulong)1 << 63) : (long)x;
+  if (x >= 9223372036854775808.0f) return (long)0x7fffffffffffffff;
+  return x < -9223372036854775808.0f ? (long)((ulong)1 << 63) : (long)x;
 }
 inline ulong float_to_ulong(float x) {
   if (!(x >= 9223372036854775808.0f)) return (ulong)float_to_long(x);

@@ -1,11 +1,10 @@
-// The interpreter of fused instructions: takes any pattern. Values are 64 bits: integers extended to them, floats as
-// float32 (rounded to the half types after each step), complex numbers as they are. fused.cc writes the program; OPS are
-// the elementwise ops, in the op table's order.
+// The interpreter of fused instructions: takes any pattern. Values are 64 bits (values.metal), rounded to the half types
+// after each step. fused.cc writes the program; OPS are the elementwise ops, in the op table's order.
 #include "values.metal"
 
 enum Op { OPS };
 enum MicroKind { kCompute, kPredicate, kPart, kCast, kSelect, kLoad, kArange, kStore };
-constant constexpr const int kSlots = 64, kArrays = 25, kGroup = 256;
+constant constexpr int kSlots = 64, kArrays = 25, kGroup = 256;
 
 struct Micro {
   uchar kind, op, from, to;
@@ -168,7 +167,8 @@ kernel void fused_run(constant const Micro* code [[buffer(0)]], constant const H
   shared[lane] = total;
   for (uint step = lanes / 2; step > 0; step /= 2) {
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    if (mine < step) shared[lane] = reduce_merge(head.reduce, head.reduce_dtype, shared[lane], shared[lane + step], false);
+    if (mine < step)
+      shared[lane] = reduce_merge(head.reduce, head.reduce_dtype, shared[lane], shared[lane + step], false);
   }
   if (mine != 0 || unit >= head.units) return;
   if (head.splits > 1) ((device ulong*)partials)[unit] = shared[lane];

@@ -4,8 +4,8 @@
 // (sort.metal, stable), so that one thread applies them in their order.
 #include "values.metal"
 
-/// Of the lists: lengths of the `ndim` axes of i, strides of the indexed array, strides of the updates, then length of the
-/// axis, length of the slices, stride and dtype for each of `n_indices` index arrays.
+/// Of the lists: lengths of the `ndim` axes of i, strides of the indexed array, strides of the updates, then length of
+/// the axis, length of the slices, stride and dtype for each of `n_indices` index arrays.
 struct Index {
   ulong elements, slice, units;
   int ndim, n_indices, item, mode, dtype, exploded, wide, padding;
@@ -29,7 +29,7 @@ inline long resolve(device const uchar* data, ulong i, long length, long slice, 
   atomic_store_explicit(bad, 1u, memory_order_relaxed);
   return 0;
 }
-inline long target(constant const Index& s, constant const long* dims, thread device const uchar** indices, ulong i,
+inline long target(constant const Index& s, constant const long* dims, device const uchar* thread* indices, ulong i,
                    device atomic_uint* bad) {
   long at = place_of(i, dims, dims + s.ndim, s.ndim);
   constant const long* facts = dims + 3 * s.ndim;
@@ -60,7 +60,7 @@ inline void update(device uchar* y, long to, device const uchar* x, long from, i
   else store_bits(y, to, dtype, combine(mode, dtype, load_bits(y, to, dtype), load_bits(x, from, dtype)));
 }
 
-kernel void gather(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
+kernel void index_gather(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
                    device const uchar* x [[buffer(2)]], device uchar* y [[buffer(3)]],
                    device atomic_uint* bad [[buffer(4)]], INDICES uint3 at [[thread_position_in_grid]],
                    uint3 grid [[threads_per_grid]]) {
@@ -69,7 +69,7 @@ kernel void gather(constant const Index& s [[buffer(0)]], constant const long* d
   if (i < s.elements) store_raw(y, (long)i, s.item, load_raw(x, target(s, dims, indices, i, bad), s.item));
 }
 /// Where no two updates meet.
-kernel void scatter(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
+kernel void index_scatter(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
                     device const uchar* x [[buffer(2)]], device uchar* y [[buffer(3)]],
                     device atomic_uint* bad [[buffer(4)]], INDICES uint3 at [[thread_position_in_grid]],
                     uint3 grid [[threads_per_grid]]) {
@@ -80,7 +80,7 @@ kernel void scatter(constant const Index& s [[buffer(0)]], constant const long* 
   update(y, target(s, dims, indices, i, bad), x, from, s.mode, s.dtype, s.item);
 }
 /// A unit is a slice (slices are equal or disjoint) or, `exploded`, an element: its key is where it goes.
-kernel void scatter_keys(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
+kernel void index_keys(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
                          device uchar* keys [[buffer(2)]], device atomic_uint* bad [[buffer(4)]],
                          INDICES uint3 at [[thread_position_in_grid]], uint3 grid [[threads_per_grid]]) {
   device const uchar* indices[16] = LIST_OF_INDICES;
@@ -96,9 +96,9 @@ inline ulong sorted_key(device const uchar* entries, ulong p, int wide) {
 inline ulong sorted_unit(device const uchar* entries, ulong p, int wide) {
   return ((device const uint*)entries)[wide != 0 ? 4 * p + 2 : 2 * p];
 }
-/// One thread per sorted unit and element of it; the first unit of those that meet does the work of all, or, where only the
-/// last counts, that one.
-kernel void scatter_sorted(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
+/// One thread per sorted unit and element of it; the first unit of those that meet does the work of all, or, where only
+/// the last counts, that one.
+kernel void index_sorted(constant const Index& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
                            device const uchar* x [[buffer(2)]], device uchar* y [[buffer(3)]],
                            device atomic_uint* bad [[buffer(4)]], device const uchar* entries [[buffer(5)]],
                            INDICES uint3 at [[thread_position_in_grid]], uint3 grid [[threads_per_grid]]) {
@@ -116,14 +116,14 @@ kernel void scatter_sorted(constant const Index& s [[buffer(0)]], constant const
   }
 }
 
-/// y[place] (op)= x[place]. Lists: lengths, y's strides, x's strides, then, as above but without a dtype, the axes whose
-/// start is data: it moves y (`to_start`) or x.
+/// y[place] (op)= x[place]. Lists: lengths, y's strides, x's strides, then, as above but without a dtype, the axes
+/// whose start is data: it moves y (`to_start`) or x.
 struct Move {
   ulong elements;
   long origin;  // of y
   int ndim, item, mode, dtype, n_starts, start_dtype, to_start, padding;
 };
-kernel void move(constant const Move& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
+kernel void index_move(constant const Move& s [[buffer(0)]], constant const long* dims [[buffer(1)]],
                  device const uchar* x [[buffer(2)]], device uchar* y [[buffer(3)]],
                  device atomic_uint* bad [[buffer(4)]], device const uchar* starts [[buffer(5)]],
                  uint3 at [[thread_position_in_grid]], uint3 grid [[threads_per_grid]]) {

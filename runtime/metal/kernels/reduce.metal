@@ -1,7 +1,7 @@
 // argmax and argmin: the first of the largest keys of each line. `lanes` threads of a group share a line.
 #include "keys.metal"
 
-constant constexpr const uint kGroup = 256;
+constant constexpr uint kGroup = 256;
 
 struct Arg {
   ulong length, lines;

@@ -1,6 +1,6 @@
-// Scans along one axis: cumsum, cumprod, cummax, cummin, logcumsumexp; forward or reverse, inclusive or exclusive. A line
-// is scanned by a threadgroup, kEach elements of each thread at a time; long lines are cut into parts that are first
-// totalled, then scanned from what lies before them. Lines side by side in memory are walked by a thread each.
+// Scans along one axis: cumsum, cumprod, cummax, cummin, logcumsumexp; forward or reverse, inclusive or exclusive. A
+// line is scanned by a threadgroup, kEach elements of each thread at a time; long lines are cut into parts that are
+// first totalled, then scanned from what lies before them. Lines side by side in memory are walked by a thread each.
 #include "values.metal"
 
 constant int kOp [[function_constant(0)]];         // a Reduce
@@ -8,7 +8,7 @@ constant int kType [[function_constant(1)]];       // a DType
 constant int kReverse [[function_constant(2)]];
 constant int kInclusive [[function_constant(3)]];
 
-constant constexpr const uint kEach = 4, kGroup = 256;
+constant constexpr uint kEach = 4, kGroup = 256;
 
 /// Lines of `length` elements in `parts` parts of `part` elements each.
 struct Scan {

@@ -1,8 +1,8 @@
-// sort and argsort along one axis, of any length: blocks by a bitonic network in threadgroup memory, then merges of runs,
-// each thread finding its part by binary search. What moves is (key, index): that order is total, so it is stable.
+// sort and argsort along one axis, of any length: blocks by a bitonic network in threadgroup memory, then merges of
+// runs, each thread finding its part by binary search. What moves is (key, index): that order is total, so it is stable.
 #include "keys.metal"
 
-constant constexpr const uint kBlock = 1024, kRun = 8;
+constant constexpr uint kBlock = 1024, kRun = 8;
 
 /// Keys of up to 32 bits and their indices are one number; others keep them apart.
 typedef ulong Narrow;
@@ -10,8 +10,8 @@ struct Wide {
   ulong key;
   uint index, padding;
 };
-inline bool less(Narrow a, Narrow b) { return a < b; }
-inline bool less(Wide a, Wide b) { return a.key < b.key || (a.key == b.key && a.index < b.index); }
+inline bool precedes(Narrow a, Narrow b) { return a < b; }
+inline bool precedes(Wide a, Wide b) { return a.key < b.key || (a.key == b.key && a.index < b.index); }
 inline uint index_of(Narrow e) { return (uint)e; }
 inline uint index_of(Wide e) { return e.index; }
 template <class E> struct Make;
@@ -67,7 +67,7 @@ inline void sort_blocks(constant const Sort& s, constant const long* dims, devic
       for (uint k = lane; k < s.block / 2; k += size) {
         uint i = 2 * step * (k / step) + k % step, j = i + step;
         E a = part[i], b = part[j];
-        if (less(b, a) == ((i & width) == 0)) {
+        if (precedes(b, a) == ((i & width) == 0)) {
           part[i] = b;
           part[j] = a;
         }
@@ -95,12 +95,12 @@ inline void merge_runs(constant const Sort& s, ulong width, device const E* from
   ulong low = n > right ? n - right : 0, high = min(n, left);
   while (low < high) {
     ulong half_way = (low + high) / 2;
-    if (less(x[middle + n - 1 - half_way], x[begin + half_way])) high = half_way;
+    if (precedes(x[middle + n - 1 - half_way], x[begin + half_way])) high = half_way;
     else low = half_way + 1;
   }
   ulong i = begin + low, j = middle + n - low, stop = min(at + kRun, end);
   for (ulong k = at; k < stop; ++k) {
-    bool take_left = i < middle && (j >= end || !less(x[j], x[i]));
+    bool take_left = i < middle && (j >= end || !precedes(x[j], x[i]));
     y[k] = take_left ? x[i] : x[j];
     if (take_left) ++i;
     else ++j;

@@ -64,7 +64,7 @@ inline void store_bits(device uchar* x, long i, int dtype, ulong v) {
   }
 }
 
-/// ---- accumulators ---------------------------------------------------------------------------------------------------
+/// ---- accumulators --------------------------------------------------------------------------------------------------
 enum Reduce { kNone, kSum, kProd, kMax, kMin, kLogsumexp };
 inline ulong reduce_start(int reduce, int dtype) {
   int kind = class_of(dtype);
@@ -121,7 +121,8 @@ inline ulong reduce_end(int reduce, int dtype, ulong a) {
     case kComplexClass: return a;
     default: break;
   }
-  bool unchanged = (reduce == kMax || reduce == kMin) && class_of(dtype) == kSignedClass && a == reduce_start(reduce, dtype);
+  bool extreme = (reduce == kMax || reduce == kMin) && class_of(dtype) == kSignedClass;
+  bool unchanged = extreme && a == reduce_start(reduce, dtype);
   ulong top = (ulong)1 << (width_of(dtype) - 1);
   return unchanged ? (reduce == kMax ? narrow(top, dtype) : top - 1) : narrow(a, dtype);
 }
