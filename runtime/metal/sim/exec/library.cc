@@ -7,7 +7,6 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -279,19 +278,14 @@ static void show_symbols() {
   dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL);
 }
 
-/// A copy in memory: dlopen of one file twice would give one set of globals, and function constants are globals.
+/// A copy of its own: dlopen of one file, or of one name, twice would give one set of globals, and function constants
+/// are globals.
 static void* open_copy(const std::string& path) {
-  std::string bytes = read_file(path);
-  int fd = static_cast<int>(syscall(SYS_memfd_create, "kernels", 1u));  // 1: closed by exec
-  if (fd < 0) return nullptr;
-  size_t done = 0;
-  while (done < bytes.size()) {
-    ssize_t n = write(fd, bytes.data() + done, bytes.size() - done);
-    if (n <= 0) break;
-    done += static_cast<size_t>(n);
-  }
-  void* handle = dlopen(("/proc/self/fd/" + std::to_string(fd)).c_str(), RTLD_NOW | RTLD_LOCAL);
-  close(fd);
+  static int serial = 0;
+  std::string copy = path + "." + std::to_string(getpid()) + "." + std::to_string(++serial);
+  std::ofstream(copy, std::ios::binary) << read_file(path);
+  void* handle = dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);
+  unlink(copy.c_str());
   return handle;
 }
 
