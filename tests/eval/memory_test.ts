@@ -8,6 +8,7 @@ import type { NDArray } from "../../core/array.ts";
 import { collectGarbage, collectsSynchronously } from "../../core/memory.ts";
 import { runtime } from "../../ffi/runtime.ts";
 import * as mx from "../../mod.ts";
+import { ggufFile } from "../io/files.ts";
 import { attend, calm, cell, first, fresh, full, N, states, test, update, values } from "./util.ts";
 
 /** One try: what is attempted, what a failure must not have changed, and what must hold after a success. */
@@ -127,6 +128,72 @@ for (const compiled of [false, true]) {
     assert(failures >= (compiled ? 2 : 4), `${failures}`);
   });
 }
+/** Sixty parameters and one step that returns their gradients, so that it has more than fifty results. */
+function wide(compiled: boolean) {
+  const model = { weights: Array.from({ length: 60 }, (_, i) => full(N, i / 60)) }, x = full(N, 0.5);
+  mx.eval(model, x);
+  const loss = (...weights: NDArray[]) => weights.reduce((sum, w) => sum.add(w.mul(x).square().mean()), mx.array(0));
+  const gradients = mx.grad(loss, model.weights.map((_, i) => i));
+  const step = () => {
+    const all = gradients(...model.weights);
+    model.weights = model.weights.map((w, i) => w.sub(all[i]!.mul(0.1)));
+    return all;
+  };
+  return { model, step: compiled ? mx.compile(step, { inputs: model, outputs: model }) : step };
+}
+for (const compiled of [false, true]) {
+  test(`out of memory: fifty points of a ${compiled ? "compiled " : ""}training step, and the next one is right`, () => {
+    const { model, step } = wide(compiled);
+    mx.eval(step(), model); // the compiled step is traced here
+    const before = [...model.weights], expected = before.map((w) => first(w));
+    collectGarbage();
+    const { active, buffers } = runtime().stats();
+    for (let n = 0; n < 50; n++) {
+      runtime().set("failAllocation", n);
+      assertThrows(() => mx.eval(step(), model), mx.MemoryLimitError);
+      runtime().set("failAllocation", -1);
+      model.weights = [...before];
+      assertEquals(states(...before).filter((state) => state !== "evaluated"), []);
+    }
+    collectGarbage();
+    const now = runtime().stats();
+    assert(now.active <= active && now.buffers <= buffers, `leaked ${now.active - active} bytes`);
+    assertEquals(before.map((w) => first(w)), expected);
+    mx.eval(step(), model);
+    // w - 0.1 d/dw mean((w x)²) with x = 0.5
+    const right = expected.map((w) => w - 0.1 * 2 * w * 0.25 / N);
+    assert(model.weights.every((w, i) => Math.abs(first(w) - right[i]!) < 1e-6));
+  });
+}
+test("out of memory: fifty points of loading, safetensors and GGUF", async () => {
+  const folder = await Deno.makeTempDir(), names = Array.from({ length: 60 }, (_, i) => `t${i}`);
+  const raw = names.map((name) => ({ name, shape: [1, 32], type: 2, bytes: new Uint8Array(18).fill(1) })); // Q4_0
+  try {
+    await Deno.writeFile(`${folder}/a.gguf`, ggufFile({}, raw));
+    await mx.saveSafetensors(`${folder}/a.safetensors`, Object.fromEntries(names.map((name) => [name, full(N, 1)])));
+    for (const file of ["a.gguf", "a.safetensors"]) {
+      const load = () => {
+        const arrays = Object.values(mx.load(`${folder}/${file}`)).map((x) => x.add(0));
+        mx.eval(arrays);
+        return arrays.length;
+      };
+      const count = load();
+      assert(count >= 60);
+      collectGarbage();
+      const { active } = runtime().stats();
+      for (let n = 0; n < 50; n += 2) {
+        runtime().set("failAllocation", n);
+        assertThrows(load, mx.MemoryLimitError);
+        runtime().set("failAllocation", -1);
+      }
+      collectGarbage();
+      assert(runtime().stats().active <= active, `leaked ${runtime().stats().active - active} bytes`);
+      assertEquals(load(), count);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 test("out of memory: the error names the bytes asked for, allowed and live", () => {
   const x = full(N, 1);
   mx.eval(x);
