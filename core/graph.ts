@@ -141,6 +141,10 @@ function failPosted(): never {
 export function primitive(name: PrimitiveName): Primitive {
   return registry.get(name)!;
 }
+/** The record of any name, if there is one. */
+export function findPrimitive(name: string): Primitive | undefined {
+  return registry.get(name);
+}
 /** All records, in the order of their codes. */
 export function allPrimitives(): readonly Primitive[] {
   return [...registry.values()];

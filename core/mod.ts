@@ -53,6 +53,8 @@ export {
   disableCompile,
   enableCompile,
 } from "./transforms/compile.ts";
+export { exportToDot } from "./transforms/dot.ts";
+export { exportFunction, type ImportedFunction, importFunction } from "./transforms/export.ts";
 export type { CompileStatistics, CompileTrace, Explanation } from "./transforms/explain.ts";
 export type { SignatureChange } from "./transforms/signature.ts";
 export {

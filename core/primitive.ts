@@ -115,6 +115,11 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
   readonly inPlace?: number;
   /** Shape and dtype of the result; throws the user's error. */
   readonly infer: (x: Tuple<Aval, A>, p: Params<S>) => Aval;
+  /**
+   * Whether the parameters are possible for inputs like these. Ops check that before they bind; a graph from a file is
+   * checked by this rule. Absent where the native side refuses what cannot be.
+   */
+  readonly valid?: (x: Tuple<Aval, A>, p: Params<S>) => boolean;
   /** Of a view: the layout of the result, or null where only a copy can have it. */
   readonly layout?: (x: Layout, from: Aval, to: Aval, p: Params<S>) => Layout | null;
   /** Cotangents of the inputs (null: none) from that of the output `y`. */

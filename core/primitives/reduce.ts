@@ -28,6 +28,7 @@ function reduction(name: Name, rules: Rules, dtype: (d: DType) => DType = (d) =>
     params: { axes: "ints" },
     arity: 1,
     infer: ([x], { axes }) => ({ shape: withoutAxes(x.shape, axes), dtype: dtype(x.dtype) }),
+    valid: ([x], { axes }) => axes.every((a, i) => a > (axes[i - 1] ?? -1) && a < x.shape.length),
     ...rules,
     vmap: ([x], _mapped, { axes }) => bind(name, [x], { axes: axes.map((axis) => axis + 1) }),
   });

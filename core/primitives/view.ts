@@ -81,6 +81,7 @@ export const viewPrimitives = primitives({
     params: { shape: "ints" },
     arity: 1,
     infer: ([x], { shape }) => ({ shape, dtype: x.dtype }),
+    valid: ([x], { shape }) => shape.every((n) => n >= 0) && sizeOf(shape) === sizeOf(x.shape),
     layout: (from, x, _to, { shape }) => {
       const strides = reshapedStrides(x.shape, from.strides, shape);
       return strides && { offset: from.offset, strides };
@@ -95,6 +96,7 @@ export const viewPrimitives = primitives({
     params: { axes: "ints" },
     arity: 1,
     infer: ([x], { axes }) => ({ shape: axes.map((axis) => x.shape[axis]!), dtype: x.dtype }),
+    valid: ([x], { axes }) => axes.length === x.shape.length && [...x.shape.keys()].every((a) => axes.includes(a)),
     layout: (from, _x, _to, { axes }) => ({ offset: from.offset, strides: axes.map((axis) => from.strides[axis]!) }),
     vjp: (_x, _y, ct, { axes }) => [transpose(ct, inverse(axes))],
     jvp: (_x, _y, [t], { axes }) => t && transpose(t, axes),
@@ -106,6 +108,10 @@ export const viewPrimitives = primitives({
     params: { shape: "ints" },
     arity: 1,
     infer: ([x], { shape }) => ({ shape, dtype: x.dtype }),
+    valid: ([x], { shape }) => {
+      const added = shape.length - x.shape.length;
+      return added >= 0 && x.shape.every((n, i) => n === 1 || n === shape[i + added]);
+    },
     layout: (from, x, to) => {
       const added = to.shape.length - x.shape.length;
       const strides = to.shape.map((n, i) => i < added || x.shape[i - added] !== n ? 0 : from.strides[i - added]!);
@@ -128,6 +134,12 @@ export const viewPrimitives = primitives({
       shape: starts.map((start, i) => sliceLength(start, stops[i]!, steps[i]!)),
       dtype: x.dtype,
     }),
+    valid: ([x], { starts, stops, steps }) =>
+      [starts, stops, steps].every((list) => list.length === x.shape.length) &&
+      x.shape.every((n, i) => {
+        const length = sliceLength(starts[i]!, stops[i]!, steps[i]!), last = starts[i]! + (length - 1) * steps[i]!;
+        return steps[i] !== 0 && (length === 0 || (starts[i]! >= 0 && starts[i]! < n && last >= 0 && last < n));
+      }),
     layout: (from, _x, to, { starts, steps }) => ({
       // An empty view must not point outside the buffer.
       offset: sizeOf(to.shape) === 0
@@ -146,6 +158,13 @@ export const viewPrimitives = primitives({
     params: { shape: "ints", strides: "ints", offset: "int" },
     arity: 1,
     infer: ([x], { shape }) => ({ shape, dtype: x.dtype }),
+    valid: ([x], { shape, strides, offset }) => {
+      const ends = shape.map((n, i) => (n - 1) * strides[i]!),
+        reach = (f: (end: number) => number): number => ends.reduce((sum, end) => sum + f(end), offset);
+      if (strides.length !== shape.length || shape.some((n) => n < 0)) return false;
+      return sizeOf(shape) === 0 ||
+        (reach((e) => Math.min(e, 0)) >= 0 && reach((e) => Math.max(e, 0)) < sizeOf(x.shape));
+    },
     layout: (from, x, _to, { strides, offset }) =>
       isRowMajor(from, x.shape) ? { offset: from.offset + offset, strides } : null,
     vjp: ([x], _y, ct, { shape, strides, offset }) => {
@@ -167,6 +186,8 @@ export const viewPrimitives = primitives({
       if (x.dtype.size === dtype.size) return { shape: x.shape, dtype };
       return { shape: [...x.shape.slice(0, -1), x.shape.at(-1)! * x.dtype.size / dtype.size], dtype };
     },
+    valid: ([x], { dtype }) =>
+      x.dtype.size === dtype.size || (x.shape.length > 0 && (x.shape.at(-1)! * x.dtype.size) % dtype.size === 0),
     layout: ({ offset, strides }, x, to) => {
       const ratio = x.dtype.size / to.dtype.size;
       if (ratio === 1) return { offset, strides };
