@@ -1,6 +1,7 @@
 // The C ABI of rt.h: checks what comes in, takes the lock, calls the parts.
 #include "rt.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,12 @@ double rt_table_hash(void) { return static_cast<double>(kOpTableHash); }
 
 double rt_session_open(void) {
   Lock hold;
+  // A file beyond the system's limit is an error of the write then, as a full disk is, and does not end the process.
+  struct sigaction limit;
+  if (sigaction(SIGXFSZ, nullptr, &limit) == 0 && limit.sa_handler == SIG_DFL) {
+    limit.sa_handler = SIG_IGN;
+    sigaction(SIGXFSZ, &limit, nullptr);
+  }
   Session* s = open_session();
   return s ? s->id : 0;
 }

@@ -17,7 +17,7 @@ const folderOf = (path: string): string => path.replace(/[^/\\]*$/, "") || ".";
 function writeFailed(op: string, path: string, written: number, error: unknown): never {
   if (error instanceof DenimError) throw error;
   const full = error instanceof Error &&
-    /ENOSPC|EDQUOT|os error (28|122|112)\b/.test(`${Reflect.get(error, "code")} ${error.message}`);
+    /ENOSPC|EDQUOT|EFBIG|os error (27|28|122|112)\b/.test(`${Reflect.get(error, "code")} ${error.message}`);
   return fail(CheckpointError, op, {
     cannot: `write ${path}`,
     expected: full ? "room on the disk" : "a folder that can be written to",

@@ -81,3 +81,21 @@ Deno.test("an error names the file", () => {
   assertEquals(e.message.includes(`cannot read ${folder}/evil.pth as a checkpoint of PyTorch`), true, e.message);
   assertThrows(() => mx.load(`${folder}/nowhere.npz`), CheckpointError, "check the path");
 });
+Deno.test("a file beyond the system's limit is an error, and leaves nothing behind", async () => {
+  const path = `${folder}/limited`, main = `${folder}/limited.ts`;
+  await Deno.mkdir(path);
+  await Deno.writeTextFile(
+    main,
+    `import * as mx from "${import.meta.resolve("../../mod.ts")}";
+    const x = mx.ones([1 << 22]);
+    for (const save of [() => mx.save("x.npy", x), () => mx.saveSafetensors("x.safetensors", { x })]) {
+      await save().catch((e) => console.log(e instanceof mx.CheckpointError && /room on the disk/.test(e.message)));
+    }`,
+  );
+  // 10 MiB, which is enough for Deno's own caches if they are new.
+  const command =
+    `ulimit -f 20480; exec env DENO_DIR="${folder}/deno" "${Deno.execPath()}" run -A --quiet --no-lock "${main}"`;
+  const { stdout, stderr } = await new Deno.Command("sh", { args: ["-c", command], cwd: path }).output();
+  assertEquals(new TextDecoder().decode(stdout), "true\ntrue\n", new TextDecoder().decode(stderr));
+  assertEquals([...Deno.readDirSync(path)], []);
+});
