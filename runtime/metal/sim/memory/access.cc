@@ -199,6 +199,7 @@ static inline void access(const void* p, uint32_t n, bool write, bool atomic, vo
       return local_access(at, n, write, atomic, pc);
     }
     if (in_stacks(at)) return;
+    if (is_forbidden(at) && !write && !(m.active_checks & kDeadRead)) return;
     r = find_range(at, n, use);
     const Image* image = m.dispatch->image;
     if (!r && !write && image && at >= image->from && at < image->to) return;

@@ -30,9 +30,14 @@ MSL_FUNC ushort __metal_get_simdgroup_size(ushort) { return 32; }
   MSL_FUNC T __metal_simd_##f(T x) {         \
     return metal::simd_##f(x);               \
   }
-MSL_APPLE_SIMD(sum) MSL_APPLE_SIMD(product) MSL_APPLE_SIMD(min) MSL_APPLE_SIMD(max) MSL_APPLE_SIMD(xor)
+MSL_APPLE_SIMD(sum) MSL_APPLE_SIMD(product) MSL_APPLE_SIMD(min) MSL_APPLE_SIMD(max)
 MSL_APPLE_SIMD(prefix_inclusive_sum) MSL_APPLE_SIMD(prefix_exclusive_sum)
 MSL_APPLE_SIMD(prefix_inclusive_product) MSL_APPLE_SIMD(prefix_exclusive_product)
+// Apple's internal names take every type.
+template <class T>
+MSL_FUNC T __metal_simd_xor(T x) {
+  return metal::as_type<T>(metal::simd_xor(metal::as_type<uint>(x)));
+}
 #define MSL_APPLE_MOVE(f)                       \
   template <class T>                            \
   MSL_FUNC T __metal_simd_##f(T x, ushort n) {  \

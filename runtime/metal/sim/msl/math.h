@@ -46,16 +46,23 @@ __attribute__((nodebug)) inline float nudge(float r, float ulps) {
     };                                                                                     \
     return metal::detail::map_lanes(f, v);                                                 \
   }
+// An integer beside a float becomes a float; float and half side by side are ambiguous.
 #define MSL_MATH2(name, expression, ulps)                                                  \
   template <class V, class W>                                                              \
-  MSL_FUNC V name(V a, W b) {                                                              \
-    MSL_REAL(V);                                                                           \
-    static_assert(is_same_v<V, W>, #name " of two types is ambiguous in Metal");           \
-    auto f = [](auto d, auto e) __attribute__((always_inline, nodebug)) {                                                          \
-      float x = float(d), y = float(e);                                                    \
-      return static_cast<decltype(d)>(MSL_ERROR(expression, ulps));                        \
-    };                                                                                     \
-    return metal::detail::map_lanes(f, a, b);                                              \
+  MSL_FUNC auto name(V a, W b) {                                                           \
+    if constexpr (__is_integral(V) && !__is_integral(W)) {                                 \
+      return name<W, W>(W(a), b);                                                          \
+    } else if constexpr (__is_integral(W) && !__is_integral(V)) {                          \
+      return name<V, V>(a, V(b));                                                          \
+    } else {                                                                               \
+      MSL_REAL(V);                                                                         \
+      static_assert(is_same_v<V, W>, #name " of two types is ambiguous in Metal");         \
+      auto f = [](auto d, auto e) __attribute__((always_inline, nodebug)) {                \
+        float x = float(d), y = float(e);                                                  \
+        return static_cast<decltype(d)>(MSL_ERROR(expression, ulps));                      \
+      };                                                                                   \
+      return metal::detail::map_lanes(f, a, b);                                            \
+    }                                                                                      \
   }
 #define MSL_ALL_MATH                                                                                        \
   MSL_MATH1(acos, __builtin_acosf(x), 5) MSL_MATH1(acosh, __builtin_acoshf(x), 4)                            \

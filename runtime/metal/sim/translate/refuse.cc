@@ -6,7 +6,7 @@ namespace dsim {
 void Translator::refuse_words() {
   static const std::set<std::string> words = {"double",  "goto",  "virtual", "new",    "delete",       "throw",
                                               "try",     "catch", "typeid",  "dynamic_cast", "thread_local",
-                                              "noexcept", "register", "co_await", "co_yield", "co_return", "asm"};
+                                              "register", "co_await", "co_yield", "co_return", "asm"};
   for (int i = 0; i < count(); i++)
     if (is_name(at(i)) && words.count(text(i))) return fail(i, "'" + text(i) + "' does not exist in Metal");
 }
