@@ -129,6 +129,30 @@ Deno.test("two processes that start at once build once; a touched source is noti
   await Deno.remove(root, { recursive: true });
 });
 
+Deno.test("a build that is interrupted leaves nothing that the next one trips over", async () => {
+  const { root, env } = await smallPackage(GOOD);
+  const path = `${root}/ask.ts`;
+  await Deno.writeTextFile(
+    path,
+    `import { buildLibrary } from "./ffi/build.ts";
+    import { hostPlatform } from "./ffi/platform.ts";
+    await buildLibrary(hostPlatform(), () => console.log("started"));`,
+  );
+  const args = ["run", "-A", "--quiet", "--no-config", "--no-lock", path];
+  const child = new Deno.Command(Deno.execPath(), { args, env, stdout: "piped", stderr: "null" }).spawn();
+  const reader = child.stdout.getReader();
+  await reader.read(); // it says what it does: the lock is held, the compiler is about to run
+  child.kill("SIGINT");
+  assertEquals((await child.status).success, false);
+  await reader.cancel();
+  assert(!exists(`${root}/cache/lib`));
+  const next = await ask(`file://${root}`, env);
+  assertEquals(next.code, 0, next.err);
+  assertEquals(callAnswer(next.out), 42);
+  assert(!exists(`${root}/cache/tmp`));
+  await Deno.remove(root, { recursive: true });
+});
+
 Deno.test("a source that does not compile is an error with the compiler's words", async () => {
   const { root, env } = await smallPackage("int broken( { return 1; }\n");
   const { code, err } = await ask(`file://${root}`, env);
