@@ -27,7 +27,6 @@ struct ShimFile {
   size_t size;
 };
 #pragma clang diagnostic ignored "-Wc23-extensions"
-#define DSIM_EMBED_BEGIN(id) static const char id[] = {
 static const char kStdlib[] = {
 #embed "../msl/metal_stdlib"
 };
@@ -60,6 +59,18 @@ static const char kEntry[] = {
 };
 static const char kApple[] = {
 #embed "../msl/apple.h"
+};
+/// The translator is part of what a compiled kernel depends on.
+static const char kTranslator[] = {
+#embed "../translate/tokens.cc"
+    ,
+#embed "../translate/translate.cc"
+    ,
+#embed "../translate/kernels.cc"
+    ,
+#embed "../translate/bodies.cc"
+    ,
+#embed "../translate/refuse.cc"
 };
 static const ShimFile kShim[] = {
     {"metal_stdlib", kStdlib, sizeof kStdlib},   {"abi.h", kAbi, sizeof kAbi},
@@ -126,7 +137,7 @@ static void write_file(const std::string& path, const std::string& text) {
 
 static const std::string& shim_hash() {
   static const std::string hash = [] {
-    std::vector<std::string> parts{kFlags};
+    std::vector<std::string> parts{kFlags, std::string(kTranslator, sizeof kTranslator)};
     for (const ShimFile& f : kShim) parts.push_back(std::string(f.text, f.size));
     return hash_of(parts);
   }();

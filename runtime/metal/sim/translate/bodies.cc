@@ -3,6 +3,12 @@
 
 namespace dsim {
 
+bool Translator::has_pointer(const std::vector<int>& head, size_t n) const {
+  for (size_t i = 0; i < n; i++)
+    if (is(head[i], "*") || is(head[i], "&")) return true;
+  return false;
+}
+
 void Translator::threadgroup_variables(int a, int b) {
   for (int i = a; i < b; i++) {
     bool first = is(i - 1, ";") || is(i - 1, "{") || is(i - 1, "}");
@@ -10,14 +16,23 @@ void Translator::threadgroup_variables(int a, int b) {
     int end = find(i, b, ";");
     std::vector<int> head = top_level(i + 1, end);
     bool pointer = false, several = false;
+    size_t assigned = 0;
+    while (assigned < head.size() && !is(head[assigned], "=")) assigned++;
+    if (assigned < head.size()) {
+      // A value here is none in Metal: the memory stays undefined.
+      if (!foreign && !has_pointer(head, assigned)) return fail(i, "a threadgroup variable has no initialiser");
+      head.resize(assigned);
+    }
     for (int k : head) {
-      pointer |= is(k, "*") || is(k, "&") || is(k, "=") || is(k, "(");
+      pointer |= is(k, "*") || is(k, "&") || is(k, "(");
       several |= is(k, ",");
     }
     if (pointer || head.empty()) continue;  // a pointer into threadgroup memory
     if (several) return fail(i, "several threadgroup variables in one declaration: " + source(i, end));
     int name = head.back();
-    std::string type = source(i + 1, name) + " " + source(name + 1, end), id = text(name);
+    int dimensions_end = name + 1;
+    while (is(dimensions_end, "[")) dimensions_end = match(dimensions_end) + 1;
+    std::string type = source(i + 1, name) + " " + source(name + 1, dimensions_end), id = text(name);
     erase(i, end);
     if (lint)
       at(i).out = "threadgroup auto& " + id + " = ::lint::variable<" + type + ">()";

@@ -51,6 +51,7 @@ class Translator {
   int attribute(int a, int b, const char* name);
   // bodies.cc: what stands inside functions
   void threadgroup_variables(int a, int b);
+  bool has_pointer(const std::vector<int>& head, size_t n) const;
   void constructed_variables(int a, int b);
   void find_vector_aliases();
   void constructors();
