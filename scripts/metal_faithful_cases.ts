@@ -442,7 +442,7 @@ async function layerNorm(kit: Kit): Promise<number | null> {
   if (library === null) return null;
   const x = normal(1500), w = normal(500), b = normal(500), out = kit.buffer(6000, "out");
   const args = [kit.buffer(x, "x"), kit.buffer(w, "w"), kit.buffer(b, "b"), out, f32(1e-5), u32(500), u32(1), u32(1)];
-  await kit.run(library, "layer_normfloat32", args, { groups: [3], group: [128] }, { 20: true });
+  await kit.run(library, "layer_normfloat32", args, { groups: [3], group: [64] }, { 20: true });
   return close(
     out.floats(),
     rowwise(x, 500, (r) => {
