@@ -3,7 +3,26 @@
  * The product with the input is one matrix product for the whole sequence; the loop holds the product with the state.
  * @module
  */
-import { addmm, matmul, type NDArray, random, sigmoid, split, stack, tanh } from "../core/mod.ts";
+import {
+  addmm,
+  broadcastTo,
+  concatenate,
+  contiguous,
+  customFunction,
+  expandDims,
+  matmul,
+  moveaxis,
+  type NDArray,
+  random,
+  sigmoid,
+  split,
+  stack,
+  tanh,
+  unstack,
+  vjp,
+  zeros,
+  zerosLike,
+} from "../core/mod.ts";
 import { sliceAxis } from "../core/ops/view.ts";
 import { Module } from "./module.ts";
 
@@ -22,13 +41,78 @@ function drawer(hiddenSize: number): (shape: number[]) => NDArray {
   const scale = 1 / Math.sqrt(hiddenSize);
   return (shape) => random.uniform(shape, { low: -scale, high: scale });
 }
-/** `x Wᵀ + b`. */
+/** `x Wᵀ + b`; the steps, the axis before the last one, come first. */
 function projected(x: NDArray, w: NDArray, b: NDArray | undefined): NDArray {
-  return b ? addmm(b, x, w.T) : matmul(x, w.T);
+  const first = x.ndim > 2 ? moveaxis(x, -2, 0) : x;
+  return b ? addmm(b, first, w.T) : matmul(first, w.T);
 }
-/** The steps of the axis before the last one, each without it. */
-function steps(x: NDArray): NDArray[] {
-  return x.unstack(-2);
+/** What a layer does in one step. */
+interface Cell {
+  /** May the step capture arrays? Then it cannot have a derivative of our own. */
+  readonly captures: boolean;
+  /** Are the input's part x and the state's part Wh h of the gates added up? Else they come one after the other. */
+  readonly joint: boolean;
+  /**
+   * The gates (without the state's part while the state is zero), the state before (empty while it is zero), and other
+   * parameters -> the state after. The first array of a state is h.
+   */
+  readonly step: (gates: readonly NDArray[], state: readonly NDArray[], extra: readonly NDArray[]) => NDArray[];
+}
+/** Of a loop: x [L, ..., G], Wh [G, H], the first state or nothing for zeros, and other parameters of the cell. */
+type LoopArguments = [x: NDArray, wh: NDArray, initial: readonly NDArray[], extra: readonly NDArray[]];
+
+const gatesOf = ({ joint }: Cell, x: NDArray, h: NDArray, turned: NDArray): NDArray[] =>
+  joint ? [addmm(x, h, turned)] : [x, matmul(h, turned)];
+/** The states after all steps, each array of a state stacked to [L, ..., H]. */
+function loop(cell: Cell, [x, wh, initial, extra]: LoopArguments): NDArray[] {
+  let state: readonly NDArray[] = initial;
+  const turned = contiguous(wh.T); // once, not in each product
+  const all = unstack(x, 0).map((now) =>
+    state = cell.step(state[0] ? gatesOf(cell, now, state[0], turned) : [now], state, extra)
+  );
+  return state.map((_, i) => stack(all.map((s) => s[i]!), 0));
+}
+/**
+ * The derivative of {@linkcode loop}. With p_t = Wh h_{t-1}: going back, `dh_{t-1} = dp_t Wh` and what the cell adds;
+ * then `dWh = Σ_t dp_tᵀ h_{t-1}` is one matrix product, where the loop's own derivative is a sum of L.
+ */
+function loopVjp(cell: Cell, [x, wh, initial, extra]: LoopArguments, cotangents: NDArray[], states: NDArray[]) {
+  const steps = x.shape[0]!, at = (all: readonly NDArray[], t: number): NDArray[] => all.map((y) => y.index(t));
+  const before = states.map((y, i) =>
+    concatenate([expandDims(initial[i] ?? zerosLike(y.index(0)), 0), sliceAxis(y, 0, 0, steps - 1)], 0)
+  );
+  const h = before[0]!, gates = gatesOf(cell, x, h, wh.T), ofGates: NDArray[][] = [];
+  let carried: NDArray[] | null = null, ofExtra: NDArray[] = [];
+  const [nGates, nState] = [gates.length, states.length];
+  const step = (...xs: NDArray[]): NDArray[] =>
+    cell.step(xs.slice(0, nGates), xs.slice(nGates, nGates + nState), xs.slice(nGates + nState));
+  for (let t = steps - 1; t >= 0; t--) {
+    const ct = at(cotangents, t).map((c, i) => carried ? c.add(carried[i]!) : c);
+    const [, parts] = vjp(step, [...at(gates, t), ...at(before, t), ...extra], ct);
+    ofGates.unshift(parts.slice(0, nGates));
+    carried = parts.slice(nGates, nGates + nState);
+    carried[0] = carried[0]!.add(matmul(parts[nGates - 1]!, wh));
+    ofExtra = parts.slice(nGates + nState).map((d, i) => ofExtra[i] ? ofExtra[i].add(d) : d);
+  }
+  const all = gates.map((_, i) => stack(ofGates.map((g) => g[i]!), 0));
+  const rows = (y: NDArray): NDArray => y.reshape([-1, y.shape.at(-1)!]);
+  return [all[0]!, matmul(rows(all.at(-1)!).T, rows(h)), initial.length > 0 ? carried! : [], ofExtra];
+}
+/** All states of a layer: x [L, ..., G], first state (null: zeros) -> each array of a state as [..., L, H]. */
+function recurrence(
+  cell: Cell,
+  x: NDArray,
+  wh: NDArray,
+  initial: readonly (NDArray | null)[],
+  extra: readonly NDArray[] = [],
+): NDArray[] {
+  const shape = [...x.shape.slice(1, -1), wh.shape[1]!], given = initial.some((s) => s !== null);
+  const plain = (...args: LoopArguments): NDArray[] => loop(cell, args);
+  const run = cell.captures ? plain : customFunction(plain, {
+    vjp: (args, cotangents, states) => loopVjp(cell, args, cotangents, states),
+  });
+  const first = given ? initial.map((s) => s ? broadcastTo(s, shape) : zeros(shape, { dtype: x.dtype })) : [];
+  return run(x, wh, first, extra).map((y) => y.ndim > 2 ? moveaxis(y, 0, -2) : y);
 }
 
 /**
@@ -64,11 +148,9 @@ export class RNN extends Module {
   }
   /** x [N, L, D] or [L, D], state [N, H] or [H] (zeros if absent) -> states [N, L, H] or [L, H]. */
   forward(x: NDArray, hidden: NDArray | null | { readonly hidden?: NDArray | null } = null): NDArray {
-    let h = stateOf(hidden, "hidden");
-    const all = steps(projected(x, this.Wxh, this.bias)).map((step) =>
-      h = this.nonlinearity(h ? addmm(step, h, this.Whh.T) : step)
-    );
-    return stack(all, -2);
+    const f = this.nonlinearity, gates = projected(x, this.Wxh, this.bias), h = stateOf(hidden, "hidden");
+    const cell: Cell = { joint: true, captures: f !== tanh, step: ([g]) => [f(g!)] };
+    return recurrence(cell, gates, this.Whh, [h])[0]!;
   }
 }
 /** A state that stands bare or in an options object. */
@@ -113,21 +195,22 @@ export class GRU extends Module {
   }
   /** x [N, L, D] or [L, D], state [N, H] or [H] (zeros if absent) -> states [N, L, H] or [L, H]. */
   forward(x: NDArray, hidden: NDArray | null | { readonly hidden?: NDArray | null } = null): NDArray {
-    const all: NDArray[] = [];
-    let h = stateOf(hidden, "hidden");
-    for (const step of steps(projected(x, this.Wx, this.b))) all.push(h = this.#step(step, h));
-    return stack(all, -2);
-  }
-  #step(x: NDArray, h: NDArray | null): NDArray {
-    const size = this.hiddenSize, gates = (p: NDArray) => sliceAxis(p, p.ndim - 1, 0, 2 * size);
-    const rest = (p: NDArray) => sliceAxis(p, p.ndim - 1, 2 * size, 3 * size);
-    const p = h && matmul(h, this.Wh.T);
-    const [r, z] = split(sigmoid(p ? gates(x).add(gates(p)) : gates(x)), 2, -1);
-    const inner = p ? (this.bhn ? rest(p).add(this.bhn) : rest(p)) : this.bhn;
-    const n = tanh(inner ? rest(x).add(r!.mul(inner)) : rest(x)), fresh = z!.neg().add(1).mul(n);
-    return h ? fresh.add(z!.mul(h)) : fresh;
+    const gates = projected(x, this.Wx, this.b), h = stateOf(hidden, "hidden");
+    return recurrence(gruCell, gates, this.Wh, [h], this.bhn ? [this.bhn] : [])[0]!;
   }
 }
+const gruCell: Cell = {
+  joint: false,
+  captures: false,
+  step: ([x, p], [h], [bhn]) => {
+    const size = x!.shape.at(-1)! / 3,
+      part = (y: NDArray, from: number, to: number) => sliceAxis(y, y.ndim - 1, from * size, to * size);
+    const [r, z] = split(sigmoid(p ? part(x!, 0, 2).add(part(p, 0, 2)) : part(x!, 0, 2)), 2, -1);
+    const inner = p ? (bhn ? part(p, 2, 3).add(bhn) : part(p, 2, 3)) : bhn;
+    const n = tanh(inner ? part(x!, 2, 3).add(r!.mul(inner)) : part(x!, 2, 3)), fresh = z!.neg().add(1).mul(n);
+    return [h ? fresh.add(z!.mul(h)) : fresh];
+  },
+};
 /** What {@linkcode LSTM} may start from. */
 export interface LSTMState {
   /** The state, [N, H] or [H]. Zeros if absent. */
@@ -167,14 +250,17 @@ export class LSTM extends Module {
   }
   /** x [N, L, D] or [L, D] -> all states and all cells, each [N, L, H] or [L, H]. */
   forward(x: NDArray, state: NDArray | null | LSTMState = null, cell: NDArray | null = null): [NDArray, NDArray] {
-    const hiddens: NDArray[] = [], cells: NDArray[] = [];
-    let h = stateOf(state, "hidden"), c = state && "cell" in state ? state.cell ?? null : cell;
-    for (const step of steps(projected(x, this.Wx, this.bias))) {
-      const [i, f, g, o] = split(h ? addmm(step, h, this.Wh.T) : step, 4, -1);
-      const added = sigmoid(i!).mul(tanh(g!));
-      cells.push(c = c ? sigmoid(f!).mul(c).add(added) : added);
-      hiddens.push(h = sigmoid(o!).mul(tanh(c)));
-    }
-    return [stack(hiddens, -2), stack(cells, -2)];
+    const initial = [stateOf(state, "hidden"), state && "cell" in state ? state.cell ?? null : cell];
+    const [hidden, cells] = recurrence(lstmCell, projected(x, this.Wx, this.bias), this.Wh, initial);
+    return [hidden!, cells!];
   }
 }
+const lstmCell: Cell = {
+  joint: true,
+  captures: false,
+  step: ([gates], [, c]) => {
+    const [i, f, g, o] = split(gates!, 4, -1), added = sigmoid(i!).mul(tanh(g!));
+    const next = c ? sigmoid(f!).mul(c).add(added) : added;
+    return [sigmoid(o!).mul(tanh(next)), next];
+  },
+};

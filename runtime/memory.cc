@@ -194,10 +194,25 @@ static uint8_t* pool_take(int64_t* capacity) {
   }
   return system_take(*capacity);
 }
+// The most that was active, over the present window of allocations and the one before.
+constexpr int64_t kWindow = 4096;
+static int64_t g_recent[2], g_window_end = kWindow;
+static void note_active() {
+  if (g_memory.allocations >= g_window_end) {
+    g_window_end = g_memory.allocations + kWindow;
+    g_recent[1] = g_recent[0];
+    g_recent[0] = 0;
+  }
+  if (g_memory.active > g_recent[0]) g_recent[0] = g_memory.active;
+}
+/// As much as is active; or, where more was active a moment ago, that together with what is: a loop whose turns need
+/// far more for their temporaries than they keep finds them again. Lent pieces may be an eighth larger than asked for.
 static int64_t cache_limit() {
   if (g_memory.cache_limit >= 0) return g_memory.cache_limit;
   constexpr int64_t kLeast = int64_t(32) << 20;
-  return g_memory.active > kLeast ? g_memory.active : kLeast;
+  const int64_t recent = g_recent[0] > g_recent[1] ? g_recent[0] : g_recent[1];
+  const int64_t gone = (recent - g_memory.active) / 8 * 9, most = gone > g_memory.active ? gone : g_memory.active;
+  return most > kLeast ? most : kLeast;
 }
 static void pool_give(uint8_t* p, int64_t capacity) {
   if (capacity > cache_limit()) return system_give(p, capacity);
@@ -269,6 +284,7 @@ Buffer* allocate(int64_t nbytes, Failure** failure) {
         g_memory.allocations++;
         g_memory.active += class_size(nbytes);
         if (g_memory.active > g_memory.peak) g_memory.peak = g_memory.active;
+        note_active();
         DENIM_FORBID(data + nbytes, capacity - nbytes);
         return new_buffer(data, nbytes, capacity);
       }

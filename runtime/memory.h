@@ -60,7 +60,7 @@ void reclaim(Buffer* b);
 /// Counters and limits.
 struct MemoryState {
   int64_t active, peak, cached, mapped, buffers, peak_buffers, allocations;
-  int64_t limit, cache_limit;  // cache_limit < 0: as much as is active, at least 32 MiB
+  int64_t limit, cache_limit;  // cache_limit < 0: the pool decides, by what is and was active
   int64_t fail_allocation;     // counts down; allocations that find 0 fail, until it is set again
 };
 extern MemoryState g_memory;

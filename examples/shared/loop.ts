@@ -35,7 +35,10 @@ function show(label: string, done: number, total: number, loss: number, seconds:
   else console.log(line);
 }
 
-/** Takes all steps: `step` computes one, `evaluate`s what it changed, and returns the loss. Returns all losses. */
+/**
+ * Takes all steps: `step` computes one and evaluates what it changed, unless it is compiled, and returns the loss.
+ * Returns all losses.
+ */
 export function loop(label: string, run: Settings, step: (i: number) => NDArray): number[] {
   const losses: number[] = [], start = performance.now();
   for (let i = 0; i < run.steps; i++) {
