@@ -9,14 +9,15 @@ namespace {
 constexpr int64_t kBlockK = 384;
 constexpr int64_t kBlockRows = 2016, kBlockCols = 2048;  // what is packed at a time
 constexpr int64_t kGroupRows = 128, kGroupCols = 256;    // what a task computes at most
+constexpr int64_t kUnpackedStrips = 2;                   // of rows at most that read B where it is
 constexpr int64_t kSerialWork = 400 * 1000;              // multiply-adds under which threads do not pay
 
-// tile[r][j] = sum over k of a[k][r] * b[k][j]
+// tile[r][j] = sum over k of a[k][r] * b[k][j]; rows of b are b_step apart.
 template <class T, int R>
-void micro(int64_t kc, const T* a, const T* b, T* tile) {
+void micro(int64_t kc, const T* a, const T* b, int64_t b_step, T* tile) {
   constexpr int n = kLanes<T>;
   Vec<T> acc[R][2] = {};
-  for (int64_t k = 0; k < kc; k++, a += R, b += 2 * n) {
+  for (int64_t k = 0; k < kc; k++, a += R, b += b_step) {
     const Vec<T> b0 = load(b), b1 = load(b + n);
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
@@ -33,7 +34,7 @@ void micro(int64_t kc, const T* a, const T* b, T* tile) {
 }
 
 template <class T>
-using Micro = void (*)(int64_t, const T*, const T*, T*);
+using Micro = void (*)(int64_t, const T*, const T*, int64_t, T*);
 // Micro-kernels of 2, 4, ... rows.
 template <class T>
 constexpr Micro<T> kMicro[] = {
@@ -98,12 +99,13 @@ void pack_task(void* ctx, int64_t task, int) {
   for (int64_t i = first; i < end; i++) is_a ? pack_a_strip(s, i) : pack_b_strip(s, i);
 }
 
-// One micro-tile: sums of this block of k, plus those of the blocks before, then on to the output or back to rest.
+// One micro-tile: sums of this block of k, plus those of the blocks before, then on to the output or back to rest. `b`
+// is its strip of B.
 template <class T>
-void compute_tile(const Block<T>& s, int64_t row, int64_t col) {
+void compute_tile(const Block<T>& s, int64_t row, int64_t col, const T* b, int64_t b_step) {
   constexpr int nr = kTileCols<T>;
   alignas(64) T tile[kMaxRows * nr];
-  kMicro<T>[s.p.mr / 2 - 1](s.kc, s.a + row* s.kc, s.b + col* s.kc, tile);
+  kMicro<T>[s.p.mr / 2 - 1](s.kc, s.a + row* s.kc, b, b_step, tile);
   const int rows = static_cast<int>(min_of(s.p.mr, s.mc - row)), cols = static_cast<int>(min_of(nr, s.nc - col));
   const bool first = s.k0 == 0, last = s.k0 + s.kc == s.g->k;
   T* partial = s.partial + row * s.partial_stride + col;
@@ -123,14 +125,18 @@ void compute_task(void* ctx, int64_t task, int) {
   const int64_t row0 = task / s.col_groups * s.group_rows * s.p.mr, row1 = min_of(row0 + s.group_rows * s.p.mr, s.mc);
   const int64_t col0 = task % s.col_groups * s.group_cols * nr, col1 = min_of(col0 + s.group_cols * nr, s.nc);
   if (s.pack_b_late) {
+    const bool few_rows = s.g->b_rows && row1 - row0 <= kUnpackedStrips * s.p.mr;
     for (int64_t col = col0; col < col1; col += nr) {
-      pack_b_strip(s, col / nr);
-      for (int64_t row = row0; row < row1; row += s.p.mr) compute_tile(s, row, col);
+      const bool as_is = few_rows && col + nr <= s.nc;
+      if (!as_is) pack_b_strip(s, col / nr);
+      const T* b = as_is ? s.g->b_rows + s.k0 * s.g->b_row_stride + s.j0 + col : s.b + col * s.kc;
+      const int64_t b_step = as_is ? s.g->b_row_stride : nr;
+      for (int64_t row = row0; row < row1; row += s.p.mr) compute_tile(s, row, col, b, b_step);
     }
     return;
   }
   for (int64_t row = row0; row < row1; row += s.p.mr) {
-    for (int64_t col = col0; col < col1; col += nr) compute_tile(s, row, col);
+    for (int64_t col = col0; col < col1; col += nr) compute_tile(s, row, col, s.b + col * s.kc, nr);
   }
 }
 

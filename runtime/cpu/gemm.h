@@ -29,6 +29,8 @@ struct Gemm {
   PackFn<T> pack_b;
   const void* out;
   FinishFn<T> finish;
+  const T* b_rows;         // B itself, if it is of type T and its columns are neighbours in memory: then elements
+  int64_t b_row_stride;    // between its rows. A product of few rows reads it where it is
   T* partial;              // where sums of the first blocks of k may rest: an output of type T
   int64_t partial_stride;  // elements between its rows; 0: they rest in scratch
 };

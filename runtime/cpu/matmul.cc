@@ -105,7 +105,8 @@ Gemm<T> gemm_of(const Product& p) {
   return g;
 }
 
-template <class T>
+/// E: what the operands are of.
+template <class T, class E>
 void run_blocked(const Product& p, PackFn<T> pack_rows, PackFn<T> pack_cols, FinishFn<T> finish, uint8_t* scratch) {
   Gemm<T> g = gemm_of<T>(p);
   const bool swapped = is_swapped(p);
@@ -117,6 +118,11 @@ void run_blocked(const Product& p, PackFn<T> pack_rows, PackFn<T> pack_cols, Fin
   g.pack_b = pack_cols;
   g.out = &o;
   g.finish = finish;
+  const Lanes& columns = swapped ? a : b;
+  if (__is_same(E, T) && columns.lane_stride == 1) {
+    g.b_rows = reinterpret_cast<const T*>(columns.data);
+    g.b_row_stride = columns.k_stride;
+  }
   gemm(g, scratch);
 }
 
@@ -180,12 +186,12 @@ void run_product_of(const Product& p, uint8_t* scratch) {
     case Way::tiny: return run_tiny<E>(p);
     case Way::few_rows: return run_few<E>(p, false, scratch);
     case Way::few_cols: return run_few<E>(p, true, scratch);
-    case Way::blocked: return run_blocked<Acc<E>>(p, pack_lanes<E>, pack_lanes<E>, finish_matrix<E>, scratch);
+    case Way::blocked: return run_blocked<Acc<E>, E>(p, pack_lanes<E>, pack_lanes<E>, finish_matrix<E>, scratch);
   }
 }
 
 void run_complex(const Product& p, uint8_t* scratch) {
-  if (p.k > 0) return run_blocked<float>(p, pack_complex_rows, pack_complex_cols, finish_complex, scratch);
+  if (p.k > 0) return run_blocked<float, Complex>(p, pack_complex_rows, pack_complex_cols, finish_complex, scratch);
   alignas(64) static constexpr float zeros[2 * kTileCols<float>] = {};
   const OutMatrix o = output(p, false);
   for (int64_t i = 0; i < p.m; i++) {

@@ -74,7 +74,15 @@ void finish_matrix(const void* out, const Acc<E>* tile, int64_t i0, int64_t j0, 
       if (j < cols) store_few(to + j, load(tile + j), cols - j);
       continue;
     }
-    for (int j = 0; j < cols; j++) {
+    int j = 0;
+    if (o.col_stride == 1 && (!o.c || o.c_col_stride == 1)) {
+      for (; j + n <= cols; j += n) {
+        Vec<T> y = load(tile + j) * Vec<T>(alpha);
+        if (o.c) y = mul_add(Vec<T>(beta), load(c + j), y);
+        store(to + j, y);
+      }
+    }
+    for (; j < cols; j++) {
       T y = tile[j] * alpha;
       if (o.c) y += beta * load_one(c + j * o.c_col_stride);
       store_one(to + j * o.col_stride, y);
