@@ -111,7 +111,9 @@ async function compare(work: string, python: string, threads: number, rounds: nu
     const [a, b] = [losses(ours), losses(theirs)], apart = a.map((x, i) => Math.abs(x - b[i]!));
     const megabytes = (all: readonly Steps[]) => (all.at(-1)!.peak / 1e6).toFixed(0);
     console.log(
-      `${work}: ${total} steps; a step takes ${time(ours).toFixed(2)} ms, PyTorch ${time(theirs).toFixed(2)} ms: ` +
+      `${work}: ${rounds * each} steps; a step takes ${time(ours).toFixed(2)} ms, PyTorch ${
+        time(theirs).toFixed(2)
+      } ms: ` +
         `ratio ${ratios("seconds")}, of processor time ${ratios("cpu")}`,
     );
     console.log(`  resident peak ${megabytes(ours)} MB, PyTorch ${megabytes(theirs)} MB`);

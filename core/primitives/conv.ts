@@ -109,7 +109,7 @@ export const convPrimitives = primitives({
       flip: "bool",
     },
     arity: 2,
-    needs: ["contiguous"],
+    needs: ["any"],
     infer: ([x, w], p) => ({
       shape: [x.shape[0]!, ...convSizes(x.shape.slice(1, -1), w.shape.slice(1, -1), p), w.shape[0]!],
       dtype: x.dtype,

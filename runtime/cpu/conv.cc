@@ -13,6 +13,7 @@ constexpr int kSpatial = 3;
 constexpr int64_t kChunkBytes = 4 << 20;  // of padded images: they stay in the outer caches between the two steps
 constexpr int64_t kRunLength = 512;       // of taps times channels at most, so that a panel's part stays in L1 or L2
 constexpr int64_t kBlockLength = 32;      // of the runs whose sums are added up apart: short sums keep their digits
+constexpr int64_t kNear = 16;             // channels or images that are copied together
 constexpr int64_t kTaskPixels = 252;      // whose sums a task keeps
 constexpr int64_t kMostElements = 1ll << 40;  // of an image or of w, which may be broadcast: sizes in bytes fit 64 bits
 
@@ -179,8 +180,8 @@ struct Conv {
     pixel_row[0] = pixel_row[1] * p.padded[1];
   }
 
-  /// Packs w as [group, panel, tap, channel, lane]; lanes past the last output hold zeros.
-  void pack_tap(int64_t group, int64_t panel, int64_t tap) {
+  /// Packs channels [begin, end) of w as [group, panel, tap, channel, lane]; lanes past the last output hold zeros.
+  void pack_tap(int64_t group, int64_t panel, int64_t tap, int64_t begin, int64_t end) {
     const Array& w = c.in[1];
     int64_t channel_step = w.strides[w.ndim - 1], rest = tap, at = 0;
     for (int i = kSpatial - 1; i >= 0; i--) {
@@ -191,7 +192,7 @@ struct Conv {
     int64_t output = panel * l.lanes, count = p.group_outputs - output < l.lanes ? p.group_outputs - output : l.lanes;
     const T* from = w.as<T>() + at + (group * p.group_outputs + output) * w.strides[0];
     A* to = panels + ((group * l.panels + panel) * p.taps() + tap) * p.group_channels * l.lanes;
-    for (int64_t k = 0; k < p.group_channels; k++) {
+    for (int64_t k = begin; k < end; k++) {
       if (w.strides[0] == 1 && count == l.lanes) {
         for (int64_t o = 0; o < count; o += W) store(to + k * count + o, load(from + k * channel_step + o));
         continue;
@@ -203,26 +204,62 @@ struct Conv {
   void pack() {
     int64_t taps = p.taps();
     each_range(p.groups * l.panels * taps, 16384 / (p.group_channels * l.lanes) + 1, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; i++) pack_tap(i / taps / l.panels, i / taps % l.panels, i % taps);
+      // A few channels of all taps, then the next: where channels are far apart in w (it may be a batch of images that
+      // the weight's gradient sees as a kernel), taps are near, and lines are read in streams.
+      for (int64_t k = 0; k < p.group_channels; k += kNear) {
+        int64_t k_end = k + kNear < p.group_channels ? k + kNear : p.group_channels;
+        for (int64_t i = begin; i < end; i++) pack_tap(i / taps / l.panels, i / taps % l.panels, i % taps, k, k_end);
+      }
     });
   }
 
+  /// What of a padded row lies inside of x: its pixels [begin, end), the first of them at `from` in image 0.
+  struct Inside {
+    int64_t begin, end, from;
+  };
+  /// Rows are numbered inside of their image.
+  Inside inside(int64_t row) const {
+    int64_t h = row % p.padded[1] + p.first[1], d = row / p.padded[1] + p.first[0];
+    int64_t begin = p.first[2] < 0 ? -p.first[2] : 0, end = p.in[2] - p.first[2];
+    end = end > p.padded[2] ? p.padded[2] : end;
+    if (h < 0 || h >= p.in[1] || d < 0 || d >= p.in[0] || end <= begin) return {0, 0, 0};
+    return {begin, end, d * x_stride[0] + h * x_stride[1] + (begin + p.first[2]) * x_stride[2]};
+  }
+  void clear_around(A* to, const Inside& s) const {
+    memset(static_cast<void*>(to), 0, sizeof(A) * s.begin * p.channels);
+    memset(static_cast<void*>(to + s.end * p.channels), 0, sizeof(A) * (p.padded[2] - s.end) * p.channels);
+  }
+  /// The rows of that number of `many` images of a chunk that starts at image n0, from its image `first` on. The images'
+  /// elements are neighbours in x: squares are read along the images and written along the channels.
+  void pad_across(int64_t n0, int64_t first, int64_t many, int64_t row) {
+    const Array& x = c.in[0];
+    const Inside s = inside(row);
+    int64_t step = x.strides[x.ndim - 1], image = p.image();
+    A* to = images + first * image + row * pixel_row[1];
+    for (int64_t i = 0; i < many; i++) clear_around(to + i * image, s);
+    for (int64_t w = s.begin; w < s.end; w++) {
+      const T* from = x.as<T>() + n0 + first + s.from + (w - s.begin) * x_stride[2];
+      for (int64_t k0 = 0; k0 < p.channels; k0 += kNear) {
+        int64_t count = p.channels - k0 < kNear ? p.channels - k0 : kNear;
+        A square[kNear][kNear];
+        for (int64_t k = 0; k < count; k++) {
+          for (int64_t i = 0; i < many; i++) square[k][i] = to_acc(from[(k0 + k) * step + i]);
+        }
+        for (int64_t i = 0; i < many; i++) {
+          for (int64_t k = 0; k < count; k++) to[i * image + w * p.channels + k0 + k] = square[k][i];
+        }
+      }
+    }
+  }
   /// Row `row` of the padded images (all of its pixels along the last axis) of a chunk that starts at image n0.
   DENIM_WIDE void pad_row(int64_t n0, int64_t row) {
     const Array& x = c.in[0];
-    int64_t h = row % p.padded[1] + p.first[1], d = row / p.padded[1] % p.padded[0] + p.first[0];
-    int64_t n = n0 + row / p.padded[1] / p.padded[0], row_size = pixel_row[1], step = x.strides[x.ndim - 1];
-    A* to = images + row * row_size;
-    int64_t begin = p.first[2] < 0 ? -p.first[2] : 0, end = p.in[2] - p.first[2];
-    end = end > p.padded[2] ? p.padded[2] : end;
-    if (h < 0 || h >= p.in[1] || d < 0 || d >= p.in[0] || end <= begin) {
-      memset(static_cast<void*>(to), 0, sizeof(A) * row_size);
-      return;
-    }
-    memset(static_cast<void*>(to), 0, sizeof(A) * begin * p.channels);
-    memset(static_cast<void*>(to + end * p.channels), 0, sizeof(A) * (p.padded[2] - end) * p.channels);
-    const T* from =
-        x.as<T>() + n * x.strides[0] + d * x_stride[0] + h * x_stride[1] + (begin + p.first[2]) * x_stride[2];
+    int64_t rows = p.padded[0] * p.padded[1], step = x.strides[x.ndim - 1];
+    const Inside s = inside(row % rows);
+    const int64_t begin = s.begin, end = s.end;
+    A* to = images + row * pixel_row[1];
+    clear_around(to, s);
+    const T* from = x.as<T>() + (n0 + row / rows) * x.strides[0] + s.from;
     to += begin * p.channels;
     if (step == 1 && x_stride[2] == p.channels) {
       each_vector<A>((end - begin) * p.channels,
@@ -409,8 +446,14 @@ struct Conv {
     l.lanes == 1 ? pack_depthwise() : pack();
     for (int64_t n0 = 0; n0 < p.batch; n0 += l.chunk) {
       int64_t count = p.batch - n0 < l.chunk ? p.batch - n0 : l.chunk, row_size = pixel_row[1];
-      each_range(count * p.padded[0] * p.padded[1], 32768 / (row_size + 1) + 1, [&](int64_t begin, int64_t end) {
-        for (int64_t r = begin; r < end; r++) pad_row(n0, r);
+      int64_t rows = p.padded[0] * p.padded[1];
+      const bool across = count > 1 && p.channels > 1 && c.in[0].strides[0] == 1;
+      const int64_t width = across ? kNear : 1, blocks = (count + width - 1) / width;
+      each_range(blocks * rows, 32768 / (row_size * width + 1) + 1, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; r++) {
+          int64_t image = r / rows * width;
+          across ? pad_across(n0, image, count - image < width ? count - image : width, r % rows) : pad_row(n0, r);
+        }
       });
       for (int64_t i = 0; i < p.phases[0] * p.phases[1] * p.phases[2]; i++) {
         int64_t phase[kSpatial] = {i / p.phases[2] / p.phases[1], i / p.phases[2] % p.phases[1], i % p.phases[2]};
