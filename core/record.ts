@@ -8,7 +8,16 @@
  * @module
  */
 import type { NDArray } from "./array.ts";
-import { aliasOf, bindRecord, isArray, recorder, setRecorder, type ShapeRecorder, tracer } from "./graph.ts";
+import {
+  aliasOf,
+  type AnyParams,
+  bindRecord,
+  isArray,
+  recorder,
+  setRecorder,
+  type ShapeRecorder,
+  tracer,
+} from "./graph.ts";
 import type { Aval, Primitive, Shape } from "./primitive.ts";
 import { describe } from "./shape.ts";
 
@@ -59,9 +68,9 @@ export class Recorder implements ShapeRecorder {
   }
 
   /** Shape and dtype of a new node; lengths that the rule reads are no guards. */
-  infer(prim: Primitive, inputs: readonly NDArray[], params: Readonly<Record<string, unknown>>): Aval {
+  infer(prim: Primitive, inputs: readonly NDArray[], params: AnyParams): Aval {
     for (const p of Object.values(params)) this.#pin(p);
-    const { shape, dtype } = this.#quietly(() => prim.infer(inputs, params as NDArray["params"]));
+    const { shape, dtype } = this.#quietly(() => prim.infer(inputs, params));
     return { shape: inputs.some((x) => x.traced) ? this.#watched(shape) : shape, dtype };
   }
   /** Whose shape it is that a new node has. */

@@ -163,7 +163,7 @@ export function all(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
  * ```
  */
 export function any(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
-  if (recorder) return recorder.call(any, [a, axis, options]);
+  if (recorder) return recorder.call((...given: Parameters<typeof all>) => any(...given), [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("any", a), bool_);
   return bindReduce("any", x, normalizeAxes("any", which, x.shape.length), o?.keepdims ?? false);
