@@ -82,6 +82,7 @@ export type Family =
   | "fast"
   | "conv"
   | "fft"
+  | "linalg"
   | "random";
 /**
  * What layout a native kernel takes: `any` strides, unit stride in the last axis (`rows`), or `contiguous`. The planner

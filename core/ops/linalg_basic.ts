@@ -1,22 +1,25 @@
 /**
- * The part of `mx.linalg` that is composed of sums and products: vector and matrix norms without singular values, and
- * the cross product. Decompositions are not here.
+ * The part of `mx.linalg` that needs no decomposition of its own: vector and matrix norms, and the cross product.
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { atLeastFloat } from "../dtype.ts";
+import { atLeastFloat, bfloat16, float16, float32 } from "../dtype.ts";
 import { fail, ShapeError, ValueError } from "../errors.ts";
 import { commonShape, describe, normalizeAxis } from "../shape.ts";
 import { add, multiply, notEqual, power, subtract } from "./binary.ts";
 import { zerosLike } from "./create.ts";
 import { stack } from "./index.ts";
+import { svdOf } from "./linalg_rules.ts";
 import { type Axes, cast, oneAxisArg, type Operand, promoted, toArray } from "./operand.ts";
 import { max, min, sum } from "./reduce.ts";
 import { abs, imag, real, sqrt, square } from "./unary.ts";
-import { type AxisArgument, broadcastTo, squeeze, unstack } from "./view.ts";
+import { type AxisArgument, broadcastTo, reshape, squeeze, transpose, unstack } from "./view.ts";
 
-/** Order of a norm: a number, or `"fro"` (`"f"`), the root of the sum of squares of a matrix. */
-export type NormOrder = number | "fro" | "f";
+/**
+ * Order of a norm: a number; for matrices also `"fro"` (`"f"`), the root of the sum of squares, and `"nuc"`, the sum of
+ * the singular values.
+ */
+export type NormOrder = number | "fro" | "f" | "nuc";
 /** Options of {@linkcode norm}. */
 export interface NormOptions {
   /** Which norm; null for the root of the sum of squares. */
@@ -46,22 +49,34 @@ function vectorNorm(a: NDArray, ord: number, axis: readonly number[], keepdims: 
   return power(sum(power(cast(abs(a), dtype), ord), over), 1 / ord);
 }
 /** Largest (or, for negative orders, smallest) sum of |a| over the columns (1) or the rows (Infinity) of a matrix. */
-function matrixNorm(a: NDArray, ord: number, [rows, columns]: readonly number[], keepdims: boolean): NDArray {
-  if (Math.abs(ord) !== 1 && Math.abs(ord) !== Infinity) {
+function sumsNorm(a: NDArray, ord: number, [rows, columns]: readonly number[]): NDArray {
+  const [inner, outer] = Math.abs(ord) === 1 ? [rows!, columns!] : [columns!, rows!];
+  return (ord > 0 ? max : min)(sum(abs(a), { axis: inner, keepdims: true }), { axis: outer, keepdims: true });
+}
+/** Largest (2), smallest (-2) or sum (`"nuc"`) of the singular values of a matrix. */
+function spectralNorm(a: NDArray, ord: number | "nuc", [rows, columns]: readonly number[]): NDArray {
+  const dtype = atLeastFloat(a.dtype), half = dtype === float16 || dtype === bfloat16;
+  const others = a.shape.map((_, i) => i).filter((i) => i !== rows && i !== columns);
+  const s = svdOf(transpose(cast(a, half ? float32 : dtype), [...others, rows!, columns!]), false);
+  const values = s.dtype.kind === "complex" ? real(s) : s;
+  const y = (ord === "nuc" ? sum : ord === 2 ? max : min)(values, { axis: -1 });
+  return reshape(y, a.shape.map((n, i) => others.includes(i) ? n : 1));
+}
+function matrixNorm(a: NDArray, ord: number | "nuc", axes: readonly number[], keepdims: boolean): NDArray {
+  const order = typeof ord === "number" ? Math.abs(ord) : 2;
+  if (order !== 1 && order !== 2 && order !== Infinity) {
     fail(ValueError, "norm", {
       cannot: `take the norm of order ${ord} of ${describe(a)}`,
-      expected: `an order of 1, -1, Infinity, -Infinity or "fro"`,
+      expected: `an order of ±1, ±2, ±Infinity, "fro" or "nuc"`,
       got: String(ord),
       fix: "give one axis for a vector norm",
     });
   }
-  const [inner, outer] = Math.abs(ord) === 1 ? [rows!, columns!] : [columns!, rows!];
-  const sums = sum(abs(a), { axis: inner, keepdims: true });
-  const y = (ord > 0 ? max : min)(sums, { axis: outer, keepdims: true });
-  return cast(keepdims ? y : squeeze(y, [inner, outer]), atLeastFloat(a.dtype));
+  const y = order === 2 ? spectralNorm(a, ord, axes) : sumsNorm(a, Number(ord), axes);
+  return cast(keepdims ? y : squeeze(y, axes), atLeastFloat(a.dtype));
 }
 /**
- * Norm of vectors (one axis) or matrices (two axes) (`mlx.core.linalg.norm`). Without an order the root of the sum of
+ * Norm of vectors (one axis) or matrices (two axes) (`mlx.core.linalg.norm`, `mlx.core.matrix_norm`). Without an order the root of the sum of
  * squares over the axes, or over all of them.
  *
  * @example
@@ -87,16 +102,16 @@ export function norm(a: Operand, options: NormOrder | NormOptions | null = {}): 
     return euclidean(x, axes, keepdims);
   }
   if (typeof ord === "string") {
-    if (ord !== "fro" && ord !== "f") {
+    if (ord !== "fro" && ord !== "f" && ord !== "nuc") {
       fail(ValueError, "norm", {
         cannot: `take the norm ${String(ord)}`,
-        expected: `a number or "fro"`,
+        expected: `a number, "fro" or "nuc"`,
         got: String(ord),
         fix: "use one of them",
       });
     }
     if (axes.length !== 2) tooMany("two axes");
-    return euclidean(x, axes, keepdims);
+    return ord === "nuc" ? matrixNorm(x, ord, axes, keepdims) : euclidean(x, axes, keepdims);
   }
   if (axes.length === 1) return vectorNorm(x, ord, axes, keepdims);
   if (axes.length !== 2) tooMany("one or two axes");

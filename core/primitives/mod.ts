@@ -11,6 +11,7 @@ import { createPrimitives } from "./create.ts";
 import { fastPrimitives } from "./fast.ts";
 import { fftPrimitives } from "./fft.ts";
 import { indexPrimitives } from "./index.ts";
+import { linalgPrimitives } from "./linalg.ts";
 import { matmulPrimitives } from "./matmul.ts";
 import { quantizedPrimitives } from "./quantized.ts";
 import { randomPrimitives } from "./random.ts";
@@ -38,6 +39,7 @@ export const opTable = {
   ...convPrimitives,
   ...randomPrimitives,
   ...fftPrimitives,
+  ...linalgPrimitives,
 };
 /** Name of a primitive. */
 export type PrimitiveName = keyof typeof opTable;

@@ -4,7 +4,7 @@
 
 namespace denim {
 
-constexpr uint64_t kOpTableHash = 7440438889836832u;
+constexpr uint64_t kOpTableHash = 4339881893324343u;
 
 enum class DType : uint8_t { bool_ = 0, uint8 = 1, uint16 = 2, uint32 = 3, uint64 = 4, int8 = 5, int16 = 6, int32 = 7, int64 = 8, float16 = 9, float32 = 10, float64 = 11, bfloat16 = 12, complex64 = 13 };
 constexpr int kDTypes = 14;
@@ -124,8 +124,20 @@ enum class Op : uint16_t {
   fft = 108,
   rfft = 109,
   irfft = 110,
+  cholesky = 111,
+  lu = 112,
+  qr = 113,
+  eigh = 114,
+  svd = 115,
+  pinv = 116,
+  eig = 117,
+  solve = 118,
+  solveTriangular = 119,
+  slogdet = 120,
+  det = 121,
+  expm = 122,
 };
-constexpr int kOps = 111;
+constexpr int kOps = 123;
 
 // X(name, arity; -1 = any number, inPlace; -1 = none)
 #define DENIM_ELEMENTWISE_OPS(X) \
@@ -235,7 +247,19 @@ constexpr int kOps = 111;
   X(randomBits, 1, -1) \
   X(fft, 1, -1) \
   X(rfft, 1, -1) \
-  X(irfft, 1, -1)
+  X(irfft, 1, -1) \
+  X(cholesky, 1, -1) \
+  X(lu, 1, -1) \
+  X(qr, 1, -1) \
+  X(eigh, 1, -1) \
+  X(svd, 1, -1) \
+  X(pinv, 1, -1) \
+  X(eig, 1, -1) \
+  X(solve, 2, -1) \
+  X(solveTriangular, 2, -1) \
+  X(slogdet, 1, -1) \
+  X(det, 1, -1) \
+  X(expm, 1, -1)
 
 struct OpFacts {
   const char* name;
@@ -357,6 +381,18 @@ constexpr OpFacts kOpFacts[] = {
     {"fft", Kind::kernel, 1, -1, 3, {ParamKind::int_, ParamKind::bool_, ParamKind::float_}},
     {"rfft", Kind::kernel, 1, -1, 2, {ParamKind::int_, ParamKind::float_}},
     {"irfft", Kind::kernel, 1, -1, 3, {ParamKind::int_, ParamKind::int_, ParamKind::float_}},
+    {"cholesky", Kind::kernel, 1, -1, 1, {ParamKind::bool_}},
+    {"lu", Kind::kernel, 1, -1, 0, {}},
+    {"qr", Kind::kernel, 1, -1, 0, {}},
+    {"eigh", Kind::kernel, 1, -1, 2, {ParamKind::bool_, ParamKind::bool_}},
+    {"svd", Kind::kernel, 1, -1, 1, {ParamKind::bool_}},
+    {"pinv", Kind::kernel, 1, -1, 1, {ParamKind::float_}},
+    {"eig", Kind::kernel, 1, -1, 1, {ParamKind::bool_}},
+    {"solve", Kind::kernel, 2, -1, 0, {}},
+    {"solveTriangular", Kind::kernel, 2, -1, 1, {ParamKind::bool_}},
+    {"slogdet", Kind::kernel, 1, -1, 0, {}},
+    {"det", Kind::kernel, 1, -1, 0, {}},
+    {"expm", Kind::kernel, 1, -1, 0, {}},
 };
 
 struct ConstantParams {
@@ -600,5 +636,30 @@ struct IrfftParams {
   double scale;
 };
 static_assert(sizeof(IrfftParams) == 24);
+struct CholeskyParams {
+  int64_t upper;
+};
+static_assert(sizeof(CholeskyParams) == 8);
+struct EighParams {
+  int64_t lower;
+  int64_t vectors;
+};
+static_assert(sizeof(EighParams) == 16);
+struct SvdParams {
+  int64_t vectors;
+};
+static_assert(sizeof(SvdParams) == 8);
+struct PinvParams {
+  double rcond;
+};
+static_assert(sizeof(PinvParams) == 8);
+struct EigParams {
+  int64_t vectors;
+};
+static_assert(sizeof(EigParams) == 8);
+struct SolveTriangularParams {
+  int64_t upper;
+};
+static_assert(sizeof(SolveTriangularParams) == 8);
 
 }  // namespace denim
