@@ -183,6 +183,13 @@ function kernels(): void {
     mx.eval(mx.fft.rfft(signal, { n }), mx.fft.irfft(spectrum, { n }));
   }
   mx.eval(mx.fft.rfft(mx.random.normal([2, 4096], { key })), mx.fft.fft(mx.random.normal([1031], { key })));
+  const { linalg } = mx;
+  for (const dtype of [mx.float32, mx.float64, mx.complex64]) {
+    const a = mx.random.normal([2, 4, 4], { key }).astype(dtype), b = a.index("...", ":3");
+    mx.eval(linalg.cholesky(a), ...linalg.lu(b), ...linalg.qr(b), ...linalg.eigh(a), linalg.eigvalsh(a.T, "U"));
+    mx.eval(...linalg.svd(b), linalg.pinv(b), ...linalg.eig(a), linalg.expm(a), linalg.det(a), ...linalg.slogdet(a));
+    mx.eval(linalg.solve(a, b), linalg.solveTriangular(a, b, { upper: true }), linalg.norm(b, "nuc"));
+  }
   mx.eval(
     mx.random.bits([7]),
     mx.random.bits([3, 5], { width: 1 }),

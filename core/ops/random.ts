@@ -32,12 +32,14 @@ import {
 } from "../shape.ts";
 import { add, divide, equal, less, maximum, minimum, multiply, subtract } from "./binary.ts";
 import { take } from "./index.ts";
+import { svd } from "./linalg.ts";
+import { matmul } from "./matmul.ts";
 import { cast, constant, isArray, type Operand, toArray } from "./operand.ts";
 import { argmax, max, sum } from "./reduce.ts";
 import { cumsum } from "./scan.ts";
 import { argsort, searchsorted } from "./sort.ts";
 import { where } from "./ternary.ts";
-import { abs, erf, erfinv, exp, floor, isinf, log, log1p, negative, sign } from "./unary.ts";
+import { abs, erf, erfinv, exp, floor, isinf, log, log1p, negative, sign, sqrt } from "./unary.ts";
 import { expandDims, reshape, sliceOf, view } from "./view.ts";
 
 /** The global key. `compile` recognises it among inputs and outputs, so that compiled functions draw anew. */
@@ -417,4 +419,54 @@ export function permutation(
   if (typeof x === "number") return argsort(bits([x], { key: o?.key }));
   const at = normalizeAxis("random.permutation", (typeof axis === "number" ? axis : o?.axis) ?? 0, x.shape.length);
   return take(x, argsort(bits([x.shape[at]!], { key: o?.key })), { axis: at });
+}
+
+/** Options of {@linkcode multivariateNormal}. */
+export interface MultivariateNormalOptions {
+  /** Leading axes of the result; they broadcast with those of mean and covariance, which they default to. */
+  readonly shape?: Shape;
+  /** float32 only, as in MLX. */
+  readonly dtype?: DType | null;
+  /** The key; the global state if absent. */
+  readonly key?: NDArray | null;
+}
+/**
+ * Jointly normal vectors of a mean [..., n] and a covariance [..., n, n] (`mlx.core.random.multivariate_normal`):
+ * `mean + U √s z` for `cov = U diag(s) U^H` and standard normal z, of shape [...shape, n].
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.multivariateNormal(mx.zeros([2]), mx.eye(2), { shape: [3] }).shape; // [3, 2]
+ * ```
+ */
+export function multivariateNormal(
+  mean: Operand,
+  cov: Operand,
+  options: Shape | MultivariateNormalOptions = {},
+): NDArray {
+  const o: MultivariateNormalOptions = isShape(options) ? { shape: options } : options;
+  const op = "random.multivariateNormal", m = toArray(op, mean), c = toArray(op, cov), n = m.shape.at(-1);
+  if (n === undefined || c.shape.length < 2 || c.shape.at(-1) !== n || c.shape.at(-2) !== n) {
+    fail(ShapeError, op, {
+      cannot: `draw with mean ${describe(m)} and covariance ${describe(c)}`,
+      expected: "a mean [..., n] and a covariance [..., n, n]",
+      got: `${describeShape(m.shape)} and ${describeShape(c.shape)}`,
+      fix: "reshape them",
+    });
+  }
+  if ((o.dtype ?? float32) !== float32) {
+    fail(DTypeError, op, {
+      cannot: `draw ${o.dtype}`,
+      expected: "float32",
+      got: String(o.dtype),
+      fix: "cast the result with astype",
+    });
+  }
+  const own = commonShape(op, [m.shape.slice(0, -1), c.shape.slice(0, -2)]);
+  const lead = commonShape(op, [o.shape?.length ? checkedShape(op, o.shape) : own, own]);
+  const [u, s] = svd(cast(c, float32)), root = multiply(u, expandDims(sqrt(s), -2));
+  const z = normal([...lead, n], { key: o.key });
+  const drawn = reshape(matmul(root, expandDims(z, -1)), [...lead, n]);
+  return add(cast(m, float32), drawn);
 }

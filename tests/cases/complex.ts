@@ -18,6 +18,8 @@ export const minus = (a: C, b: C): C => [a[0] - b[0], a[1] - b[1]];
 export const times = (a: C, b: C): C => [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]];
 /** s a for a real s. */
 export const scaled = (s: number, a: C): C => [s * a[0], s * a[1]];
+/** The conjugate. */
+export const conjugate = (a: C): C => [a[0], -a[1]];
 /** a / b. */
 export function over(a: C, b: C): C {
   const n = b[0] * b[0] + b[1] * b[1];

@@ -10,6 +10,7 @@ import { createCases } from "./create.ts";
 import { fastCases } from "./fast.ts";
 import { fftCases } from "./fft.ts";
 import { indexCases } from "./index.ts";
+import { linalgCases } from "./linalg.ts";
 import { matmulCases } from "./matmul.ts";
 import { quantizedCases } from "./quantized.ts";
 import { randomCases } from "./random.ts";
@@ -37,6 +38,7 @@ export const cases: Cases<PrimitiveName> = {
   ...convCases,
   ...randomCases,
   ...fftCases,
+  ...linalgCases,
 };
 /** Name and case of each primitive, for code that names none. */
 export const allCases: readonly (readonly [PrimitiveName, Case])[] = Object.entries(cases) as [PrimitiveName, Case][];
