@@ -31,7 +31,7 @@ export * from "./ops/hadamard.ts";
 export * from "./ops/index.ts";
 export { ArrayAt, type IndexItem, type MaskList, Slice, slice } from "./ops/indexing.ts";
 export * as linalg from "./ops/linalg.ts";
-export { norm as matrixNorm } from "./ops/linalg_basic.ts";
+export { norm as matrixNorm, type NormOptions, type NormOrder } from "./ops/linalg_basic.ts";
 export * from "./ops/matmul.ts";
 export type { Axes, Axis, Operand } from "./ops/operand.ts";
 export { nonzero } from "./ops/nonzero.ts";

@@ -90,8 +90,8 @@ DENIM_WIDE void subtract_product(View<S> c, View<S> a, View<S> b) {
 
 constexpr int64_t kPanel = 32;
 
-/// P A = L U in place, L with a unit diagonal. `pivots[k]` is the row that row k was exchanged with; returns the sign of
-/// the permutation. Panels of columns are eliminated one by one, then the rest follows in one product.
+/// P A = L U in place, L with a unit diagonal. `pivots[k]` is the row that row k was exchanged with; returns the sign
+/// of the permutation. Panels of columns are eliminated one by one, then the rest follows in one product.
 template <class S>
 int factor(View<S> a, int64_t* pivots) {
   const int64_t least = a.rows < a.columns ? a.rows : a.columns;

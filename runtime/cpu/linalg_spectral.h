@@ -318,7 +318,8 @@ void turn_pairs(View<S> u, View<S> v) {
 
 // ---- general matrices -----------------------------------------------------------------------------------------------
 
-/// h <- Q^H h Q in Hessenberg form (zero below the first subdiagonal); the rows of q become the conjugated columns of Q.
+/// h <- Q^H h Q in Hessenberg form (zero below the first subdiagonal); the rows of q become the conjugated columns of
+/// Q.
 inline void to_hessenberg(View<Z> h, View<Z> q, View<Z> v, Z* w) {
   const int64_t n = h.rows;
   if (q.rows > 0) fill_identity(q);
@@ -392,8 +393,8 @@ inline bool to_schur(View<Z> h, View<Z> q, Givens* turns) {
 inline bool comes_before(Z a, Z b, double rounding) {
   return ::fabs(a.re - b.re) > rounding ? a.re < b.re : a.im < b.im;
 }
-/// Eigenvalues w, in that order, and, as rows of z, the eigenvectors of length 1 (none if z is empty) of any matrix, which is
-/// overwritten. `q`: room for a matrix, `v`: for two rows, `turns`: for n rotations. `real`: the matrix was real.
+/// Eigenvalues w, in that order, and, as rows of z, the eigenvectors of length 1 (none if z is empty) of any matrix,
+/// which is overwritten. `q`: room for a matrix, `v`: for two rows, `turns`: for n rotations. `real`: the matrix was real.
 inline bool eig(View<Z> h, Z* w, View<Z> z, View<Z> q, View<Z> v, Givens* turns, bool real) {
   const int64_t n = h.rows;
   const View<Z> vectors = z.rows > 0 ? q : z;
