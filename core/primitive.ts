@@ -83,7 +83,8 @@ export type Family =
   | "conv"
   | "fft"
   | "linalg"
-  | "random";
+  | "random"
+  | "custom";
 /**
  * What layout a native kernel takes: `any` strides, unit stride in the last axis (`rows`), or `contiguous`. The planner
  * copies otherwise.
@@ -98,6 +99,8 @@ export interface None {
 export interface Spec<S extends ParamSchema, A extends number = number> {
   readonly family: Family;
   readonly kind: Kind;
+  /** There is a kernel for the GPU only; on the CPU it fails. */
+  readonly onlyGpu?: boolean;
   /** Parameters, in the order they are packed for the kernel. */
   readonly params: S;
   /** Number of inputs. */

@@ -15,7 +15,7 @@ int64_t g_kernels = 0, g_copies = 0, g_fail_kernel = -1;
 
 constexpr uint32_t kMagic = 0xde21, kVersion = 1, kFused = 65535;
 constexpr int64_t kMaxCount = 1 << 20, kMaxBytes = int64_t(1) << 48, kMaxDim = int64_t(1) << 40;
-constexpr int kMaxOperands = 4096;
+constexpr int kMaxList = 16384, kMaxOperands = 4096;
 
 // ---- memory of a decoded program: blocks that are freed together ----------------------------------------------------
 struct Block {
@@ -202,7 +202,7 @@ struct Decoder {
           break;
         }
         case ParamKind::ints: {
-          int64_t n = r.integer(0, 1024, "a list that is too long");
+          int64_t n = r.integer(0, kMaxList, "a list that is too long");
           int64_t* list = take_list<int64_t>(p, n);
           for (int64_t k = 0; k < n; k++)
             list[k] = r.integer(-(int64_t(1) << 52), int64_t(1) << 52, "a parameter out of range");

@@ -13,6 +13,7 @@ import { cast, isArray, type Operand, promoted, scalar, toArray } from "./operan
 import { broadcastTo, reshape } from "./view.ts";
 
 export { crossEntropy, type GatedDeltaOptions, gatedDeltaUpdate } from "./fast_composed.ts";
+export { type MetalKernel, metalKernel, type MetalKernelCall, type MetalKernelOptions } from "./metal_kernel.ts";
 
 /** Checks the last axis of x and the vectors that go with it. */
 function checkNorm(op: string, x: NDArray, vectors: readonly (NDArray | null)[], dtype: DType): void {

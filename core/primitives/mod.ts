@@ -8,6 +8,7 @@ import type { Params, Primitive } from "../primitive.ts";
 import { binaryPrimitives } from "./binary.ts";
 import { convPrimitives } from "./conv.ts";
 import { createPrimitives } from "./create.ts";
+import { customPrimitives } from "./custom.ts";
 import { fastPrimitives } from "./fast.ts";
 import { fftPrimitives } from "./fft.ts";
 import { indexPrimitives } from "./index.ts";
@@ -40,14 +41,4 @@ export const opTable = {
   ...randomPrimitives,
   ...fftPrimitives,
   ...linalgPrimitives,
-};
-/** Name of a primitive. */
-export type PrimitiveName = keyof typeof opTable;
-/** Parameters of a primitive. */
-export type ParamsOf<N extends PrimitiveName> = Params<(typeof opTable)[N]["params"]>;
-
-/** Gives the records their codes; the typed rules are seen as plain lists from here on. */
-function withCodes(table: typeof opTable): Primitive[] {
-  return Object.values(table).map((record, code) => Object.assign(record, { code }) as unknown as Primitive);
-}
-installPrimitives(withCodes(opTable));
+  ...customPrimitives,

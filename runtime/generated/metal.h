@@ -28,6 +28,7 @@
   X(logcumsumexp) \
   X(logsumexp) \
   X(matmul) \
+  X(metalKernel) \
   X(quantizedMatmul) \
   X(randomBits) \
   X(rmsNorm) \

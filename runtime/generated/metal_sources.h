@@ -10,6 +10,9 @@ static constexpr char kText_common[] = {
 static constexpr char kText_conv[] = {
 #embed "../metal/kernels/conv.metal"
     , 0};
+static constexpr char kText_custom[] = {
+#embed "../metal/kernels/custom.metal"
+    , 0};
 static constexpr char kText_elementwise[] = {
 #embed "../metal/kernels/elementwise.metal"
     , 0};
@@ -56,6 +59,7 @@ static constexpr Source kSources[] = {
     {"attention", kText_attention, sizeof kText_attention - 1},
     {"common", kText_common, sizeof kText_common - 1},
     {"conv", kText_conv, sizeof kText_conv - 1},
+    {"custom", kText_custom, sizeof kText_custom - 1},
     {"elementwise", kText_elementwise, sizeof kText_elementwise - 1},
     {"fused", kText_fused, sizeof kText_fused - 1},
     {"host", kText_host, sizeof kText_host - 1},

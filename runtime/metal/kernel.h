@@ -82,6 +82,9 @@ void fused_encode(const Fused& f, uint8_t* scratch, Encoder& e);
 /// for these names (`deno task gen` after adding one or a file of kernels/).
 const GpuKernel* gpu_kernel(Op op);
 
+/// Encodes a copy of bytes between places of 16-byte alignment.
+void copy_bytes(Encoder& e, const void* from, void* to, int64_t nbytes);
+
 /// The name of a dtype in Metal's language; null for float64.
 const char* type_name(DType t);
 

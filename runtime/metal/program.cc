@@ -93,6 +93,15 @@ static Failure* encode(Encoder::State* s, const Program* p, Instruction* ins, co
   }
   return s->failure;
 }
+void copy_bytes(Encoder& e, const void* from, void* to, int64_t n) {
+  e.kernel("host", "copy_bytes");
+  for (int k = 0; k < 4; k += 2) {
+    e.memory(k, from, n, kRead);
+    e.memory(k + 1, to, n, kWrite);
+  }
+  e.value(4, static_cast<uint64_t>(n));
+  e.threads({static_cast<uint32_t>((n + 15) / 16), 1, 1}, {256, 1, 1});
+}
 /// Inputs that this program writes over although somebody else needs them.
 static void copy_entries(Encoder::State* s, const Job* job) {
   Encoder encoder(s);
@@ -100,13 +109,7 @@ static void copy_entries(Encoder::State* s, const Job* job) {
     const Buffer* from = job->copy_from[i];
     const int64_t n = job->program->input_bytes[i];
     if (!from || !n) continue;
-    encoder.kernel("host", "copy_bytes");
-    for (int k = 0; k < 4; k += 2) {
-      encoder.memory(k, from->data, n, kRead);
-      encoder.memory(k + 1, job->places[i]->data, n, kWrite);
-    }
-    encoder.value(4, static_cast<uint64_t>(n));
-    encoder.threads({static_cast<uint32_t>((n + 15) / 16), 1, 1}, {256, 1, 1});
+    copy_bytes(encoder, from->data, job->places[i]->data, n);
     count(&g_copies);
   }
 }
