@@ -42,3 +42,14 @@ export const opTable = {
   ...fftPrimitives,
   ...linalgPrimitives,
   ...customPrimitives,
+};
+/** Name of a primitive. */
+export type PrimitiveName = keyof typeof opTable;
+/** Parameters of a primitive. */
+export type ParamsOf<N extends PrimitiveName> = Params<(typeof opTable)[N]["params"]>;
+
+/** Gives the records their codes; the typed rules are seen as plain lists from here on. */
+function withCodes(table: typeof opTable): Primitive[] {
+  return Object.values(table).map((record, code) => Object.assign(record, { code }) as unknown as Primitive);
+}
+installPrimitives(withCodes(opTable));

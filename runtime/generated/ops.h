@@ -4,7 +4,7 @@
 
 namespace denim {
 
-constexpr uint64_t kOpTableHash = 4339881893324343u;
+constexpr uint64_t kOpTableHash = 4170304216240591u;
 
 enum class DType : uint8_t { bool_ = 0, uint8 = 1, uint16 = 2, uint32 = 3, uint64 = 4, int8 = 5, int16 = 6, int32 = 7, int64 = 8, float16 = 9, float32 = 10, float64 = 11, bfloat16 = 12, complex64 = 13 };
 constexpr int kDTypes = 14;
@@ -136,8 +136,9 @@ enum class Op : uint16_t {
   slogdet = 120,
   det = 121,
   expm = 122,
+  metalKernel = 123,
 };
-constexpr int kOps = 123;
+constexpr int kOps = 124;
 
 // X(name, arity; -1 = any number, inPlace; -1 = none)
 #define DENIM_ELEMENTWISE_OPS(X) \
@@ -259,7 +260,8 @@ constexpr int kOps = 123;
   X(solveTriangular, 2, -1) \
   X(slogdet, 1, -1) \
   X(det, 1, -1) \
-  X(expm, 1, -1)
+  X(expm, 1, -1) \
+  X(metalKernel, -1, -1)
 
 struct OpFacts {
   const char* name;
@@ -393,6 +395,7 @@ constexpr OpFacts kOpFacts[] = {
     {"slogdet", Kind::kernel, 1, -1, 0, {}},
     {"det", Kind::kernel, 1, -1, 0, {}},
     {"expm", Kind::kernel, 1, -1, 0, {}},
+    {"metalKernel", Kind::kernel, -1, -1, 6, {ParamKind::ints, ParamKind::ints, ParamKind::ints, ParamKind::ints, ParamKind::int_, ParamKind::bool_}},
 };
 
 struct ConstantParams {
@@ -661,5 +664,14 @@ struct SolveTriangularParams {
   int64_t upper;
 };
 static_assert(sizeof(SolveTriangularParams) == 8);
+struct MetalKernelParams {
+  Ints source;
+  Ints bindings;
+  Ints grid;
+  Ints threadgroup;
+  int64_t bytes;
+  int64_t init;
+};
+static_assert(sizeof(MetalKernelParams) == 80);
 
 }  // namespace denim
