@@ -95,9 +95,15 @@ export class Recorder implements ShapeRecorder {
     const inputs = like.map(tracer), made = new Map<NDArray, NDArray>(this.#inputs.map((x, i) => [x, inputs[i]!]));
     const now = (x: NDArray): NDArray => made.get(x) ?? x;
     for (const n of this.#needed([...outputs, ...this.guards.map((g) => g.node)])) {
-      const entry = this.#entries.get(n);
-      if (!entry) made.set(n, bindRecord(n.prim, n.inputs.map(now), n.params, n.donate, n.stream));
-      else if (!made.has(n)) arraysIn(entry.again(now)).forEach((y, i) => made.set(entry.results[i]!, y));
+      if (made.has(n)) continue;
+      const entry = this.#entries.get(n), results = entry?.results ?? [n];
+      const again = entry
+        ? arraysIn(entry.again(now))
+        : [bindRecord(n.prim, n.inputs.map(now), n.params, n.donate, n.stream)];
+      if (again.length !== results.length) return null;
+      // The function may have asked for the number of axes, or for a dtype, without a trace of it.
+      if (again.some((y, i) => y.ndim !== results[i]!.ndim || y.dtype !== results[i]!.dtype)) return null;
+      again.forEach((y, i) => made.set(results[i]!, y));
     }
     if (this.guards.some((g) => now(g.node).shape[g.axis] !== g.length)) return null;
     return { inputs, outputs: outputs.map(now) };

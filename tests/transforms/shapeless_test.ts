@@ -91,6 +91,13 @@ Deno.test("shapeless: lengths of what was computed are guards, too", () => {
   const spread = (x: NDArray): NDArray => x.mul([...x.shape].reduce((a, b) => a + b, 0));
   assertEquals(runs(spread, [[[2, 3]], [[3, 2]], [[2, 3]]]), 2);
 });
+Deno.test("shapeless: a number of axes that depends on lengths is a guard, too", () => {
+  const f = (x: NDArray): NDArray => {
+    const y = x.squeeze();
+    return y.ndim === 2 ? y.add(1) : y.mul(10);
+  };
+  assertEquals(runs(f, [[[2, 3]], [[4, 5]], [[1, 3]], [[2, 1]], [[3, 2]], [[1, 7]]]), 2);
+});
 Deno.test("shapeless: gradients and vmap inside are traced for each shape, outside they go through", () => {
   const loss = (x: NDArray): NDArray => x.square().mean();
   assertEquals(runs(mx.grad(loss), [[[2]], [[3]], [[2]]]), 2);
@@ -125,4 +132,50 @@ Deno.test("shapeless: random keys, constants and writes inside", () => {
       mx.random.uniform([3], { key: mx.random.key(1) }),
     );
   assertEquals(runs(f, [[[2, 3], [4, 3]], [[2, 3], [5, 3]], [[4, 3], [4, 3]]]) <= 3, true);
+});
+
+/** Operations on matrices of any size, several of which do something else for small ones, or take no part in records. */
+const MATRIX: readonly ((x: NDArray) => NDArray)[] = [
+  (x) => mx.roll(x, 5, { axis: 0 }),
+  (x) => mx.pad(x, [[1, 2], [0, 1]]),
+  (x) => mx.squeeze(x),
+  (x) => x.index("1:4, :3"),
+  (x) => x.index("-3:, ::2"),
+  (x) => mx.tile(x, [2, 1]),
+  (x) => mx.split(x, [2], 0)[0]!,
+  (x) => x.mean(0, { keepdims: true }).add(x),
+  (x) => mx.einsum("ij,kj->ik", x, x),
+  (x) => mx.where(x.gt(0), x, x.sum(0)),
+  (x) => mx.diag(x),
+  (x) => x.at(0).add(1),
+  (x) => x.mul(x.size),
+  (x) => x.shape[1]! > 3 ? x.sum(1) : x,
+  (x) => mx.diff(x, 0),
+  (x) => x.add(mx.arange(x.shape[1]!)),
+  (x) => mx.kron(x, x),
+  (x) => mx.median(x, 0),
+];
+/** What a call gives: shape and numbers, or the message of its error. */
+function outcome(f: (x: NDArray) => NDArray, x: NDArray): unknown {
+  try {
+    const y = f(x);
+    return [[...y.shape], values(y).map((v) => Math.fround(v).toPrecision(4))];
+  } catch (error) {
+    return error instanceof mx.DenimError ? error.message : error;
+  }
+}
+Deno.test("shapeless: pairs of operations on matrices of all sizes, errors included", () => {
+  const r = new Random(11);
+  MATRIX.forEach((first, i) => {
+    const second = MATRIX[(i * 7 + 3) % MATRIX.length]!;
+    const f = (x: NDArray): NDArray => {
+      const y = first(x);
+      return y.ndim === 2 ? second(y) : y.mul(2);
+    };
+    const compiled = mx.compile(f, { shapeless: true });
+    for (let turn = 0; turn < 10; turn++) {
+      const x = mx.arange(1 + r.below(6)).expandDims(1).sub(mx.arange(1 + r.below(6)).mul(0.5));
+      assertEquals(outcome(compiled, x), outcome(f, x), `pair ${i} on [${x.shape}]`);
+    }
+  });
 });
