@@ -312,6 +312,14 @@ export function scalarType(x: Scalar, beside?: DType): DType {
  * ```
  */
 export function resultType(...args: readonly (DType | { readonly dtype: DType } | Scalar)[]): DType {
+  if (args.length === 0) {
+    fail(ValueError, "resultType", {
+      cannot: "promote",
+      expected: "at least one dtype, array or scalar",
+      got: "none",
+      fix: "give them as arguments",
+    });
+  }
   let result: DType | undefined;
   for (const x of args) {
     if (isScalar(x)) continue;

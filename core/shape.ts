@@ -73,6 +73,14 @@ function commonOfTwo(op: string, a: Shape, b: Shape): Shape {
  * ```
  */
 export function broadcastShapes(...shapes: readonly Shape[]): number[] {
+  if (shapes.length === 0) {
+    fail(ValueError, "broadcastShapes", {
+      cannot: "broadcast",
+      expected: "at least one shape",
+      got: "none",
+      fix: "give the shapes as arguments",
+    });
+  }
   return [...commonShape("broadcastShapes", shapes)];
 }
 

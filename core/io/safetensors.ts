@@ -341,6 +341,15 @@ export async function saveSafetensors(
       fix: "rename it; metadata are the third argument",
     });
   }
+  for (const [name, value] of Object.entries(metadata)) {
+    if (typeof value === "string") continue;
+    fail(CheckpointError, "save", {
+      cannot: `save ${path}`,
+      expected: "metadata that are strings",
+      got: `${name}: ${value}`,
+      fix: "turn it into a string",
+    });
+  }
   const order = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;
   const entries = all.sort(([a, x], [b, y]) => y.dtype.size - x.dtype.size || order(a, b));
   await writeAtomic(path, async (sink) => {

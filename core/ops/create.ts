@@ -126,7 +126,15 @@ export interface AsArrayOptions extends DTypeOptions {
 /** Like {@linkcode array}, but an array of that dtype is returned as it is (`mlx.core.asarray`). */
 export function asarray(data: ArrayLike, dtype?: DType | AsArrayOptions | null): NDArray {
   const wanted = dtypeArg(dtype);
-  const copies = dtype && "copy" in dtype ? dtype.copy : false;
+  const copies = dtype && "copy" in dtype ? dtype.copy : null;
+  if (copies === false) {
+    fail(ValueError, "asarray", {
+      cannot: "take these values without a copy",
+      expected: "copy to be left out, or true",
+      got: "copy: false",
+      fix: "leave it out: an array of the right dtype is returned as it is then",
+    });
+  }
   return isArray(data) && !copies && (!wanted || wanted === data.dtype) ? data : array(data, wanted);
 }
 
@@ -246,8 +254,9 @@ export function arange(...args: readonly (Bound | DType | ArangeOptions | null |
   const start = (bounds.length > 1 ? first : o.start) ?? 0;
   const stop = (bounds.length > 1 ? second : first) ?? o.stop ?? NaN;
   const step = third ?? o.step ?? 1;
-  const dtype = dtypeArg(last) ?? ([start, stop, step].every(isIntegral) ? int32 : float32);
-  return countUp(valueOf(start), valueOf(stop), valueOf(step), dtype);
+  const [from, to, by] = [valueOf(start), valueOf(stop), valueOf(step)];
+  const integral = from < 2 ** 31 && from >= -(2 ** 31) && to <= 2 ** 31 && to >= -(2 ** 31) - 1 ? int32 : int64;
+  return countUp(from, to, by, dtypeArg(last) ?? ([start, stop, step].every(isIntegral) ? integral : float32));
 }
 function countUp(start: number, stop: number, step: number, dtype: DType): NDArray {
   const refuse = (expected: string, got: string, fix: string): never =>

@@ -135,7 +135,14 @@ function realAlong(op: string, a: Operand, o: FftnOptions, defaults: Axes): NDAr
 function realBackAlong(op: string, a: Operand, o: FftnOptions, defaults: Axes): NDArray {
   const x = toArray(op, a), e = extents(op, x, o, defaults, true), norm = o.norm ?? "backward";
   const last = e.axes.length - 1, axis = e.axes[last], n = e.lengths[last];
-  if (axis === undefined || n === undefined) return cast(x, float32);
+  if (axis === undefined || n === undefined) {
+    return fail(ValueError, op, {
+      cannot: `transform ${describe(x)}`,
+      expected: "at least one axis",
+      got: "none",
+      fix: "name the axes, or expand the array's",
+    });
+  }
   const y = complexAxes(op, x, e, last, norm, true);
   return fromSpectrum(resized(y, axis, Math.floor(n / 2) + 1), axis, n, scaleOf(op, norm, n, true));
 }
@@ -249,7 +256,15 @@ export interface FrequencyOptions {
   /** Distance of the samples. Default 1. */
   readonly d?: number;
 }
-function checkedCount(op: string, n: number): number {
+function checkedCount(op: string, n: number, d: number): number {
+  if (d === 0) {
+    fail(ValueError, op, {
+      cannot: "list the frequencies",
+      expected: "a spacing of the samples other than 0",
+      got: "d = 0",
+      fix: "give the time between two samples",
+    });
+  }
   if (Number.isInteger(n) && n >= 1) return n;
   return fail(ValueError, op, {
     cannot: `list ${n} frequencies`,
@@ -268,13 +283,14 @@ function checkedCount(op: string, n: number): number {
  * ```
  */
 export function fftfreq(n: number, d?: number | FrequencyOptions): NDArray {
-  const [bare, o] = numberArg(d, undefined), count = checkedCount("fftfreq", n), half = Math.ceil(count / 2);
+  const [bare, o] = numberArg(d, undefined), spacing = bare ?? o?.d ?? 1;
+  const count = checkedCount("fftfreq", n, spacing), half = Math.ceil(count / 2);
   const places = concatenate([arange(0, half, { dtype: float32 }), arange(half - count, 0, { dtype: float32 })]);
-  return multiply(places, 1 / (count * (bare ?? o?.d ?? 1)));
+  return multiply(places, 1 / (count * spacing));
 }
 /** The frequencies of the entries of {@linkcode rfft}, `[0, 1, ..., n/2] / (d n)` (`mlx.core.fft.rfftfreq`). float32. */
 export function rfftfreq(n: number, d?: number | FrequencyOptions): NDArray {
-  const [bare, o] = numberArg(d, undefined), count = checkedCount("rfftfreq", n);
-  return multiply(arange(0, Math.floor(count / 2) + 1, { dtype: float32 }), 1 / (count * (bare ?? o?.d ?? 1)));
+  const [bare, o] = numberArg(d, undefined), spacing = bare ?? o?.d ?? 1, count = checkedCount("rfftfreq", n, spacing);
+  return multiply(arange(0, Math.floor(count / 2) + 1, { dtype: float32 }), 1 / (count * spacing));
 }
 export { istft, type IstftOptions, stft, type StftOptions } from "./stft.ts";

@@ -426,7 +426,9 @@ export function roll(
       fix: "give one per axis",
     });
   }
-  const shifts = axes.map((_, i) => typeof shift === "number" ? shift : shift[i]!);
+  // One axis takes all shifts, as in NumPy.
+  const total = (list: readonly number[]): number => list.reduce((sum, n) => sum + n, 0);
+  const shifts = axes.map((_, i) => typeof shift === "number" ? shift : axes.length === 1 ? total(shift) : shift[i]!);
   return axes.reduce<NDArray>((y, axis, i) => rolled(y, shifts[i]!, normalizeAxis("roll", axis, y.shape.length)), a);
 }
 function rolled(a: NDArray, shift: number, axis: number): NDArray {

@@ -11,7 +11,7 @@ import { onesLike, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
 import { type Call, callOf, firstResults } from "./call.ts";
 import { type Argnums, type Gradient, selected, type Selection, selection } from "./arguments.ts";
-import { dependents, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+import { dependents, isBranch, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 import { describe } from "../shape.ts";
 
 function isNone(r: object): r is None {
@@ -215,7 +215,7 @@ function run<A extends readonly unknown[], R>(
     return result.arrays;
   }, flat.arrays);
   const y = t.outputs[0]!;
-  if (y.shape.length !== 0 && y.shape.some((d) => d !== 1)) {
+  if (y.shape.length !== 0) {
     fail(ShapeError, op, {
       cannot: "differentiate the result",
       expected: "a scalar as the first result",
@@ -278,5 +278,15 @@ export function grad<A extends readonly unknown[], const S extends Argnums = 0>(
 ): (...args: A) => Gradient<A, S>;
 export function grad(f: (...args: unknown[]) => unknown, argnums: Argnums = 0): (...args: unknown[]) => unknown {
   const s = selection(argnums);
-  return (...args) => run("grad", f, s, args).grads;
+  const single = (...args: unknown[]): unknown => {
+    const result = f(...args);
+    if (isArray(result)) return result;
+    return fail(TransformError, "grad", {
+      cannot: "differentiate the result",
+      expected: "one scalar",
+      got: isBranch(result) ? "a tree" : String(result),
+      fix: "use valueAndGrad: it returns the other results too",
+    });
+  };
+  return (...args) => run("grad", single, s, args).grads;
 }
