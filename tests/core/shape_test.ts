@@ -20,7 +20,7 @@ Deno.test("shapes broadcast from the last axis", () => {
   assert.deepEqual(broadcastShapes([5, 1, 4], [3, 1], []), [5, 3, 4]);
   assert.deepEqual(broadcastShapes([1], [0]), [0]);
   assert.deepEqual(broadcastShapes([2, 0], [2, 1]), [2, 0]);
-  assert.deepEqual(broadcastShapes(), []);
+  assert.throws(() => broadcastShapes(), /\[broadcastShapes\] cannot broadcast: expected at least one shape/);
   assert.throws(() => broadcastShapes([3], [0]), ShapeError);
   assert.throws(() => broadcastShapes([2, 3], [4, 3]), {
     message:
