@@ -138,7 +138,9 @@ export function synchronize(s: Stream = streams[activeStream()]!): void {
  */
 export function deviceInfo(device: Device = defaultDevice()): Record<string, string | number> {
   checked("deviceInfo", device);
-  const facts: Record<string, string | number> = device.type === "cpu" ? { deviceName: "cpu", architecture: Deno.build.arch } : {};
+  const facts: Record<string, string | number> = device.type === "cpu"
+    ? { deviceName: "cpu", architecture: Deno.build.arch }
+    : {};
   const lines = runtime().info().trim().split("\n").filter((line) => !line.startsWith("gpu "));
   const library = lines.filter((line) => line.startsWith("library "));
   for (const line of device.type === "cpu" ? lines : [...gpuFacts() ?? [], ...library]) {

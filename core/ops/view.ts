@@ -290,7 +290,10 @@ export function asStrided(x: Operand, options: Shape | StridedOptions = {}, more
   const ends = shape.map((n, i) => (n - 1) * (strides[i] ?? 0));
   const low = ends.reduce((sum, end) => sum + Math.min(end, 0), offset);
   const high = ends.reduce((sum, end) => sum + Math.max(end, 0), offset);
-  if (strides.length !== shape.length || shape.some((n) => n < 0) || (sizeOf(shape) > 0 && (low < 0 || high >= sizeOf(a.shape)))) {
+  if (
+    strides.length !== shape.length || shape.some((n) => n < 0) ||
+    (sizeOf(shape) > 0 && (low < 0 || high >= sizeOf(a.shape)))
+  ) {
     fail(IndexError, "asStrided", {
       cannot: `view ${describe(a)} as ${describeShape(shape)}`,
       expected: `one stride per axis, and elements in [0, ${sizeOf(a.shape) - 1}]`,
