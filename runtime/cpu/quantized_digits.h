@@ -1,6 +1,6 @@
-// The decode path in integers, for processors with dot products of bytes (AVX-512 VNNI). The numbers of x within a group
-// become integers of 23 bits, x = step * n, and n becomes three signed digits of a byte: n = (d2 * 256 + d1) * 256 + d0.
-// The dot product of four codes and four digits is one instruction, exact in 32 bits, so a group's sum (q - h) n has no
+// The decode path in integers, for processors with dot products of bytes (AVX-512 VNNI). The numbers of x within a
+// group become integers of 23 bits, x = step * n, and n becomes three signed digits of a byte,
+// n = (d2 * 256 + d1) * 256 + d0. The dot product of four codes and four digits is one instruction, exact in 32 bits, so a group's sum (q - h) n has no
 // error at all but for what n leaves of x: half a step, 2^-23 of the largest |x| of the group at most, as small as the
 // rounding of a sum in floats. Codes of 3, 5 and 6 bits need VBMI to be spread into bytes.
 #pragma once
@@ -19,7 +19,8 @@ constexpr float kLargestNumber = 127 * 65536 + 127 * 256 + 127;
 /// Codes of fp4 doubled and moved by 12: 0 .. 24.
 alignas(64) constexpr uint8_t kMovedE2m1[16] = {12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0};
 
-// Byte b of each eighth of a vector is byte `bits` * eighth + b of the codes; then each byte takes 8 bits of its eighth.
+// Byte b of each eighth of a vector is byte `bits` * eighth + b of the codes; then each byte takes 8 bits of its
+// eighth.
 template <int Bits>
 struct Spread {
   Bytes from, shift;
@@ -92,7 +93,8 @@ struct InDigits {
     };
     const float* moves = x + 16 * kDigits * parts;
     if constexpr (two_sums) {
-      const VecI high = add((add(VecI(0), 2) << 8) + load_raw<VecI>(moves), 1), low = add(load_raw<VecI>(moves + 16), 0);
+      const VecI high = add((add(VecI(0), 2) << 8) + load_raw<VecI>(moves), 1);
+      const VecI low = add(load_raw<VecI>(moves + 16), 0);
       return mul_add(__builtin_convertvector(high, VecF), VecF(256.0f), __builtin_convertvector(low, VecF));
     } else {
       const VecI sum = add(add(add(VecI(0), 2) << 8, 1) << 8, 0) + load_raw<VecI>(moves);
