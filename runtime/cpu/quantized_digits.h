@@ -1,8 +1,9 @@
 // The decode path in integers, for processors with dot products of bytes (AVX-512 VNNI). The numbers of x within a
 // group become integers of 23 bits, x = step * n, and n becomes three signed digits of a byte,
-// n = (d2 * 256 + d1) * 256 + d0. The dot product of four codes and four digits is one instruction, exact in 32 bits, so a group's sum (q - h) n has no
-// error at all but for what n leaves of x: half a step, 2^-23 of the largest |x| of the group at most, as small as the
-// rounding of a sum in floats. Codes of 3, 5 and 6 bits need VBMI to be spread into bytes.
+// n = (d2 * 256 + d1) * 256 + d0. The dot product of four codes and four digits is one instruction, exact in 32 bits,
+// so a group's sum (q - h) n has no error at all but for what n leaves of x: half a step, 2^-23 of the largest |x| of
+// the group at most, as small as the rounding of a sum in floats. Codes of 3, 5 and 6 bits need VBMI to be spread into
+// bytes.
 #pragma once
 #include "dispatch.h"
 #include "quantized_few.h"
