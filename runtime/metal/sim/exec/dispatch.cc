@@ -163,7 +163,13 @@ static void run_groups() {
   }
 }
 
+std::mutex& machine_guard() {
+  static auto* g = new std::mutex;
+  return *g;
+}
+
 bool run_dispatch(const Dispatch& d) {
+  std::lock_guard<std::mutex> lock(machine_guard());
   start_machine();
   // The GPU flushes denormal floats to zero; so does this processor while it stands in for it (FTZ and DAZ).
   unsigned before = _mm_getcsr();

@@ -319,7 +319,11 @@ std::shared_ptr<const Loaded> load_library(const std::string& path, const Consta
   static_cast<void>(shown);
   loading = made.get();
   loading_constants = &constants;
-  void* handle = open_copy(path);
+  void* handle = nullptr;
+  {
+    std::lock_guard<std::mutex> quiet(machine_guard());
+    handle = open_copy(path);
+  }
   loading = nullptr;
   loading_constants = nullptr;
   if (!handle) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <stdint.h>
 
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,9 @@ struct Machine {
 };
 extern Machine m;
 
+/// Held while a dispatch runs, and while a library is loaded: its initialisers are instrumented as kernels are, and must
+/// not be taken for the kernel at work.
+std::mutex& machine_guard();
 /// Runs a dispatch; false: it failed, and `m.error` says how.
 bool run_dispatch(const Dispatch& d);
 /// Ends the dispatch at work with a report; inside a kernel it does not return.
