@@ -243,9 +243,9 @@ void fill(Job& j) {
   if (j.chirped) {
     r.n = 2 * j.h, r.block = Roots::block_of(r.n);
     r.fill();
-    for (int64_t k = 0; k < j.h; k++) {
-      const auto square = static_cast<unsigned __int128>(k) * static_cast<uint64_t>(k);
-      j.chirp[k] = r.single(static_cast<int64_t>(square % static_cast<uint64_t>(r.n)));
+    for (int64_t k = 0, square = 0; k < j.h; k++) {
+      j.chirp[k] = r.single(square);
+      square = (square + 2 * k + 1) % r.n;  // (k + 1)^2
     }
   }
   if (j.alone) {

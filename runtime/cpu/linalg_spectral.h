@@ -408,15 +408,18 @@ inline bool eig(View<Z> h, Z* w, View<Z> z, View<Z> q, View<Z> v, Givens* turns,
     w[i] = h[i][i];
     if (real && ::fabs(w[i].im) <= 10 * kEpsilon * norm * static_cast<double>(n)) w[i].im = 0;
   }
+  const double least = norm == 0 ? 1 : kEpsilon * norm;
   for (int64_t k = 0; k < z.rows; k++) {
     // x solves (T - t_kk) x = 0 with x_k = 1; the vector is Q x
     Z* x = v[0];
-    for (int64_t i = k; i >= 0; i--) {
-      Z sum = i == k ? Z{-1, 0} : h[i][k];
-      for (int64_t j = i + 1; j < k; j++) sum = sum + h[i][j] * x[j];
-      Z gap = i == k ? Z{1, 0} : h[i][i] - h[k][k];
-      if (size(gap) < kEpsilon * norm) gap = from_real<Z>(norm == 0 ? 1 : kEpsilon * norm);
+    x[k] = {1, 0};
+    for (int64_t i = k - 1; i >= 0; i--) {
+      Z sum{0, 0}, gap = h[i][i] - h[k][k];
+      for (int64_t j = i + 1; j <= k; j++) sum = sum + h[i][j] * x[j];
+      if (size(gap) < least) gap = from_real<Z>(least);
       x[i] = Z{0, 0} - sum / gap;
+      const double large = size(x[i]);  // equal values without vectors of their own: it may grow at each step
+      for (int64_t j = i; j <= k && large > 1e100; j++) x[j] = (1 / large) * x[j];
     }
     double length = 0;
     for (int64_t i = 0; i < n; i++) z[k][i] = {0, 0};
