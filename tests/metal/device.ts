@@ -143,8 +143,13 @@ export class Metal {
   #selectors = new Map<string, bigint>();
 
   constructor() {
+    // Other tests of this process are to open the library that they would open without this one.
+    const before = Deno.env.get("DENIM_METAL");
     Deno.env.set("DENIM_METAL", "sim");
-    this.library = Deno.dlopen(libraryPath(), symbols);
+    const path = libraryPath();
+    if (before === undefined) Deno.env.delete("DENIM_METAL");
+    else Deno.env.set("DENIM_METAL", before);
+    this.library = Deno.dlopen(path, symbols);
     this.send(this.send(this.classNamed("NSAutoreleasePool"), "alloc"), "init");
     this.device = this.library.symbols.MTLCreateSystemDefaultDevice();
     this.queue = this.send(this.device, "newCommandQueue");
