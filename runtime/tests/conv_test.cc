@@ -109,6 +109,8 @@ TEST(conv_dtypes_and_strides) {
   for (DType t : kFloats) check_conv({2, 6, 33, 1, {6, 7}, {3, 3}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false, t});
   for (DType t : kFloats)
     check_conv({2, 6, 32, 1, {6, 7}, {5, 6}, {1, 1}, {1, 0}, {1, 0}, {1, 1}, {1, 1}, false, t, true});
+  // As the gradient of weights calls it: a kernel of the size of an image, the batch as channels.
+  check_conv({18, 37, 40, 1, {5, 6}, {5, 6}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, false, DType::float32, true});
 }
 TEST(conv_weight_gradient_shape) {
   check_conv({3, 70, 32, 1, {16, 16}, {14, 14}, {1, 1}, {0, 0}, {0, 0}, {1, 1}, {1, 1}, false, DType::float32, true});
