@@ -229,8 +229,8 @@ struct Conv {
     memset(static_cast<void*>(to), 0, sizeof(A) * s.begin * p.channels);
     memset(static_cast<void*>(to + s.end * p.channels), 0, sizeof(A) * (p.padded[2] - s.end) * p.channels);
   }
-  /// The rows of that number of `many` images of a chunk that starts at image n0, from its image `first` on. The images'
-  /// elements are neighbours in x: squares are read along the images and written along the channels.
+  /// The rows of that number of `many` images, from `first` on, of a chunk that starts at image n0. Elements of the
+  /// images are neighbours in x: squares are read along the images and written along the channels.
   void pad_across(int64_t n0, int64_t first, int64_t many, int64_t row) {
     const Array& x = c.in[0];
     const Inside s = inside(row);
