@@ -3,7 +3,9 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
+import { defaultDevice } from "../device.ts";
 import { bind } from "../graph.ts";
+import { copy } from "./unary.ts";
 import { sliceOf } from "./view.ts";
 /** Parameters of the primitive `conv`, one entry per spatial axis. */
 export interface Convolution {
@@ -25,6 +27,10 @@ export function convSizes(x: readonly number[], w: readonly number[], p: Convolu
     return Math.floor((room - dilated(w[i]!, p.kernelDilation[i]!)) / p.stride[i]!) + 1;
   });
 }
+/** The CPU's kernel reads any layout, the GPU's dense operands only. */
+function readable(x: NDArray): NDArray {
+  return x.prim.kind === "view" && defaultDevice().type === "gpu" ? copy(x) : x;
+}
 /**
  * The primitive, where padding may be negative, which cuts the dilated input: the entries that fall off are sliced
  * away, and the zeros in between that stay are padding.
@@ -38,5 +44,5 @@ export function convolved(x: NDArray, w: NDArray, p: Convolution): NDArray {
   const paddingHigh = p.paddingHigh.map((n, i) => n + after[i]! * p.inputDilation[i]!);
   const stops = spatial.map((n, i) => n - after[i]!);
   const kept = sliceOf(x, [0, ...before, 0], [x.shape[0]!, ...stops, x.shape.at(-1)!]);
-  return bind("conv", [kept, w], { ...p, paddingLow, paddingHigh });
+  return bind("conv", [readable(kept), readable(w)], { ...p, paddingLow, paddingHigh });
 }
