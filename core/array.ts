@@ -10,7 +10,7 @@ import { type Complex, complex } from "./dtype.ts";
 import { fail, ShapeError, ValueError } from "./errors.ts";
 import { evaluate } from "./eval.ts";
 import { format } from "./format.ts";
-import { bind, describe, failTraced, installArray, Node } from "./graph.ts";
+import { bind, describe, installArray, Node } from "./graph.ts";
 import { allocate, bfloat16Value } from "./host.ts";
 import { hostBytes } from "./lower.ts";
 import { dispose } from "./memory.ts";
@@ -28,6 +28,7 @@ import * as view from "./ops/view.ts";
 import type { HostData } from "./primitive.ts";
 import { sizeOf } from "./shape.ts";
 import { failure } from "./status.ts";
+import { concrete, valueOf } from "./values.ts";
 
 /** Parameters of a function after its first. */
 export type Rest<F> = F extends (x: never, ...rest: infer R) => unknown ? R : never;
@@ -99,9 +100,9 @@ export class NDArray extends Node {
   }
   /** The same without blocking the event loop while the values are computed. */
   async data(): Promise<ArrayData> {
-    if (this.traced) failTraced("data", this);
-    await awaitArrays([this]);
-    return this.dataSync();
+    const x = valueOf("data", this);
+    await awaitArrays([x]);
+    return x.dataSync();
   }
   /** The only value of an array of one element. */
   item(): Item {
@@ -125,9 +126,9 @@ export class NDArray extends Node {
     };
     return level(0);
   }
-  /** The values as NumPy and MLX print them: evaluates the array. A traced array shows its shape and dtype only. */
+  /** The values as NumPy and MLX print them: evaluates the array. What vmap or compile trace has only shape and dtype. */
   override toString(): string {
-    if (this.traced) return `array(traced, shape=[${this.shape.join(", ")}], dtype=${this.dtype})`;
+    if (!concrete(this)) return `array(traced, shape=[${this.shape.join(", ")}], dtype=${this.dtype})`;
     const raw = this.#raw();
     return format(this.shape, this.dtype, (i) => this.#value(raw, i));
   }
@@ -177,7 +178,7 @@ export class NDArray extends Node {
   }
   /** The values as they are stored. */
   #raw(): HostData {
-    if (this.traced) failTraced("data", this);
+    if (this.traced) return valueOf("data", this).#raw();
     evaluate([this]);
     if (this.layout) return contiguousCopy(this).#raw();
     const data = allocate(this.dtype, this.size), failed = runtime().read(this.handle, 0, hostBytes(data));

@@ -12,8 +12,7 @@ let queue: Promise<void> = Promise.resolve();
 
 /** Submits, then resolves when all are computed; rejects with the first error. */
 export async function awaitArrays(xs: readonly NDArray[]): Promise<void> {
-  submit(xs);
-  const turn = queue.then(() => waitAll(xs));
+  const submitted = submit(xs), turn = queue.then(() => waitAll(submitted));
   queue = turn.catch(() => {});
   await turn;
 }

@@ -5,16 +5,7 @@
  */
 import { runtime, type Submitted } from "../ffi/runtime.ts";
 import type { NDArray } from "./array.ts";
-import {
-  describe,
-  failDonated,
-  failTraced,
-  held,
-  hostData,
-  settleConsumer,
-  settleReaders,
-  wantedOutside,
-} from "./graph.ts";
+import { describe, failDonated, held, hostData, settleConsumer, settleReaders, wantedOutside } from "./graph.ts";
 import { DonatedError, fail, MemoryLimitError, SpentError } from "./errors.ts";
 import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.ts";
 import { hostBytes, lower, type Lowered } from "./lower.ts";
@@ -22,6 +13,7 @@ import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts"
 import { collect, schedule, usesOf } from "./plan.ts";
 import { sizeOf } from "./shape.ts";
 import { failure } from "./status.ts";
+import { valueOf } from "./values.ts";
 
 /**
  * Host constants above this size are uploaded by a call of their own, so that their bytes are not copied into a
@@ -34,15 +26,14 @@ export type Mode = "wait" | "queue";
 
 /** Evaluates and waits. The first error of a root is thrown; the other roots are computed all the same. */
 export function evaluate(roots: readonly NDArray[]): void {
-  launch(roots, "wait");
-  firstError(roots);
+  firstError(launch(roots, "wait"));
 }
 /**
- * Submits now and waits never. Errors of reservation, donation and tracing are thrown here; the others stay in the
- * poisoned outputs.
+ * Submits now and waits never; returns what is computed (traced arrays stand for others). Errors of reservation, donation
+ * and tracing are thrown here; the others stay in the poisoned outputs.
  */
-export function submit(roots: readonly NDArray[]): void {
-  launch(roots, "queue");
+export function submit(roots: readonly NDArray[]): readonly NDArray[] {
+  return launch(roots, "queue");
 }
 /** Throws the error of the first root that was poisoned. */
 export function firstError(roots: readonly NDArray[]): void {
@@ -53,17 +44,18 @@ export function firstError(roots: readonly NDArray[]): void {
   }
 }
 
-function launch(roots: readonly NDArray[], mode: Mode): void {
+function launch(roots: readonly NDArray[], mode: Mode): readonly NDArray[] {
   let todo = false;
   for (const r of roots) {
-    if (r.traced) failTraced("eval", r);
+    if (r.traced) return launch(roots.map((x) => valueOf("eval", x)), mode);
     if (r.state === "donated") failDonated("eval", r);
     if (r.state !== "evaluated") todo = true;
     else used(r);
   }
-  if (!todo) return;
+  if (!todo) return roots;
   relieve();
   withMemory((optional) => attempt(roots, optional, mode));
+  return roots;
 }
 
 /**

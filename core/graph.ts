@@ -213,11 +213,33 @@ export function bindRecord(
     if (i.state === "donated") failDonated(prim.name, i);
     traced ||= i.traced;
   }
+  if (traced && !isTracing() && inputs.some((i) => standsFor.has(i))) {
+    return bindRecord(prim, inputs.map((i) => standsFor.get(i) ?? i), params, donate, stream);
+  }
   const out = recorder ? recorder.infer(prim, inputs, params) : prim.infer(inputs, params);
   const y = new construct(prim, inputs, params, out.shape, out.dtype, stream, donate, traced);
   if (!traced) registerReads(y);
   else if (recorder) recorder.made(y);
   return y;
+}
+/**
+ * What traced arrays stand for, as far as it is known: see `values.ts`. What is left of them after their transform is
+ * replaced by that wherever it is used.
+ */
+export const standsFor: WeakMap<Node, NDArray> = new WeakMap();
+let derivatives = 0;
+/** Runs `f`, in which traced arrays that stand for others keep their history: derivatives need it. */
+export function whileTracing<T>(f: () => T): T {
+  derivatives++;
+  try {
+    return f();
+  } finally {
+    derivatives--;
+  }
+}
+/** Is `whileTracing` at work? */
+export function isTracing(): boolean {
+  return derivatives > 0;
 }
 /** An abstract array, for transforms. */
 export function tracer(like: Aval): NDArray {
@@ -250,7 +272,7 @@ export function failTraced(op: string, x: Node): never {
   fail(TraceError, op, {
     cannot: `read ${describe(x)}`,
     expected: "a concrete array",
-    got: "one that grad, vmap or compile is tracing",
+    got: "one that vmap or compile is tracing",
     fix: "return it from the function and read it outside, or use mx.where instead of an if on its value",
   });
 }

@@ -7,19 +7,21 @@ import type { NDArray } from "../array.ts";
 import { bool_, int32 } from "../dtype.ts";
 import { fail, TraceError } from "../errors.ts";
 import { describe } from "../shape.ts";
+import { concrete } from "../values.ts";
 import { cast, constant } from "./operand.ts";
 
 /** Indices of all entries that are not zero, in row-major order: an int32 array for each axis. */
 export function placesOf(op: string, x: NDArray): NDArray[] {
-  if (x.traced) {
+  const value = concrete(x);
+  if (!value) {
     fail(TraceError, op, {
       cannot: `find where ${describe(x)} is true`,
       expected: "a concrete array: how many places there are depends on its values",
-      got: "one that grad, vmap or compile is tracing",
+      got: "one that vmap or compile is tracing",
       fix: "use mx.where(mask, x, other), or compute the mask outside",
     });
   }
-  const data = cast(x, bool_).dataSync(), axes = x.shape.length;
+  const data = cast(value, bool_).dataSync(), axes = x.shape.length;
   let count = 0;
   for (let i = 0; i < data.length; i++) if (data[i]) count++;
   const places = x.shape.map(() => new Int32Array(count)), at = new Array<number>(axes).fill(0);

@@ -2,10 +2,11 @@
  * Gradient checkpointing: the backward pass computes a function again instead of keeping what it computed inside.
  * @module
  */
+import type { NDArray } from "../array.ts";
 import { afterAll, type CallRules, withRules } from "./call.ts";
 import { batchedRules } from "./custom.ts";
 import { pullback } from "./grad.ts";
-import { capturedBy, flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
+import { capturedBy, flatten, outputArrays, rebuild, type Trace, traceAt } from "./trace.ts";
 
 /**
  * Cotangents from a second run of the trace, which waits until the cotangents are there: that is what saves the memory.
@@ -34,12 +35,11 @@ export function checkpoint<A extends readonly unknown[], R>(f: (...args: A) => R
   return (...args) => {
     const flat = flatten(args);
     let result: ReturnType<typeof outputArrays<R>> | undefined;
-    const inner = trace((xs) => {
-      result = outputArrays("checkpoint", f(...flat.restore(xs)));
-      return result.arrays;
-    }, flat.arrays);
-    const captured = capturedBy(inner), t: Trace = { inputs: [...inner.inputs, ...captured], outputs: inner.outputs };
-    const operands = [...flat.arrays, ...captured];
-    return result!.restore(withRules(recomputing(t), operands, rebuild(t, operands)));
+    const f1 = (xs: readonly NDArray[]) => (result = outputArrays("checkpoint", f(...flat.restore(xs)))).arrays;
+    return traceAt(flat.arrays, f1, (inner) => {
+      const captured = capturedBy(inner), t: Trace = { inputs: [...inner.inputs, ...captured], outputs: inner.outputs };
+      const operands = [...flat.arrays, ...captured];
+      return result!.restore(withRules(recomputing(t), operands, rebuild(t, operands)));
+    });
   };
 }

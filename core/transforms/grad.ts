@@ -11,7 +11,7 @@ import { onesLike, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
 import { type Call, callOf, firstResults } from "./call.ts";
 import { type Argnums, type Gradient, selected, type Selection, selection } from "./arguments.ts";
-import { dependents, isBranch, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+import { dependents, isBranch, outputArrays, rebuildInto, type Trace, traceAt } from "./trace.ts";
 import { describe } from "../shape.ts";
 
 function isNone(r: object): r is None {
@@ -148,12 +148,13 @@ function like<T>(list: readonly NDArray[]): ArraysLike<T>;
 function like(list: readonly NDArray[]): unknown {
   return list;
 }
-/** The trace of a function of arrays. */
-function traced<A extends readonly NDArray[]>(
+/** The trace of a function of arrays, used. */
+function traced<A extends readonly NDArray[], R>(
   f: (...xs: A) => NDArray | readonly NDArray[],
   primals: readonly [...A],
-): Trace {
-  return trace((xs) => listOf(f(...restored(xs, primals))), primals);
+  use: (t: Trace) => R,
+): R {
+  return traceAt(primals, (xs) => listOf(f(...restored(xs, primals))), use);
 }
 /** Tracers in the places of the primals. */
 function restored<A extends readonly NDArray[]>(xs: readonly NDArray[], as: readonly [...A]): A;
@@ -176,10 +177,11 @@ export function vjp<A extends readonly NDArray[], R extends NDArray | readonly N
   primals: readonly [...A],
   cotangents: readonly NDArray[],
 ): [ArraysLike<R>, ArraysLike<A>] {
-  const t = traced(f, primals);
-  checkMatch("vjp", "cotangent", t.outputs, cotangents);
-  const { values, grads } = pullback(t, primals, cotangents);
-  return [like<R>(values), like<A>(grads.map((g, i) => g ?? zerosLike(primals[i]!)))];
+  return traced(f, primals, (t) => {
+    checkMatch("vjp", "cotangent", t.outputs, cotangents);
+    const { values, grads } = pullback(t, primals, cotangents);
+    return [like<R>(values), like<A>(grads.map((g, i) => g ?? zerosLike(primals[i]!)))];
+  });
 }
 /**
  * Values and Jacobian-vector products: `[f(primals), J · tangents]` (`mlx.core.jvp`).
@@ -197,8 +199,10 @@ export function jvp<A extends readonly NDArray[], R extends NDArray | readonly N
   tangents: readonly NDArray[],
 ): [ArraysLike<R>, ArraysLike<R>] {
   checkMatch("jvp", "tangent", primals, tangents);
-  const t = traced(f, primals), { values, tangents: out } = pushforward(t, primals, tangents);
-  return [like<R>(values), like<R>(out.map((d, i) => d ?? zerosLike(values[i]!)))];
+  return traced(f, primals, (t) => {
+    const { values, tangents: out } = pushforward(t, primals, tangents);
+    return [like<R>(values), like<R>(out.map((d, i) => d ?? zerosLike(values[i]!)))];
+  });
 }
 
 /** The value and the gradients, from one run. */
@@ -210,12 +214,17 @@ function run<A extends readonly unknown[], R>(
 ): { value: R; grads: unknown } {
   const { flat, replaced, result: resultOf } = selected(op, s, args);
   let result: ReturnType<typeof outputArrays<R>> | undefined;
-  const t = trace((xs) => {
-    result = outputArrays(op, f(...replaced(xs)));
-    return result.arrays;
-  }, flat.arrays);
-  const y = t.outputs[0]!;
-  if (y.shape.length !== 0) {
+  const f1 = (xs: readonly NDArray[]) => (result = outputArrays(op, f(...replaced(xs)))).arrays;
+  return traceAt(flat.arrays, f1, (t) => {
+    checkScalar(op, t.outputs[0]!);
+    const { values, grads } = pullback(t, flat.arrays, t.outputs.map((o, i) => i === 0 ? onesLike(o) : null));
+    const filled = grads.map((g, i) => g ?? zerosLike(flat.arrays[i]!));
+    return { value: result!.restore(values), grads: resultOf(flat.restore(filled)) };
+  });
+}
+/** Only a float scalar has a gradient. */
+function checkScalar(op: string, y: NDArray): void {
+  if (y.shape.length !== 0 && y.shape.some((d) => d !== 1)) {
     fail(ShapeError, op, {
       cannot: "differentiate the result",
       expected: "a scalar as the first result",
@@ -231,9 +240,6 @@ function run<A extends readonly unknown[], R>(
       fix: "cast it with astype(mx.float32)",
     });
   }
-  const { values, grads } = pullback(t, flat.arrays, t.outputs.map((o, i) => i === 0 ? onesLike(o) : null));
-  const filled = grads.map((g, i) => g ?? zerosLike(flat.arrays[i]!));
-  return { value: result!.restore(values), grads: resultOf(flat.restore(filled)) };
 }
 
 /**

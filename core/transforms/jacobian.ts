@@ -10,7 +10,7 @@ import { moveaxis, reshape } from "../ops/view.ts";
 import { describe, sameShape, sizeOf } from "../shape.ts";
 import { type Argnums, type Gradient, type Selected, selected, type Selection, selection } from "./arguments.ts";
 import { grad, pullback, pushforward } from "./grad.ts";
-import { type Flat, flatten, outputArrays, type Trace, trace } from "./trace.ts";
+import { type Flat, flatten, outputArrays, type Trace, traceAt } from "./trace.ts";
 import { vmap } from "./vmap.ts";
 
 /** The tree of results `R` with the derivatives `G` in the place of each array. */
@@ -27,20 +27,21 @@ interface Traced<A extends readonly unknown[], R> {
   readonly arguments: Selected<A>;
   readonly results: Flat<R>;
 }
-function traced<A extends readonly unknown[], R>(
+function traced<A extends readonly unknown[], R, T>(
   op: string,
   f: (...args: A) => R,
   s: Selection,
   args: A,
-): Traced<A, R> {
+  use: (traced: Traced<A, R>) => T,
+): T {
   const picked = selected(op, s, args);
   for (const x of picked.flat.arrays) requireFloat(op, x);
   let results: Flat<R> | undefined;
-  const t = trace((xs) => {
-    results = outputArrays(op, f(...picked.replaced(xs)));
-    return results.arrays;
-  }, picked.flat.arrays);
-  return { t, arguments: picked, results: results! };
+  return traceAt(
+    picked.flat.arrays,
+    (xs) => (results = outputArrays(op, f(...picked.replaced(xs)))).arrays,
+    (t) => use({ t, arguments: picked, results: results! }),
+  );
 }
 function requireFloat(op: string, x: NDArray): void {
   if (x.dtype.kind === "float") return;
@@ -82,18 +83,19 @@ export function jacrev<A extends readonly unknown[], R, const S extends Argnums 
 ): (...args: A) => Jacobian<R, Gradient<A, S>>;
 export function jacrev(f: (...args: unknown[]) => unknown, argnums: Argnums = 0): (...args: unknown[]) => unknown {
   const s = selection(argnums);
-  return (...args) => {
-    const all = traced("jacrev", f, s, args), { t, arguments: { flat: { arrays } } } = all;
-    const blocks = t.outputs.map((y, i) => {
-      requireFloat("jacrev", y);
-      const row = (ct: NDArray): NDArray[] =>
-        pullback(t, arrays, t.outputs.map((_, k) => k === i ? ct : null)).grads.map((g, k) =>
-          g ?? zerosLike(arrays[k]!)
-        );
-      return vmap(row)(units(y)).map((g, k) => reshape(g, [...y.shape, ...arrays[k]!.shape]));
+  return (...args) =>
+    traced("jacrev", f, s, args, (all) => {
+      const { t, arguments: { flat: { arrays } } } = all;
+      const blocks = t.outputs.map((y, i) => {
+        requireFloat("jacrev", y);
+        const row = (ct: NDArray): NDArray[] =>
+          pullback(t, arrays, t.outputs.map((_, k) => k === i ? ct : null)).grads.map((g, k) =>
+            g ?? zerosLike(arrays[k]!)
+          );
+        return vmap(row)(units(y)).map((g, k) => reshape(g, [...y.shape, ...arrays[k]!.shape]));
+      });
+      return inTrees(all, blocks);
     });
-    return inTrees(all, blocks);
-  };
 }
 /**
  * A function that returns the Jacobian of `f`, computed column by column (forward mode): good where there are fewer
@@ -112,17 +114,18 @@ export function jacfwd<A extends readonly unknown[], R, const S extends Argnums 
 ): (...args: A) => Jacobian<R, Gradient<A, S>>;
 export function jacfwd(f: (...args: unknown[]) => unknown, argnums: Argnums = 0): (...args: unknown[]) => unknown {
   const s = selection(argnums);
-  return (...args) => {
-    const all = traced("jacfwd", f, s, args), { t, arguments: { flat: { arrays } } } = all;
-    const columns = arrays.map((x, i) => {
-      const column = (tangent: NDArray): NDArray[] => {
-        const { tangents, values } = pushforward(t, arrays, arrays.map((_, k) => k === i ? tangent : null));
-        return tangents.map((d, k) => d ?? zerosLike(values[k]!));
-      };
-      return vmap(column)(units(x)).map((d, k) => reshape(moveaxis(d, 0, -1), [...t.outputs[k]!.shape, ...x.shape]));
+  return (...args) =>
+    traced("jacfwd", f, s, args, (all) => {
+      const { t, arguments: { flat: { arrays } } } = all;
+      const columns = arrays.map((x, i) => {
+        const column = (tangent: NDArray): NDArray[] => {
+          const { tangents, values } = pushforward(t, arrays, arrays.map((_, k) => k === i ? tangent : null));
+          return tangents.map((d, k) => d ?? zerosLike(values[k]!));
+        };
+        return vmap(column)(units(x)).map((d, k) => reshape(moveaxis(d, 0, -1), [...t.outputs[k]!.shape, ...x.shape]));
+      });
+      return inTrees(all, t.outputs.map((_, k) => columns.map((c) => c[k]!)));
     });
-    return inTrees(all, t.outputs.map((_, k) => columns.map((c) => c[k]!)));
-  };
 }
 /**
  * A function that returns the second derivatives of `f`: of each result, for each pair of arguments (`jax.hessian`).
@@ -164,16 +167,17 @@ export function hvp(
   vector: unknown,
   argnums: Argnums = 0,
 ): unknown {
-  const all = traced("hvp", grad(f, argnums), selection(argnums), [...args]);
-  const { arrays } = all.arguments.flat, along = flatten(vector).arrays;
-  if (along.length !== arrays.length || along.some((v, i) => !sameShape(v.shape, arrays[i]!.shape))) {
-    fail(ShapeError, "hvp", {
-      cannot: "multiply by this vector",
-      expected: `arrays like the arguments: ${arrays.map(describe).join(", ")}`,
-      got: along.map(describe).join(", ") || "none",
-      fix: "give it the form of grad(f, argnums)(...args)",
-    });
-  }
-  const { tangents, values } = pushforward(all.t, arrays, along);
-  return all.results.restore(tangents.map((d, i) => d ?? zerosLike(values[i]!)));
+  return traced("hvp", grad(f, argnums), selection(argnums), [...args], (all) => {
+    const { arrays } = all.arguments.flat, along = flatten(vector).arrays;
+    if (along.length !== arrays.length || along.some((v, i) => !sameShape(v.shape, arrays[i]!.shape))) {
+      fail(ShapeError, "hvp", {
+        cannot: "multiply by this vector",
+        expected: `arrays like the arguments: ${arrays.map(describe).join(", ")}`,
+        got: along.map(describe).join(", ") || "none",
+        fix: "give it the form of grad(f, argnums)(...args)",
+      });
+    }
+    const { tangents, values } = pushforward(all.t, arrays, along);
+    return all.results.restore(tangents.map((d, i) => d ?? zerosLike(values[i]!)));
+  });
 }

@@ -5,9 +5,10 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { bindRecord, isArray, isTracer, Node, recorder, tracer } from "../graph.ts";
+import { bindRecord, isArray, isTracer, Node, recorder, tracer, whileTracing } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
+import { sameAgain, tracerOf } from "../values.ts";
 import { callOf, rebuildCall } from "./call.ts";
 
 /** A function's graph: abstract inputs, and what it made of them. */
@@ -20,6 +21,18 @@ export function trace(f: (xs: readonly NDArray[]) => readonly NDArray[], like: r
   recorder?.giveUp(); // rules of records may have taken lengths for granted
   const inputs = like.map((a) => tracer(a));
   return { inputs, outputs: f(inputs) };
+}
+/** Runs `f` on abstract arrays that stand for `primals`, so that it may read values, and `use` on its graph. */
+export function traceAt<R>(
+  primals: readonly NDArray[],
+  f: (xs: readonly NDArray[]) => readonly NDArray[],
+  use: (t: Trace) => R,
+): R {
+  return whileTracing(() => {
+    recorder?.giveUp();
+    const inputs = primals.map(tracerOf);
+    return use({ inputs, outputs: f(inputs) });
+  });
 }
 /** The nodes that depend on the trace's inputs, producers first (the inputs are not among them). */
 export function dependents({ inputs, outputs }: Trace): NDArray[] {
@@ -42,8 +55,10 @@ export function rebuild(t: Trace, inputs: readonly NDArray[]): NDArray[] {
 export function rebuildInto(nodes: readonly NDArray[], made: Map<NDArray, NDArray>): void {
   for (const n of nodes) {
     const call = callOf(n);
-    if (!call) made.set(n, bindRecord(n.prim, n.inputs.map((i) => made.get(i) ?? i), n.params, n.donate, n.stream));
-    else if (!made.has(n)) rebuildCall(call, made);
+    if (!call) {
+      const inputs = n.inputs.map((i) => made.get(i) ?? i);
+      made.set(n, sameAgain(n, inputs) ?? bindRecord(n.prim, inputs, n.params, n.donate, n.stream));
+    } else if (!made.has(n)) rebuildCall(call, made);
   }
 }
 /**
