@@ -213,8 +213,8 @@ export function bindRecord(
     if (i.state === "donated") failDonated(prim.name, i);
     traced ||= i.traced;
   }
-  if (traced && !isTracing() && inputs.some((i) => standsFor.has(i))) {
-    return bindRecord(prim, inputs.map((i) => standsFor.get(i) ?? i), params, donate, stream);
+  if (traced && inputs.some((i) => settled.has(i))) {
+    return bindRecord(prim, inputs.map((i) => settled.get(i) ?? i), params, donate, stream);
   }
   const out = recorder ? recorder.infer(prim, inputs, params) : prim.infer(inputs, params);
   const y = new construct(prim, inputs, params, out.shape, out.dtype, stream, donate, traced);
@@ -222,25 +222,8 @@ export function bindRecord(
   else if (recorder) recorder.made(y);
   return y;
 }
-/**
- * What traced arrays stand for, as far as it is known: see `values.ts`. What is left of them after their transform is
- * replaced by that wherever it is used.
- */
-export const standsFor: WeakMap<Node, NDArray> = new WeakMap();
-let derivatives = 0;
-/** Runs `f`, in which traced arrays that stand for others keep their history: derivatives need it. */
-export function whileTracing<T>(f: () => T): T {
-  derivatives++;
-  try {
-    return f();
-  } finally {
-    derivatives--;
-  }
-}
-/** Is `whileTracing` at work? */
-export function isTracing(): boolean {
-  return derivatives > 0;
-}
+/** Traced arrays left over from transforms that are over, and the concrete ones that took their place: `values.ts`. */
+export const settled: WeakMap<Node, NDArray> = new WeakMap();
 /** An abstract array, for transforms. */
 export function tracer(like: Aval): NDArray {
   return new construct(registry.get("constant")!, [], {}, like.shape, like.dtype, currentStream, false, true);

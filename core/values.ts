@@ -4,8 +4,21 @@
  * @module
  */
 import type { NDArray } from "./array.ts";
-import { bindRecord, failTraced, isTracer, isTracing, standsFor, tracer } from "./graph.ts";
+import { bindRecord, failTraced, isTracer, settled, tracer } from "./graph.ts";
 import { collect } from "./plan.ts";
+
+/** What tracers stand for, and what was made of them: for each the same one on concrete arrays, as far as it was needed. */
+const standsFor = new WeakMap<NDArray, NDArray>();
+let derivatives = 0;
+/** Runs `f`, which needs the history of traced arrays that stand for others. */
+export function whileTracing<T>(f: () => T): T {
+  derivatives++;
+  try {
+    return f();
+  } finally {
+    derivatives--;
+  }
+}
 
 /** An abstract array that stands for `primal`. */
 export function tracerOf(primal: NDArray): NDArray {
@@ -31,7 +44,10 @@ export function concrete(x: NDArray): NDArray | null {
 /** The concrete array whose values are asked for by `op`. Where there is none, that is an error. */
 export function valueOf(op: string, x: NDArray): NDArray {
   const value = concrete(x) ?? failTraced(op, x);
-  if (!isTracing() && value !== x) x.inputs = []; // left over from a transform that needs its history no more
+  if (derivatives === 0 && value !== x) {
+    x.inputs = []; // left over from a transform that is over: nobody needs its history
+    settled.set(x, value);
+  }
   return value;
 }
 /** What `n`, built again on these inputs, would be, if it stands for just that already. */

@@ -1,6 +1,6 @@
 /**
  * Where an array is not zero. The number of such places depends on data, so these functions evaluate what they are
- * given, and cannot be traced.
+ * given; what vmap and compile trace has no values.
  * @module
  */
 import type { NDArray } from "../array.ts";
@@ -36,7 +36,7 @@ export function placesOf(op: string, x: NDArray): NDArray[] {
 }
 /**
  * The indices of the entries that are not zero, in row-major order: one int32 array for each axis, as NumPy's `nonzero`
- * gives them (MLX has no such function). Evaluates x; a `TraceError` inside `grad`, `vmap` and `compile`.
+ * gives them (MLX has no such function). Evaluates x; a `TraceError` inside `vmap` and `compile`.
  *
  * @example
  * ```ts

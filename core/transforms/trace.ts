@@ -5,10 +5,10 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { bindRecord, isArray, isTracer, Node, recorder, tracer, whileTracing } from "../graph.ts";
+import { bindRecord, isArray, isTracer, Node, recorder, tracer } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
-import { sameAgain, tracerOf } from "../values.ts";
+import { sameAgain, tracerOf, whileTracing } from "../values.ts";
 import { callOf, rebuildCall } from "./call.ts";
 
 /** A function's graph: abstract inputs, and what it made of them. */

@@ -112,5 +112,5 @@ test("asyncEval: reservation, donation and tracing fail where it is called", () 
   calm();
   x.dispose();
   assertThrows(() => mx.asyncEval(x), mx.DonatedError);
-  assertThrows(() => mx.grad((y: NDArray) => (mx.asyncEval(y), y.sum()))(full(N, 1)), mx.TraceError);
+  assertThrows(() => mx.compile((y: NDArray) => (mx.asyncEval(y), y.sum()))(full(N, 1)), mx.TraceError);
 });
