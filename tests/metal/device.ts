@@ -24,6 +24,7 @@ const symbols = {
   sendSizes: { name: "objc_msgSend", parameters: ["u64", "u64", SIZE, SIZE], result: "void" },
   dsim_check: { parameters: ["buffer"], result: "void" },
   dsim_seed: { parameters: ["u64"], result: "void" },
+  dsim_lint_text: { parameters: ["buffer", "i32", "buffer", "u64"], result: "i64" },
   dsim_measure: { parameters: ["i32"], result: "void" },
   dsim_stats: { parameters: ["buffer", "i32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -186,6 +187,14 @@ export class Metal {
   textOf(string: bigint): string {
     const pointer = Deno.UnsafePointer.create(this.send(string, "UTF8String"));
     return pointer === null ? "" : Deno.UnsafePointerView.getCString(pointer);
+  }
+  /** What the lint checks of a source; throws what the preprocessor or the translator says. */
+  lintText(source: string, version = 0x30002): string {
+    const out = new Uint8Array(4 << 20);
+    const n = Number(this.library.symbols.dsim_lint_text(text(source), version, out, BigInt(out.length)));
+    const said = new TextDecoder().decode(out.subarray(0, Math.abs(n)));
+    if (n < 0) throw new MetalError(said);
+    return said;
   }
   /** The checks by name: "+race,-exit". */
   check(names: string): void {

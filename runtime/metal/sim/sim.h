@@ -17,6 +17,8 @@ struct DsimStats {
 
 extern "C" {
 void dsim_stats(DsimStats* out, int reset);
+/// The text that the lint checks, of a source in Metal's language: its length, or minus that of an error.
+int64_t dsim_lint_text(const char* source, int version, char* out, uint64_t capacity);
 /// Counts unique bytes from the next dispatch on.
 void dsim_measure(int on);
 /// Names of checks with a sign: "+race", "-exit", "-uninitialised@scan" (for kernels with this in their name).

@@ -1,6 +1,9 @@
 // Labels, captures, archives: what has no effect on results.
+#include <string.h>
+
 #include "framework/objects.h"
 #include "sim.h"
+#include "translate/translate.h"
 
 namespace dsim {
 
@@ -39,6 +42,18 @@ DSIM_EXPORT void dsim_stats(DsimStats* out, int reset) {
           s.libraries,  s.compiled,     s.loads,       s.stores,       s.bytes_read,      s.bytes_written,
           s.unique_read, s.unique_written, s.collectives, s.switches, s.local_bytes, live_objects(), s.errors};
   if (reset) m.stats = {};
+}
+DSIM_EXPORT int64_t dsim_lint_text(const char* source, int version, char* out, uint64_t capacity) {
+  CompileOptions options;
+  options.language_version = version;
+  TranslateOptions lint;
+  lint.lint = true;
+  std::string error, text = preprocess(source, options, error);
+  if (error.empty()) text = translate(text, lint, error);
+  const std::string& said = error.empty() ? text : error;
+  uint64_t n = said.size() < capacity ? said.size() : capacity;
+  memcpy(out, said.data(), n);
+  return error.empty() ? static_cast<int64_t>(n) : -static_cast<int64_t>(n);
 }
 DSIM_EXPORT void dsim_measure(int on) { m.measure = on != 0; }
 DSIM_EXPORT void dsim_check(const char* names) { configure_checks(names); }
