@@ -186,9 +186,13 @@ function kernels(): void {
   const { linalg } = mx;
   for (const dtype of [mx.float32, mx.float64, mx.complex64]) {
     const a = mx.random.normal([2, 4, 4], { key }).astype(dtype), b = a.index("...", ":3");
-    mx.eval(linalg.cholesky(a), ...linalg.lu(b), ...linalg.qr(b), ...linalg.eigh(a), linalg.eigvalsh(a.T, "U"));
+    mx.eval(linalg.cholesky(a), ...linalg.lu(b), ...linalg.qr(b), ...linalg.eigh(a), linalg.eigvalsh(a, "U"));
     mx.eval(...linalg.svd(b), linalg.pinv(b), ...linalg.eig(a), linalg.expm(a), linalg.det(a), ...linalg.slogdet(a));
-    mx.eval(linalg.solve(a, b), linalg.solveTriangular(a, b, { upper: true }), linalg.norm(b, "nuc"));
+    mx.eval(
+      linalg.solve(a, b),
+      linalg.solveTriangular(a, b, { upper: true }),
+      linalg.norm(b, { ord: "nuc", axis: [1, 2] }),
+    );
   }
   mx.eval(
     mx.random.bits([7]),
