@@ -1,0 +1,82 @@
+/**
+ * One decoding step of a llama layer, 4 bits: what a language model does per token and layer. Its bytes are those of the
+ * weights and of the keys and values.
+ * @module
+ */
+import * as mx from "../../mod.ts";
+import * as nn from "../../nn/mod.ts";
+import type { Work } from "../work.ts";
+import { normal } from "./inputs.ts";
+
+interface Sizes {
+  readonly dims: number;
+  readonly hidden: number;
+  readonly heads: number;
+  readonly keyHeads: number;
+  readonly positions: number;
+}
+const FULL: Sizes = { dims: 4096, hidden: 14336, heads: 32, keyHeads: 8, positions: 1024 };
+const TINY: Sizes = { dims: 256, hidden: 512, heads: 8, keyHeads: 2, positions: 64 };
+const GROUP = 64, BITS = 4;
+
+interface Packed {
+  readonly w: mx.NDArray;
+  readonly scales: mx.NDArray;
+  readonly biases: mx.NDArray;
+}
+/** Random weights of 4 bits, made as such: to round real ones would take longer than the work. */
+function packed(outputs: number, inputs: number, seed: number): Packed {
+  const shape = [outputs, inputs / GROUP],
+    w = mx.random.bits([outputs, inputs * BITS / 32], { key: mx.random.key(seed) });
+  const [scales, biases] = [normal(shape, seed, mx.float16).mul(0.01), normal(shape, seed + 1, mx.float16).mul(0.01)];
+  const made = { w, scales: scales.astype(mx.float16), biases: biases.astype(mx.float16) };
+  mx.eval(made.w, made.scales, made.biases);
+  return made;
+}
+const product = (x: mx.NDArray, { w, scales, biases }: Packed) =>
+  mx.quantizedMatmul(x, w, scales, { biases, groupSize: GROUP, bits: BITS });
+const bytesOf = (p: Packed) => p.w.nbytes + p.scales.nbytes + p.biases.nbytes;
+
+/** The step as a compiled function of the token's state and the caches. */
+function layer({ dims, hidden, heads, keyHeads, positions }: Sizes) {
+  const width = dims / heads, keys = keyHeads * width;
+  const [q, k, v, o] = [packed(dims, dims, 1), packed(keys, dims, 3), packed(keys, dims, 5), packed(dims, dims, 7)];
+  const [gate, up, down] = [packed(hidden, dims, 9), packed(hidden, dims, 11), packed(dims, hidden, 13)];
+  const [n1, n2] = [normal([dims], 15, mx.float16), normal([dims], 16, mx.float16)];
+  const shape = [1, keyHeads, positions, width], offset = positions - 1;
+  const caches = [normal(shape, 17, mx.float16), normal(shape, 18, mx.float16)];
+  const turn = (x: mx.NDArray) => mx.fast.rope(x, width, { traditional: false, base: 5e5, scale: 1, offset });
+  const split = (x: mx.NDArray, n: number) => x.reshape([1, 1, n, width]).transpose([0, 2, 1, 3]);
+  const step = mx.compile((x: mx.NDArray, oldKeys: mx.NDArray, oldValues: mx.NDArray) => {
+    const h = mx.fast.rmsNorm(x, n1, 1e-5);
+    const at = mx.slice(offset, offset + 1), whole = mx.slice(null);
+    const newKeys = oldKeys.at(whole, whole, at).set(turn(split(product(h, k), keyHeads)));
+    const newValues = oldValues.at(whole, whole, at).set(split(product(h, v), keyHeads));
+    const seen = mx.fast.scaledDotProductAttention(turn(split(product(h, q), heads)), newKeys, newValues, {
+      scale: width ** -0.5,
+    });
+    const y = x.add(product(seen.transpose([0, 2, 1, 3]).reshape([1, 1, dims]), o));
+    const z = mx.fast.rmsNorm(y, n2, 1e-5);
+    const out = y.add(product(nn.silu(product(z, gate)).mul(product(z, up)), down));
+    return [out, newKeys, newValues] as const;
+  });
+  const weights = [q, k, v, o, gate, up, down].reduce((sum, p) => sum + bytesOf(p), 0);
+  return { step, caches, bytes: weights + 2 * keys * positions * 2 };
+}
+
+/** The works of one layer. */
+export const layerWorks: readonly Work[] = [{
+  name: "llama_layer_decode_4bit",
+  group: "language model layer",
+  prepare(tiny) {
+    const sizes = tiny ? TINY : FULL, { step, caches, bytes } = layer(sizes);
+    let [keys, values] = [caches[0]!, caches[1]!];
+    const x = normal([1, 1, sizes.dims], 19, mx.float16);
+    const run = () => {
+      const [out, newKeys, newValues] = step(x, keys, values);
+      [keys, values] = [newKeys, newValues];
+      mx.eval(out, keys, values);
+    };
+    return { run, cost: { flops: 0, read: bytes, written: 2 * sizes.dims } };
+  },
+}];
