@@ -39,16 +39,16 @@ test("streams of the GPU wait for one another by the data that crosses", () => {
   const streams = [mx.newStream(mx.gpu), mx.newStream(mx.gpu), mx.newStream(mx.cpu)];
   let a = mx.ones([64]), b = mx.ones([64]);
   const step = (k: number, x: mx.NDArray, y: mx.NDArray) => {
-    const z = mx.stream(streams[k % 3]!, () => x.add(y.mul(0.5)));
+    const z = mx.stream(streams[k % 3]!, () => x.add(y));
     mx.asyncEval(z);
     return z;
   };
   let [p, q] = [1, 1];
   for (let i = 0; i < 30; i++) {
     [a, b] = [b, step(i, a, b)];
-    [p, q] = [q, p + q * 0.5];
+    [p, q] = [q, p + q];
   }
-  assertEquals(b.index(0).item(), Math.fround(Number(mx.array(q).item())));
+  assertEquals(b.tolist(), Array(64).fill(q));
 });
 test("a buffer that another stream still reads is not overwritten before it has", () => {
   const [s, t] = [mx.newStream(mx.gpu), mx.newStream(mx.gpu)];
@@ -92,7 +92,7 @@ test("a kernel that breaks its command buffer fails its own work; the process an
 });
 test("independent dispatches run side by side, dependent ones behind a barrier; one command buffer takes many", () => {
   onGpu(() => {
-    const xs = Array.from({ length: 4 }, (_, i) => mx.full([32, 32], i));
+    const xs = Array.from({ length: 4 }, () => mx.random.normal([32, 32]));
     mx.eval(xs);
     const apart = counted(() => mx.eval(xs.map((x) => mx.softmax(x, -1))));
     assertEquals([apart.dispatches, apart.barriers, apart.fallbacks, apart.commandBuffers], [4, 0, 0, 1]);
