@@ -283,9 +283,9 @@ inline float2 op_arccosh(float2 z) {
   return float2(precise::asinh(s.x * p.x + s.y * p.y), 2.0f * precise::atan2(s.y, p.x));
 }
 inline float2 op_arctanh(float2 z) {
-  float far = 1.0f - z.x;
-  float re = 0.25f * op_log1p(4.0f * z.x / fma(far, far, z.y * z.y));
-  return float2(re, 0.5f * precise::atan2(2.0f * z.y, fma(-z.y, z.y, far * (1.0f + z.x))));
+  float x = fabs(z.x), far = 1.0f - x;
+  float re = 0.25f * op_log1p(4.0f * x / fma(far, far, z.y * z.y));
+  return float2(copysign(re, z.x), 0.5f * precise::atan2(2.0f * z.y, fma(-z.y, z.y, far * (1.0f + x))));
 }
 inline float2 op_arctan(float2 z) { return turned_back(op_arctanh(rotated(z))); }
 inline float2 op_sigmoid(float2 z) {
