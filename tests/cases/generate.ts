@@ -63,6 +63,9 @@ export function awayFromZero(low: number, high: number): Domain {
     return dtype.kind === "uint" ? sizes.map((x) => Math.max(x, 1)) : sizes.map((x) => r.next() < 0.5 ? -x : x);
   };
 }
+/** Factors of modulus near one: products of hundreds stay within the range of the dtype. */
+export const aboutOne: Domain = (r, n, dtype) =>
+  (dtype.kind === "complex" ? awayFromZero(0.64, 0.78) : awayFromZero(0.9, 1.1))(r, n, dtype);
 /**
  * Numbers of [low, high] that differ by at least half of (high - low) / n, so that order does not change under small
  * steps.

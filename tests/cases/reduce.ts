@@ -20,7 +20,7 @@ import {
   type Variant,
 } from "./case.ts";
 import * as c from "./complex.ts";
-import { awayFromZero, between, distinct, type Domain, integers, withZeros } from "./generate.ts";
+import { aboutOne, between, distinct, type Domain, integers, withZeros } from "./generate.ts";
 import { count, indicesOf, placeOf, type Tensor } from "./tensor.ts";
 
 /** Places of the elements that meet in each place of the result. */
@@ -97,9 +97,6 @@ function reduction(f: Reduction): Case<Axes> {
 }
 const total = (x: Tensor, places: readonly number[]): c.C =>
   places.reduce((sum: c.C, at) => c.plus(sum, elementOf(x, at)), [0, 0]);
-/** Factors of modulus near one, so that products of hundreds stay within the range of the dtype. */
-const aboutOne: Domain = (random, n, dtype) =>
-  (dtype.kind === "complex" ? awayFromZero(0.64, 0.78) : awayFromZero(0.9, 1.1))(random, n, dtype);
 /** Real parts multiply as real numbers: infinity times a zero imaginary part would be NaN. */
 function product(x: Tensor, places: readonly number[]): c.C {
   if (!x.im) return c.real(places.reduce((p, at) => p * x.re[at]!, 1));

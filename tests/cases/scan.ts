@@ -17,7 +17,7 @@ import {
   type Variant,
 } from "./case.ts";
 import * as c from "./complex.ts";
-import { awayFromZero, between, distinct, type Domain, withZeros } from "./generate.ts";
+import { aboutOne, between, distinct, type Domain, withZeros } from "./generate.ts";
 import { stepsOf, type Tensor } from "./tensor.ts";
 
 const firstOrder = "at zeros the rules are exact in first order";
@@ -104,7 +104,7 @@ export const scanCases: Cases<keyof typeof scanPrimitives> = {
   }),
   cumprod: scan({
     fold: (seen) => seen.reduce(c.times, c.real(1)),
-    domain: awayFromZero(0.9, 1.1),
+    domain: aboutOne,
     dtypes: numbers,
     tolerance: { ulps: 64, half: 300 },
     zeros: true,
