@@ -27,9 +27,6 @@ const char* stored_name(DType d) {
 bool is_half(DType d) { return d == DType::float16 || d == DType::bfloat16; }
 bool is_real_float(DType d) { return is_half(d) || d == DType::float32; }
 const char* value_name(DType d) { return is_half(d) ? "float" : stored_name(d); }
-bool is_predicate_of(const FusedStep& s, DType from) {
-  return s.dtype == DType::bool_ && (from != DType::bool_ || s.op != Op::copy);
-}
 
 /// Where an operand's elements are: at the number of the result's element, all at one place, or by strides.
 enum Place { kLinear, kScalar, kStrided };
@@ -184,7 +181,7 @@ struct Writer {
       text << "v" << s.args[0] << " != 0 ? v" << s.args[1] << " : v" << s.args[2] << ";\n";
       return;
     }
-    const bool truth = is_predicate_of(s, from), invert = s.op == Op::bitwiseInvert && from == DType::bool_;
+    const bool truth = s.dtype == DType::bool_, invert = s.op == Op::bitwiseInvert && from == DType::bool_;
     if (truth) text << "(uchar)(";
     begin_rounded(s.dtype);
     text << "op_" << (invert ? "logicalNot" : kOpFacts[static_cast<int>(s.op)].name) << "(v" << s.args[0];

@@ -10,6 +10,12 @@ struct Micro {
   uchar kind, op, from, to;
   short out, a, b, c;  // slots, then (from kSlots) immediates; of a load or store `a` is the array
 };
+inline Micro micro_at(constant const Micro* code, int k) {
+  Micro m;
+  m.kind = code[k].kind, m.op = code[k].op, m.from = code[k].from, m.to = code[k].to;
+  m.out = code[k].out, m.a = code[k].a, m.b = code[k].b, m.c = code[k].c;
+  return m;
+}
 /// Unit u computes result u % results from part u / results of the reduced elements. Without a reduction, a unit is
 /// every `units`-th element of the loop.
 struct Head {
@@ -132,7 +138,7 @@ kernel void fused_run(constant const Micro* code [[buffer(0)]], constant const H
     ulong i = head.reduce != 0 ? result : result + r * head.units;
     if (i >= head.elements) break;
     for (int k = 0; k < head.n_micros; ++k) {
-      Micro m = code[k];
+      Micro m = micro_at(code, k);
       if (m.kind == kLoad || m.kind == kStore) {
         constant const long* strides = dims + axes * (1 + m.a);
         long at = place_of(i, dims, strides, head.n_kept);
