@@ -1,7 +1,7 @@
 /**
- * Refuses an import that points up: runtime <- ffi <- core <- nn, optimizers <- lm, and nothing imports tests, bench,
+ * Refuses an import that points up: runtime <- ffi <- core <- nn, optimizers, data <- train, lm, and nothing imports tests, bench,
  * scripts or examples. `import type` may point up, as it is gone at run time. Packages from npm are for the edges:
- * `lm`.
+ * `data`, `train` and `lm`.
  * @module
  */
 import { declarations, sourceTexts } from "./sources.ts";
@@ -12,8 +12,12 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   core: ["ffi"],
   nn: ["core"],
   optimizers: ["core"],
+  data: ["core"],
+  train: ["core", "nn", "optimizers", "data"],
   lm: ["core", "nn", "optimizers"],
 };
+/** Rooms at the edge, which may use packages. */
+const EDGES: readonly string[] = ["data", "train", "lm"];
 const LISTED = [...Object.keys(MAY), "runtime"];
 
 /** An import that has effect at run time. */
@@ -45,8 +49,8 @@ export function refusal(path: string, specifier: string): string | null {
   const may = MAY[room];
   if (may === undefined || specifier.startsWith("node:")) return null;
   if (!specifier.startsWith(".")) {
-    if (room === "lm") return null;
-    return `${room} depends on no package: write it here, or move what needs ${specifier} to lm`;
+    if (EDGES.includes(room)) return null;
+    return `${room} depends on no package: write it here, or move what needs ${specifier} to ${EDGES.join(", ")}`;
   }
   const target = new URL(specifier, `file:///${path}`).pathname.slice(1);
   const other = target.split("/")[0] ?? "";

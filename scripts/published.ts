@@ -30,10 +30,13 @@ export function asPublished(path: string): Uint8Array<ArrayBuffer> {
   const bytes = Deno.readFileSync(`${ROOT}/${path}`);
   if (!path.endsWith(".ts")) return bytes;
   const text = new TextDecoder().decode(bytes);
-  const replaced = text.replace(/^((?:import|export|\}).* from )"([^".][^"]*)";$/gm, (whole, before, name) => {
-    const target = CONFIGURATION.imports[name];
-    return target?.startsWith("npm:") ? `${before}"${target}";` : whole;
-  });
+  const replaced = text.replace(
+    /^((?:import|export|\}).* from |.*\bimport\()"([^".][^"]*)"/gm,
+    (whole, before, name) => {
+      const target = CONFIGURATION.imports[name];
+      return target?.startsWith("npm:") ? `${before}"${target}"` : whole;
+    },
+  );
   return replaced === text ? bytes : new TextEncoder().encode(replaced);
 }
 /** The import map of a project that uses the package at `base`. */

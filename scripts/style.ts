@@ -24,7 +24,7 @@ interface Ban {
   /** Look at comments and strings too. */
   readonly everywhere?: boolean;
 }
-const ROOMS = /^(ffi|core|nn|optimizers|lm)\/.*\.ts$/;
+const ROOMS = /^(ffi|core|nn|optimizers|data|train|lm)\/.*\.ts$/;
 const BANS: readonly Ban[] = [
   {
     pattern: /\b(TODO|FIXME|XXX|HACK)\b/,

@@ -68,6 +68,7 @@ Deno.test("what is published: sources and pages, no tests, fixtures or models, a
     "LICENSE",
     "README.md",
     "core",
+    "data",
     "deno.json",
     "docs",
     "ffi",
