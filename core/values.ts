@@ -11,7 +11,7 @@ import { collect } from "./plan.ts";
 const standsFor = new WeakMap<NDArray, NDArray>();
 let derivatives = 0;
 /** Runs `f`, which needs the history of traced arrays that stand for others. */
-export function whileTracing<T>(f: () => T): T {
+export function keepingHistory<T>(f: () => T): T {
   derivatives++;
   try {
     return f();

@@ -17,7 +17,7 @@ import { cellsOf, dense } from "./cells.ts";
 import { type CompileStatistics, type Explanation, History, type Outcome } from "./explain.ts";
 import { entries, signature } from "./signature.ts";
 import { operations, simplify } from "./simplify.ts";
-import { type Flat, flatten, rebuild, type Trace } from "./trace.ts";
+import { capturedBy, type Flat, flatten, isTracing, rebuild, type Trace } from "./trace.ts";
 import { type Call, recordCall, Records, replayCall, traceCall, type TracedCall } from "./traced_call.ts";
 
 /** Options of {@linkcode compile}. */
@@ -46,7 +46,6 @@ interface Compiled<R = unknown> {
   readonly captured: readonly NDArray[];
   readonly holder: Holder;
   readonly result: Flat<R>;
-  readonly nResults: number;
   /** For each output of the trace: the index of its array among the program's outputs, or the input it is. */
   readonly sources: readonly Source[];
   readonly outcome: Omit<Outcome, "guards">;
@@ -112,6 +111,10 @@ function compiledFunction<A extends readonly unknown[], R>(
     else {
       const loose = options.shapeless ? signature(args, state, true) : null;
       const { made, ran, guards } = tracedCall({ f, flat, cells, xs, outputs: options.outputs }, loose, records);
+      if (isTracing() && capturedBy(made.trace).length) {
+        // An array of a transform around belongs to this call alone, and so does what was traced with it.
+        return finish(options, made, rebuild(made.trace, xs));
+      }
       c = prepare(made, flat.arrays.length);
       if (ran) history.add(entries(args, state), { ...c.outcome, guards });
       else statistics.replays++;
@@ -119,11 +122,16 @@ function compiledFunction<A extends readonly unknown[], R>(
     cache.set(key, c);
     evict(cache, limit, statistics);
     const outs = inlined ? rebuild(c.trace, xs) : call(c, xs, flat.arrays.length);
-    write(options, outs.slice(c.nResults));
-    return c.result.restore(outs.slice(0, c.nResults));
+    return finish(options, c, outs);
   };
   histories.set(compiled, history);
   return compiled;
+}
+/** Puts the new state into its containers; returns the results in their tree. */
+function finish<R>(options: CompileOptions, { result }: { readonly result: Flat<R> }, outs: readonly NDArray[]): R {
+  const nResults = result.arrays.length;
+  write(options, outs.slice(nResults));
+  return result.restore(outs.slice(0, nResults));
 }
 /** Drops the programs that were not used for the longest time, but never the one in use. */
 function evict(cache: Map<string, Compiled>, limit: number, statistics: CompileStatistics): void {
@@ -211,7 +219,6 @@ function prepare<R>({ trace: traced, result, homes }: TracedCall<R>, nArgs: numb
     captured,
     holder,
     result,
-    nResults,
     sources,
     outcome: {
       operations: operations(nodes),

@@ -4,10 +4,11 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
+import { float32 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, TransformError } from "../errors.ts";
 import { isArray, type Node } from "../graph.ts";
 import { add } from "../ops/binary.ts";
-import { onesLike, zerosLike } from "../ops/create.ts";
+import { onesLike, zeros, zerosLike } from "../ops/create.ts";
 import type { None } from "../primitive.ts";
 import { type Call, callOf, firstResults } from "./call.ts";
 import { type Argnums, type Gradient, selected, type Selection, selection } from "./arguments.ts";
@@ -201,8 +202,14 @@ export function jvp<A extends readonly NDArray[], R extends NDArray | readonly N
   checkMatch("jvp", "tangent", primals, tangents);
   return traced(f, primals, (t) => {
     const { values, tangents: out } = pushforward(t, primals, tangents);
-    return [like<R>(values), like<R>(out.map((d, i) => d ?? zerosLike(values[i]!)))];
+    return [like<R>(values), like<R>(out.map((d, i) => d ?? noTangent(values[i]!)))];
   });
+}
+
+/** The tangent of what does not move: zeros, of floats also where the value has none, like that of a comparison. */
+function noTangent(y: NDArray): NDArray {
+  const isInexact = y.dtype.kind === "float" || y.dtype.kind === "complex";
+  return isInexact ? zerosLike(y) : zeros(y.shape, { dtype: float32 });
 }
 
 /** The value and the gradients, from one run. */

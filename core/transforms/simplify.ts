@@ -5,8 +5,9 @@
  */
 import type { NDArray } from "../array.ts";
 import { DType } from "../dtype.ts";
+import { fail, TraceError } from "../errors.ts";
 import { evaluate } from "../eval.ts";
-import { bindRecord, failTraced, type Holder, hostData } from "../graph.ts";
+import { bindRecord, describe, type Holder, hostData } from "../graph.ts";
 import { hostBytes } from "../lower.ts";
 import { collect, isScalarConstant } from "../plan.ts";
 import { sizeOf } from "../shape.ts";
@@ -57,10 +58,18 @@ function programNodes(t: Trace): { nodes: NDArray[]; captured: NDArray[] } {
   const known = new Set<NDArray>(t.inputs), captured = new Set<NDArray>();
   for (const n of [...nodes.flatMap((n) => n.inputs), ...t.outputs]) {
     if (inProgram.has(n) || known.has(n)) continue;
-    if (n.traced) failTraced("compile", n);
+    if (n.traced) failLeft(n);
     captured.add(n);
   }
   return { nodes, captured: [...captured] };
+}
+function failLeft(n: NDArray): never {
+  fail(TraceError, "compile", {
+    cannot: `capture ${describe(n)}`,
+    expected: "a concrete array",
+    got: "one that a function left behind when it was traced",
+    fix: "put arrays that a compiled function changes into an object, and name that in inputs and outputs",
+  });
 }
 /**
  * What is part of the program although it depends on no input: scalars and views of them, and large results of

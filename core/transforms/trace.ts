@@ -8,7 +8,7 @@ import { fail, TransformError } from "../errors.ts";
 import { bindRecord, isArray, isTracer, Node, recorder, tracer } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
-import { sameAgain, tracerOf, whileTracing } from "../values.ts";
+import { keepingHistory, sameAgain, tracerOf } from "../values.ts";
 import { callOf, rebuildCall } from "./call.ts";
 
 /** A function's graph: abstract inputs, and what it made of them. */
@@ -16,11 +16,25 @@ export interface Trace {
   readonly inputs: readonly NDArray[];
   readonly outputs: readonly NDArray[];
 }
+let running = 0;
+/** Runs `f`, in which traced arrays are what they seem to be. */
+export function tracing<T>(f: () => T): T {
+  running++;
+  try {
+    return f();
+  } finally {
+    running--;
+  }
+}
+/** Is a function being traced? If not, traced arrays are left over. */
+export function isTracing(): boolean {
+  return running > 0;
+}
 /** Runs `f` on abstract arrays. */
 export function trace(f: (xs: readonly NDArray[]) => readonly NDArray[], like: readonly Aval[]): Trace {
   recorder?.giveUp(); // rules of records may have taken lengths for granted
   const inputs = like.map((a) => tracer(a));
-  return { inputs, outputs: f(inputs) };
+  return { inputs, outputs: tracing(() => f(inputs)) };
 }
 /** Runs `f` on abstract arrays that stand for `primals`, so that it may read values, and `use` on its graph. */
 export function traceAt<R>(
@@ -28,10 +42,10 @@ export function traceAt<R>(
   f: (xs: readonly NDArray[]) => readonly NDArray[],
   use: (t: Trace) => R,
 ): R {
-  return whileTracing(() => {
+  return keepingHistory(() => {
     recorder?.giveUp();
     const inputs = primals.map(tracerOf);
-    return use({ inputs, outputs: f(inputs) });
+    return use({ inputs, outputs: tracing(() => f(inputs)) });
   });
 }
 /** The nodes that depend on the trace's inputs, producers first (the inputs are not among them). */

@@ -6,7 +6,7 @@
 import type { NDArray } from "../array.ts";
 import { Recorder } from "../record.ts";
 import { type Cell, cellsOf, own } from "./cells.ts";
-import { type Flat, outputArrays, type Trace, trace } from "./trace.ts";
+import { capturedBy, type Flat, flatten, outputArrays, type Trace, trace, tracing } from "./trace.ts";
 
 /** A call that is to be traced: the function, its arguments, its state, and all arrays of both. */
 export interface Call<A extends readonly unknown[], R> {
@@ -38,9 +38,9 @@ export function traceCall<A extends readonly unknown[], R>(call: Call<A, R>): Tr
 /** Runs the function once and records it; null where that cannot be. */
 export function recordCall<A extends readonly unknown[], R>(call: Call<A, R>): Recorded<R> | null {
   const recorder = new Recorder(), paths = () => cellsOf(call.outputs).map((c) => c.path).join();
-  const before = paths(), made = recorder.run(call.xs, (inputs) => run(call, inputs));
-  if (!recorder.isValid || paths() !== before) return null;
+  const before = paths(), made = recorder.run(call.xs, (inputs) => tracing(() => run(call, inputs)));
   const t = { inputs: recorder.inputs, outputs: made.arrays };
+  if (!recorder.isValid || paths() !== before || capturedBy(t).length) return null;
   return { recorder, trace: t, result: made.result, homes: made.homes };
 }
 /** The recorded run for other arrays; null where the function has to be run. */
@@ -59,7 +59,9 @@ function run<A extends readonly unknown[], R>(call: Call<A, R>, inputs: readonly
   const { f, flat, cells, outputs } = call, before = cells.map((c) => c.get()), n = flat.arrays.length;
   try {
     cells.forEach((c, i) => c.set(inputs[n + i]!));
-    const result = outputArrays("compile", f(...flat.restore(inputs.slice(0, n)))), state = cellsOf(outputs);
+    const made = f(...flat.restore(inputs.slice(0, n))), state = cellsOf(outputs);
+    // What returns nothing may have something to put into its containers, and who writes null knows what it returns.
+    const result = made === undefined && !state.length ? outputArrays("compile", made) : flatten(made);
     const inputAt = new Map(cells.map((c, i) => [c.path, n + i]));
     return {
       result,

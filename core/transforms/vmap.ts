@@ -5,40 +5,54 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, ShapeError } from "../errors.ts";
-import { bindRecord } from "../graph.ts";
+import { bindRecord, isArray } from "../graph.ts";
 import { broadcastTo, moveaxis, reshape } from "../ops/view.ts";
 import { type Batched, type Call, callOf, withRules } from "./call.ts";
 import { rule } from "./grad.ts";
-import { dependents, flatten, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
+import { dependents, flatten, isBranch, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 import { describe } from "../shape.ts";
 
 /** Which axis of an array is the batch: null for none; a list or object where arguments are trees. */
 export type BatchAxes = number | null | readonly BatchAxes[] | { readonly [key: string]: BatchAxes };
 /** Options of {@linkcode vmap}. */
 export interface VmapOptions {
-  /** Batch axis of each argument. Default 0 for all. */
+  /** Batch axis of each argument: a number for all, a list, or for one argument what has its form. Default 0. */
   readonly inAxes?: BatchAxes;
   /** Batch axis of each result. Default 0. */
   readonly outAxes?: BatchAxes;
 }
 
-/** The batch axis of each array in a tree, where `axes` may stop above the leaves. */
+/**
+ * The batch axis of each array in a tree, where `axes` may stop above the leaves; a list of one is good for one array,
+ * too.
+ */
 export function axesOf(tree: unknown, axes: BatchAxes): (number | null)[] {
-  const n = flatten(tree).arrays.length;
-  if (axes === null || typeof axes === "number") return new Array<number | null>(n).fill(axes);
-  if (n === 0) return [];
-  if (isList(axes) && Array.isArray(tree) && axes.length === tree.length) {
-    return tree.flatMap((t, i) => axesOf(t, axes[i]!));
+  if (axes === null || typeof axes === "number") {
+    return new Array<number | null>(flatten(tree).arrays.length).fill(axes);
   }
-  if (!isList(axes) && typeof tree === "object" && tree !== null) {
+  if (isList(axes)) {
+    if (Array.isArray(tree) && axes.length === tree.length) return tree.flatMap((t, i) => axesOf(t, axes[i]!));
+    if (isArray(tree) && axes.length === 1) return axesOf(tree, axes[0]!);
+  } else if (isBranch(tree) && !Array.isArray(tree) && sameKeys(tree, axes)) {
     return Object.entries(tree).flatMap(([k, t]) => axesOf(t, axes[k] ?? null));
   }
+  if (flatten(tree).arrays.length === 0) return [];
   return fail(ShapeError, "vmap", {
-    cannot: "match the batch axes with the arguments",
-    expected: "a number, null, or a list as long as the arguments",
+    cannot: "match the batch axes with the arrays",
+    expected: "a number or null, or a list or object like that of the arrays",
     got: JSON.stringify(axes),
-    fix: "give one entry per argument",
+    fix: "give one entry per argument, and in it one per array, or a number for all",
   });
+}
+/** Every array has an entry, and every entry a place. */
+function sameKeys(tree: Readonly<Record<string, unknown>>, axes: Readonly<Record<string, BatchAxes>>): boolean {
+  return Object.keys(axes).every((k) => k in tree) &&
+    Object.entries(tree).every(([k, t]) => k in axes || flatten(t).arrays.length === 0);
+}
+/** The batch axes of arguments. Those of a single argument may stand alone. */
+function argumentAxes(args: readonly unknown[], axes: BatchAxes): (number | null)[] {
+  const alone = args.length === 1 && typeof axes === "object" && axes !== null && !(isList(axes) && axes.length === 1);
+  return alone ? axesOf(args[0], axes) : axesOf(args, axes);
 }
 function isList(axes: BatchAxes): axes is readonly BatchAxes[] {
   return Array.isArray(axes);
@@ -162,10 +176,10 @@ function aligned(xs: readonly NDArray[], flags: readonly boolean[], n: NDArray, 
  */
 export function vmap<A extends readonly unknown[], R>(
   f: (...args: A) => R,
-  options: VmapOptions = {},
+  { inAxes = 0, outAxes = 0 }: VmapOptions = {},
 ): (...args: A) => R {
   return (...args) => {
-    const flat = flatten(args), axes = axesOf(args, options.inAxes ?? 0), size = batchSize(flat.arrays, axes);
+    const flat = flatten(args), axes = argumentAxes(args, inAxes), size = batchSize(flat.arrays, axes);
     const front = flat.arrays.map((x, i) => axes[i] === null ? x : moveaxis(x, checkedAxis(axes[i]!, x), 0));
     const single = front.map((x, i) => axes[i] === null ? x : { shape: x.shape.slice(1), dtype: x.dtype });
     let result: ReturnType<typeof outputArrays<R>> | undefined;
@@ -174,7 +188,7 @@ export function vmap<A extends readonly unknown[], R>(
       return result.arrays;
     }, single);
     const { outputs, mapped } = batched(t, front, axes.map((a) => a !== null), size);
-    const out = axesOf(result!.restore(outputs), options.outAxes ?? 0);
+    const out = axesOf(result!.restore(outputs), outAxes);
     return result!.restore(outputs.map((y, i) => {
       const axis = out[i]!;
       if (axis === null) return y;

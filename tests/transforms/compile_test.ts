@@ -3,7 +3,7 @@
  * state in place, a bounded number of programs, and the reasons for each trace.
  * @module
  */
-import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertLess, assertStringIncludes, assertThrows } from "@std/assert";
 import { runtime } from "../../ffi/runtime.ts";
 import * as mx from "../../mod.ts";
 import * as nn from "../../nn/mod.ts";
@@ -190,4 +190,41 @@ test("different arguments never share a program", () => {
   h(o);
   o.x = mx.ones([3]);
   assertEquals(h(o).tolist(), [2, 2, 2]);
+});
+
+Deno.test("compile: a function may return null, and nothing if it has state to change", () => {
+  const f = mx.compile((x: NDArray) => x.dtype === mx.int32 ? null : [x.add(1)]);
+  assertEquals([f(mx.array([1]))![0]!.tolist(), f(mx.array([1], mx.int32)), f(mx.array([1], mx.int32))], [
+    [2],
+    null,
+    null,
+  ]);
+  const state = { y: mx.zeros([2]) };
+  const step = mx.compile((x: NDArray) => void (state.y = state.y.add(x)), { inputs: state, outputs: state });
+  step(mx.ones([2]));
+  step(mx.ones([2]));
+  assertEquals(state.y.tolist(), [2, 2]);
+  assertThrows(() => mx.compile((x: NDArray) => void x.add(1))(mx.ones([2])), mx.TransformError, "got nothing");
+});
+Deno.test("compile: arrays of a transform around are captured for one call", () => {
+  for (const shapeless of [false, true]) {
+    const outer = (x: NDArray) => {
+      const y = x.abs();
+      return mx.compile((z: NDArray) => y.mul(z).mul(y), { shapeless })(y);
+    };
+    assertEquals(mx.vmap(outer)(mx.array([1, -2])).tolist(), [1, 8]);
+    assertEquals(mx.grad((x: NDArray) => outer(x).sum())(mx.array([1, -2])).tolist(), [3, -12]);
+    assertEquals(mx.compile(outer)(mx.array([1, -2])).tolist(), [1, 8]);
+    const reads = mx.compile((z: NDArray) => z.add(1), { shapeless });
+    assertEquals(mx.grad((x: NDArray) => reads(x).mul(Number(reads(x).item())))(mx.array(2)).item(), 3);
+  }
+  const inner = mx.compile((f: () => NDArray) => f().mul(2));
+  assertEquals(mx.vmap((x: NDArray) => inner(() => x))(mx.array([1, 2])).tolist(), [2, 4]);
+});
+Deno.test("compile: an array that a function changes behind compile's back is an error when it is met", () => {
+  let y = mx.array([1]);
+  const f = mx.compile((x: NDArray) => y = y.add(x));
+  assertEquals(f(mx.array([1])).tolist(), [2]);
+  assertThrows(() => y.tolist(), mx.TraceError, "one that vmap or compile is tracing");
+  assertThrows(() => f(mx.array([1, 1])), mx.TraceError, "name that in inputs and outputs");
 });

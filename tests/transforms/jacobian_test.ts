@@ -111,3 +111,23 @@ Deno.test("depends: derivatives and batches go to the array alone, and it is com
   assertEquals(mx.vmap(f, { inAxes: [null, 0], outAxes: 0 })(at, rows).tolist(), mx.stack([at, at]).mul(2).tolist());
   assertEquals(mx.compile(f)(at, at).tolist(), at.mul(2).tolist());
 });
+
+Deno.test("vmap: batch axes of one argument may stand alone, and have to fit", () => {
+  const f = (t: { a: NDArray; b: NDArray[] }) => t.a.add(t.b[0]!).mul(t.b[1]!);
+  const a = mx.array([[1, 2], [3, 4], [5, 6]]), t = { a, b: [a.T, a.T] };
+  for (const inAxes of [{ a: 0, b: 1 }, { a: 0, b: [1, 1] }, [{ a: 0, b: [1, [1]] }]]) {
+    assertEquals(mx.vmap(f, { inAxes })(t).tolist(), [[2, 8], [18, 32], [50, 72]]);
+  }
+  const odd: mx.BatchAxes[] = [{ a: 0, b: [[1, 1], 1] }, { a: 0 }, { a: 0, b: 1, c: 0 }, [0, 1]];
+  for (const inAxes of odd) {
+    assertThrows(() => mx.vmap(f, { inAxes })(t), mx.ShapeError, "cannot match the batch axes");
+  }
+  assertThrows(() => mx.vmap(f, { inAxes: null })(t), mx.ShapeError, "at least one mapped array");
+  const add = (p: NDArray[]) => p[0]!.add(p[1]!);
+  assertEquals([...mx.vmap(add, { inAxes: [1, null], outAxes: [1] })([a, mx.zeros([3])]).shape], [3, 2]);
+});
+Deno.test("jvp: what does not move has zeros as its tangent, of a float dtype", () => {
+  const [values, tangents] = mx.jvp((x) => [x.greater(0), x.astype(mx.int32)], [mx.array([1])], [mx.array([1])]);
+  assertEquals(values.map((v) => v.dtype), [mx.bool_, mx.int32]);
+  assertEquals(tangents.map((t) => [t.dtype, t.tolist()]), [[mx.float32, [0]], [mx.float32, [0]]]);
+});
