@@ -122,6 +122,16 @@ static void mark(const Encoder::State* s, MTL::ComputeCommandEncoder* e) {
   }
   e->insertDebugSignpost(string(text));
 }
+/// Bytes of the arguments; memory that is bound twice, as one array or in place of one that is not used, counts once.
+static int64_t bytes_named(const Range* ranges, int n) {
+  int64_t bytes = 0;
+  for (int i = 0; i < n; i++) {
+    bool again = false;
+    for (int k = 0; k < i; k++) again |= ranges[k].begin == ranges[i].begin && ranges[k].end == ranges[i].end;
+    if (!again) bytes += ranges[i].end - ranges[i].begin;
+  }
+  return bytes;
+}
 static uint64_t product(Size s) { return uint64_t(s.x) * s.y * s.z; }
 
 static void encode_dispatch(Encoder::State* s, Size grid, Size group, bool whole_groups) {
@@ -140,9 +150,7 @@ static void encode_dispatch(Encoder::State* s, Size grid, Size group, bool whole
   const MTL::Size of_grid(grid.x, grid.y, grid.z), of_group(group.x, group.y, group.z);
   if (whole_groups) e->dispatchThreadgroups(of_grid, of_group);
   else e->dispatchThreads(of_grid, of_group);
-  int64_t bytes = 0;
-  for (int i = 0; i < s->n_arguments; i++) bytes += s->arguments[i].end - s->arguments[i].begin;
-  dispatched(s->queue, bytes);
+  dispatched(s->queue, bytes_named(s->arguments, s->n_arguments));
 }
 static void dispatch(Encoder::State* s, Size grid, Size group, bool whole_groups) {
   if (!s->failure && product(grid) && product(group)) encode_dispatch(s, grid, group, whole_groups);
