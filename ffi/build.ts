@@ -126,7 +126,7 @@ function units(root: string, platform: Platform, step: string): number {
   const tests = step === "install"
     ? []
     : [...Deno.readDirSync(`${root}/runtime/tests`)].filter((e) => e.name.endsWith(".cc"));
-  return files.length + tests.length + (platform.startsWith("x86_64-linux") ? 2 * kernels : 0);
+  return files.length + tests.length + (platform === "x86_64-linux" ? 2 * kernels : 0);
 }
 /**
  * Counts the objects that appear in the compiler's cache, which is all the progress that it shows without a terminal.
