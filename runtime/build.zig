@@ -132,6 +132,7 @@ fn addMetal(b: *std.Build, platform: Platform, m: *std.Build.Module, metal_cpp: 
         m.addLibraryPath(b.path("macos/lib"));
         m.linkFramework("Metal", .{});
         m.linkFramework("Foundation", .{ .needed = true }); // its classes are asked for by name
+        m.linkFramework("Accelerate", .{});
         m.linkSystemLibrary("objc", .{});
         return;
     }
@@ -161,7 +162,8 @@ fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi, metal_cpp: ?
     if (metal_cpp) |headers| addMetal(b, platform, m, headers);
     for (isas) |isa| {
         const kernels = module(b, platform, abi, isa);
-        const c_flags = with(b, &.{b.fmt("-DDENIM_ISA={s}", .{isa.name})});
+        const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
+        const c_flags = with(b, if (platform == .@"aarch64-macos") &.{ define, "-DDENIM_CBLAS" } else &.{define});
         kernels.addCSourceFiles(.{ .files = sources(b, "cpu", isKernel), .flags = c_flags });
         const name = b.fmt("kernels_{s}", .{isa.name});
         m.linkLibrary(b.addLibrary(.{ .name = name, .linkage = .static, .root_module = kernels }));

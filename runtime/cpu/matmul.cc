@@ -2,6 +2,7 @@
 // columns, and plain loops for tiny ones. Complex products are real ones of twice the rows and twice the k.
 #include "matmul.h"
 
+#include "matmul_cblas.h"
 #include "matmul_few.h"
 
 namespace denim::DENIM_ISA {
@@ -182,6 +183,11 @@ void run_empty(const Product& p) {
 template <class E>
 void run_product_of(const Product& p, uint8_t* scratch) {
   if (p.k == 0) return run_empty<E>(p);
+#ifdef DENIM_CBLAS
+  if constexpr (__is_same(E, Acc<E>)) {
+    if (choose_way(p) == Way::blocked && run_cblas<E>(p)) return;
+  }
+#endif
   switch (choose_way(p)) {
     case Way::tiny: return run_tiny<E>(p);
     case Way::few_rows: return run_few<E>(p, false, scratch);
