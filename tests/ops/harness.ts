@@ -230,7 +230,8 @@ export function withoutFloat64(c: Case): Case {
   return {
     ...c,
     dtypes: c.dtypes.filter(has),
-    variants: variants.map((v) => v.dtypes ? { ...v, dtypes: v.dtypes.filter(has) } : v),
+    variants: variants.map((v) => v.dtypes ? { ...v, dtypes: v.dtypes.filter(has) } : v)
+      .filter(({ dtypes }) => dtypes?.length !== 0),
   };
 }
 
