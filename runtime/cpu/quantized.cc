@@ -172,7 +172,9 @@ void few_tile(const FewCall& call, int64_t j0, int64_t j1) {
     const int cols = call.blocks->cols[size];
     int64_t j = j0;
     for (; j + cols <= j1; j += cols) call.blocks->many[size](f, j, row, tile + row * nr + (j - j0));
-    for (; j < j1; j++) call.blocks->one[size](f, j, row, tile + row * nr + (j - j0));
+    for (; j < j1; j++) {
+      for (int r = row; r < row + (1 << size); r++) call.blocks->one(f, j, r, tile + r * nr + (j - j0));
+    }
     row += 1 << size;
   }
   f.finish(f.out, tile, 0, j0, f.rows, static_cast<int>(j1 - j0));

@@ -206,7 +206,7 @@ bool prepare_in_digits(const Weights& w, const float* x, float* out) {
 template <Code Q, int G>
 constexpr FewBlocks kDigitBlocks = {
     {chunks_block<InDigits<Q>, G, 1, 4>, chunks_block<InDigits<Q>, G, 2, 4>, chunks_block<InDigits<Q>, G, 4, 4>},
-    {chunks_block<InDigits<Q>, G, 1, 1>, chunks_block<InDigits<Q>, G, 2, 1>, chunks_block<InDigits<Q>, G, 4, 1>},
+    chunks_block<InDigits<Q>, G, 1, 1>,
     {4, 4, 4},
 };
 /// What a kind of codes needs: its blocks, how to write x, and floats per row of that.
@@ -215,10 +215,15 @@ struct DigitPath {
   bool (*prepare)(const Weights& w, const float* x, float* out);
   int64_t stride;
 };
-template <Code Q, int G = InDigits<Q>::codes / 16>
+/// Groups have 32, 64 or 128 integers, and 16 or 32 codes of fp4.
+template <Code Q>
+constexpr int kLeastGroup = Q == Code::fp4 ? 16 : 32;
+template <Code Q>
+constexpr int kLargestGroup = Q == Code::fp4 ? 32 : 128;
+template <Code Q, int G = InDigits<Q>::codes / kLeastGroup<Q>>
 DigitPath digit_path_of(const Weights& w) {
   using K = InDigits<Q>;
-  if constexpr (G > 1) {
+  if constexpr (G > 1 && G > K::codes / kLargestGroup<Q>) {
     if (w.group * G > K::codes) return digit_path_of<Q, G / 2>(w);
   }
   const int64_t stride = ceil_div(w.cols, K::codes) * K::x_floats + round_up(w.cols / w.group, kF32Lanes);

@@ -294,9 +294,9 @@ DENIM_INLINE void units_block(const FewQuantized& f, int64_t j, int row0, float*
 
 /// One to four rows of weights (from j) times R rows of x (from row0).
 using FewBlock = void (*)(const FewQuantized&, int64_t j, int row0, float* tile);
-/// The blocks of a kind of weights: for R = 1, 2, 4 rows of x, of `cols` rows of weights and of a single one.
+/// The blocks of a kind of weights: for R = 1, 2, 4 rows of x, of `cols` rows of weights; and for one of each.
 struct FewBlocks {
-  FewBlock many[3], one[3];
+  FewBlock many[3], one;
   int cols[3];
 };
 
@@ -306,19 +306,20 @@ template <int Bits, int G>
 constexpr FewBlocks kWordBlocks = {
     {chunks_block<Words<Bits>, G, 1, kBlockCols[0]>, chunks_block<Words<Bits>, G, 2, kBlockCols[1]>,
      chunks_block<Words<Bits>, G, 4, kBlockCols[2]>},
-    {chunks_block<Words<Bits>, G, 1, 1>, chunks_block<Words<Bits>, G, 2, 1>, chunks_block<Words<Bits>, G, 4, 1>},
+    chunks_block<Words<Bits>, G, 1, 1>,
     {kBlockCols[0], kBlockCols[1], kBlockCols[2]},
 };
 template <Code Q>
 constexpr FewBlocks kUnitBlocks = {
     {units_block<Q, 1, 2>, units_block<Q, 2, 2>, units_block<Q, 4, 2>},
-    {units_block<Q, 1, 1>, units_block<Q, 2, 1>, units_block<Q, 4, 1>},
+    units_block<Q, 1, 1>,
     {2, 2, 2},
 };
 
+/// Groups have 32, 64 or 128 codes.
 template <int Bits, int G = kChunk<Bits> / 32>
 const FewBlocks& word_blocks(int group) {
-  if constexpr (G > 1) {
+  if constexpr (G > 1 && G > kChunk<Bits> / 128) {
     if (group * G > kChunk<Bits>) return word_blocks<Bits, G / 2>(group);
   }
   return kWordBlocks<Bits, G >= 1 ? G : 1>;
