@@ -1,5 +1,8 @@
 // Kernels written for one pattern of a fused instruction: its steps in Metal's language, with the functions of
 // kernels/elementwise.metal. Sizes, strides and immediates are arguments, so that a pattern is compiled once.
+#include <stdlib.h>
+#include <string.h>
+
 #include "metal/fused_code.h"
 #include "metal/grid.h"
 #include "metal/text.h"
@@ -327,6 +330,11 @@ struct Writer {
   }
 };
 
+/// DENIM_METAL_JIT=always waits for every kernel, =never writes none.
+const char* jit_mode() {
+  const char* mode = getenv("DENIM_METAL_JIT");
+  return mode ? mode : "";
+}
 uint32_t power_up_to(int64_t n, uint32_t most) {
   uint32_t p = 1;
   while (p < n && p < most) p *= 2;
@@ -343,12 +351,13 @@ void bind(const Writer& w, const int64_t* first, Encoder& e) {
 }  // namespace
 
 bool encode_generated(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scratch, Encoder& e) {
-  if (f.n_in + f.n_out + 4 > 31) return false;
+  const char* mode = jit_mode();
+  if (f.n_in + f.n_out + 4 > 31 || strcmp(mode, "never") == 0) return false;
   Writer w{f, loop};
   w.find_places();
   if (f.n_reduce == 0) w.write_map();
   else w.write_reduction();
-  if (!e.generated("fused", w.text.text(), "fused", e.kept())) return false;
+  if (!e.generated("fused", w.text.text(), "fused", e.kept() || strcmp(mode, "always") == 0)) return false;
   if (f.n_reduce == 0) {
     const int64_t inner = loop.n_kept > 0 ? loop.shape[loop.n_kept - 1] : 1;
     const int64_t lines = static_cast<int64_t>(loop.elements) / inner, across = inner < 1024 ? inner : (inner + 3) / 4;
