@@ -177,6 +177,29 @@ inline void add_values(thread simdgroup_float8x8 (&powers)[4], threadgroup const
   }
 }
 
+/// Writes a lane's columns of its row.
+inline void store_rows(thread simdgroup_float8x8 (&sums)[32], RowState state, device const T* v, device const T* sinks,
+                       device T* out, Scene s, constant Attention& a, int r, int col) {
+  float sum = row_sum(state.sum), scale = 1;
+  const bool seen = row_max(state.seen ? 1.0f : 0.0f) > 0;
+  if (r >= a.rows) return;
+  if (kSinks) {
+    const float sink = sink_of(sinks, s, a, r), most = max(state.most, sink);
+    scale = exp(state.most - most);
+    sum = sum * scale + exp(sink - most);
+  }
+  scale /= sum;
+  out += out_place(s, a, r);
+  for (int i = 0; i < (kE + 7) / 8; ++i) {
+    for (int e = 0; e < 2; ++e) {
+      const int column = 8 * i + col + e;
+      if (column >= kE) continue;
+      const bool mean = !seen && !kSinks;
+      out[column] = (T)(mean ? mean_value(v, s, a, column) : sums[i].thread_elements()[e] * scale);
+    }
+  }
+}
+
 /// A simdgroup has eight rows; keys and values come through one tile in threadgroup memory, in turns.
 kernel void attend_tiles(device const T* q [[buffer(0)]], device const T* k [[buffer(1)]],
                          device const T* v [[buffer(2)]], device const uchar* mask [[buffer(3)]],
@@ -217,25 +240,7 @@ kernel void attend_tiles(device const T* q [[buffer(0)]], device const T* k [[bu
     threadgroup_barrier(mem_flags::mem_threadgroup);
     add_values(scores, tile, factor, sums);
   }
-  float sum = row_sum(state.sum);
-  const bool seen = row_max(state.seen ? 1.0f : 0.0f) > 0;
-  if (r >= a.rows) return;
-  float scale = 1;
-  if (kSinks) {
-    const float sink = sink_of(sinks, s, a, r), most = max(state.most, sink);
-    scale = exp(state.most - most);
-    sum = sum * scale + exp(sink - most);
-  }
-  scale /= sum;
-  out += out_place(s, a, r);
-  for (int i = 0; i < (kE + 7) / 8; ++i) {
-    for (int e = 0; e < 2; ++e) {
-      const int column = 8 * i + col + e;
-      if (column >= kE) continue;
-      const bool mean = !seen && !kSinks;
-      out[column] = (T)(mean ? mean_value(v, s, a, column) : sums[i].thread_elements()[e] * scale);
-    }
-  }
+  store_rows(sums, state, v, sinks, out, s, a, r, col);
 }
 
 // ---- few rows -------------------------------------------------------------------------------------------------------
@@ -281,6 +286,41 @@ inline RowState join(RowState own, thread float* values, int n, threadgroup floa
   return all;
 }
 
+/// Adds one key to what a simdgroup knows of a row: x and y are the lane's part of the key and of its value.
+inline void add_key(thread RowState& state, float score, thread const float* y, int slots, thread float* values) {
+  if (score == -INFINITY) return;
+  const float most = max(state.most, score), factor = exp(state.most - most), power = exp(score - most);
+  state.most = most;
+  state.sum = state.sum * factor + power;
+  for (int i = 0; i < slots; ++i) values[i] = values[i] * factor + power * y[i];
+}
+/// The result of a row from all of its keys.
+inline void finish_row(RowState all, thread const float* values, int slots, device const T* v, device const T* sinks,
+                       device T* out, Scene s, constant Attention& a, int row, uint lane) {
+  float scale = 1;
+  if (kSinks) {
+    const float sink = sink_of(sinks, s, a, row), most = max(all.most, sink);
+    scale = exp(all.most - most);
+    all.sum = all.sum * scale + exp(sink - most);
+  }
+  const bool mean = !all.seen && !kSinks;
+  for (int i = 0; i < slots; ++i) {
+    const int e = lane * slots + i;
+    if (e < kE) out[out_place(s, a, row) + e] = (T)(mean ? mean_value(v, s, a, e) : values[i] * scale / all.sum);
+  }
+}
+inline void store_part(RowState all, thread const float* values, int slots, device float* record, uint lane) {
+  if (lane == 0) {
+    record[0] = all.most;
+    record[1] = all.sum;
+    record[2] = all.seen ? 1.0f : 0.0f;
+  }
+  for (int i = 0; i < slots; ++i) {
+    const int e = lane * slots + i;
+    if (e < kE) record[3 + e] = values[i];
+  }
+}
+
 /// Simdgroups take every eighth key of a part; lanes share the width. `partial` has for each part and row the largest
 /// score, the sum of powers, whether a key was seen, and the unnormalised result.
 kernel void attend_keys(device const T* q [[buffer(0)]], device const T* k [[buffer(1)]],
@@ -311,40 +351,17 @@ kernel void attend_keys(device const T* q [[buffer(0)]], device const T* k [[buf
       float score = 0;
       for (int i = 0; i < d_slots; ++i) score += queries[r * d_slots + i] * x[i];
       score = masked(simd_sum(score) * a.scale, s, a, r0 + r, key, mask, state[r].seen);
-      if (score == -INFINITY) continue;
-      const float most = max(state[r].most, score);
-      const float factor = exp(state[r].most - most), power = exp(score - most);
-      state[r].most = most;
-      state[r].sum = state[r].sum * factor + power;
-      for (int i = 0; i < e_slots; ++i) values[r * e_slots + i] = values[r * e_slots + i] * factor + power * y[i];
+      add_key(state[r], score, y, e_slots, values + r * e_slots);
     }
   }
   for (int r = 0; r < rows; ++r) {
-    RowState all = join(state[r], values + r * e_slots, e_slots, states, joined, simdgroup, lane);
+    const RowState all = join(state[r], values + r * e_slots, e_slots, states, joined, simdgroup, lane);
     if (simdgroup != 0) continue;
-    const int row = r0 + r;
-    device float* record = partial + (((long)group.z * a.rows + row) * a.parts + group.x) * (kE + 3);
-    if (kParts && lane == 0) {
-      record[0] = all.most;
-      record[1] = all.sum;
-      record[2] = all.seen ? 1.0f : 0.0f;
-    }
-    float scale = 1;
-    if (!kParts && kSinks) {
-      const float sink = sink_of(sinks, s, a, row), most = max(all.most, sink);
-      scale = exp(all.most - most);
-      all.sum = all.sum * scale + exp(sink - most);
-    }
-    for (int i = 0; i < e_slots; ++i) {
-      const int e = lane * e_slots + i;
-      if (e >= kE) continue;
-      const float value = values[r * e_slots + i];
-      if (kParts) {
-        record[3 + e] = value;
-      } else {
-        const bool mean = !all.seen && !kSinks;
-        out[out_place(s, a, row) + e] = (T)(mean ? mean_value(v, s, a, e) : value * scale / all.sum);
-      }
+    if (kParts) {
+      device float* record = partial + (((long)group.z * a.rows + r0 + r) * a.parts + group.x) * (kE + 3);
+      store_part(all, values + r * e_slots, e_slots, record, lane);
+    } else {
+      finish_row(all, values + r * e_slots, e_slots, v, sinks, out, s, a, r0 + r, lane);
     }
   }
 }

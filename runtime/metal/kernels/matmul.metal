@@ -87,6 +87,47 @@ inline void store_result(device T* out, device const T* c, constant Product& p, 
   out[i * p.out_row + j * p.out_col] = (T)y;
 }
 
+/// The tiles of both operands from term k0 on; m x n results are wanted.
+inline void load_tiles(device const T* a, device const T* b, constant Product& p, int k0, int terms, int m, int n,
+                       threadgroup T* a_tile, threadgroup T* b_tile, uint thread_index) {
+  const int rows = 16 * kTileRows, cols = 16 * kTileCols;
+  a += k0 * p.a_k;
+  b += k0 * p.b_k;
+  if (kAlongK) {
+    load_tile(a, p.a_row, p.a_k, m, terms, a_tile, rows, kTileK, kVectorA, thread_index);
+  } else {
+    load_tile(a, p.a_k, p.a_row, terms, m, a_tile, kTileK, rows, kVectorA, thread_index);
+  }
+  if (kAlongCols) {
+    load_tile(b, p.b_k, p.b_col, terms, n, b_tile, kTileK, cols, kVectorB, thread_index);
+  } else {
+    load_tile(b, p.b_col, p.b_k, n, terms, b_tile, cols, kTileK, kVectorB, thread_index);
+  }
+}
+
+/// Adds the products of one tile along K to a simdgroup's fragments, which start at (row, col).
+inline void multiply_tiles(threadgroup const T* a_tile, threadgroup const T* b_tile, int row, int col,
+                           thread simdgroup_float8x8 (&sums)[4][4]) {
+  const int a_stride = (kAlongK ? kTileK : 16 * kTileRows) + kPad;
+  const int b_stride = (kAlongCols ? 16 * kTileCols : kTileK) + kPad;
+  for (int k = 0; k < kTileK; k += 8) {
+    simdgroup_matrix<T, 8, 8> left[4], right[4];
+    for (int i = 0; i < kTileRows; ++i) {
+      const int r = row + 8 * i;
+      simdgroup_load(left[i], a_tile + (kAlongK ? r * a_stride + k : k * a_stride + r), a_stride, ulong2(0, 0),
+                     !kAlongK);
+    }
+    for (int j = 0; j < kTileCols; ++j) {
+      const int c = col + 8 * j;
+      simdgroup_load(right[j], b_tile + (kAlongCols ? k * b_stride + c : c * b_stride + k), b_stride, ulong2(0, 0),
+                     !kAlongCols);
+    }
+    for (int i = 0; i < kTileRows; ++i) {
+      for (int j = 0; j < kTileCols; ++j) simdgroup_multiply_accumulate(sums[i][j], left[i], right[j], sums[i][j]);
+    }
+  }
+}
+
 kernel void gemm(device const T* a [[buffer(0)]], device const T* b [[buffer(1)]], device const T* c [[buffer(2)]],
                  device T* out [[buffer(3)]], device float* partial [[buffer(4)]], constant Product& p [[buffer(5)]],
                  constant long* lists [[buffer(6)]], device const int* lhs [[buffer(7)]],
@@ -94,17 +135,13 @@ kernel void gemm(device const T* a [[buffer(0)]], device const T* b [[buffer(1)]
                  threadgroup T* tiles [[threadgroup(0)]], uint3 group [[threadgroup_position_in_grid]],
                  uint thread_index [[thread_index_in_threadgroup]],
                  uint simdgroup [[simdgroup_index_in_threadgroup]], uint lane [[thread_index_in_simdgroup]]) {
-  const int rows_in_tile = 16 * kTileRows, cols_in_tile = 16 * kTileCols;
-  const int i0 = group.y * rows_in_tile, j0 = group.x * cols_in_tile;
-  const int m = min(rows_in_tile, p.m - i0), n = min(cols_in_tile, p.n - j0);
+  const int i0 = group.y * 16 * kTileRows, j0 = group.x * 16 * kTileCols;
+  const int m = min(16 * kTileRows, p.m - i0), n = min(16 * kTileCols, p.n - j0);
   const int k_begin = kSplit ? (int)group.z * p.split_k : 0, k_end = kSplit ? min(p.k, k_begin + p.split_k) : p.k;
-  Places at = locate(kSplit ? 0 : group.z, p, lists, lhs, rhs, bad);
+  const Places at = locate(kSplit ? 0 : group.z, p, lists, lhs, rhs, bad);
   a += at.a + i0 * p.a_row;
   b += at.b + j0 * p.b_col;
-
-  const int a_stride = (kAlongK ? kTileK : rows_in_tile) + kPad, b_stride = (kAlongCols ? cols_in_tile : kTileK) + kPad;
-  threadgroup T* a_tile = tiles;
-  threadgroup T* b_tile = tiles + (kAlongK ? rows_in_tile : kTileK) * a_stride;
+  threadgroup T* b_tile = tiles + (kAlongK ? 16 * kTileRows * (kTileK + kPad) : kTileK * (16 * kTileRows + kPad));
   const int row = simdgroup / 2 * 8 * kTileRows, col = simdgroup % 2 * 8 * kTileCols;  // of this simdgroup in the tile
 
   simdgroup_float8x8 sums[4][4];
@@ -112,35 +149,10 @@ kernel void gemm(device const T* a [[buffer(0)]], device const T* b [[buffer(1)]
     for (int j = 0; j < kTileCols; ++j) sums[i][j] = make_filled_simdgroup_matrix<float, 8, 8>(0.0f);
   }
   for (int k0 = k_begin; k0 < k_end; k0 += kTileK) {
-    const int k = min(kTileK, k_end - k0);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    if (kAlongK) {
-      load_tile(a + k0 * p.a_k, p.a_row, p.a_k, m, k, a_tile, rows_in_tile, kTileK, kVectorA, thread_index);
-    } else {
-      load_tile(a + k0 * p.a_k, p.a_k, p.a_row, k, m, a_tile, kTileK, rows_in_tile, kVectorA, thread_index);
-    }
-    if (kAlongCols) {
-      load_tile(b + k0 * p.b_k, p.b_k, p.b_col, k, n, b_tile, kTileK, cols_in_tile, kVectorB, thread_index);
-    } else {
-      load_tile(b + k0 * p.b_k, p.b_col, p.b_k, n, k, b_tile, cols_in_tile, kTileK, kVectorB, thread_index);
-    }
+    load_tiles(a, b, p, k0, min(kTileK, k_end - k0), m, n, tiles, b_tile, thread_index);
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    for (int kk = 0; kk < kTileK; kk += 8) {
-      simdgroup_matrix<T, 8, 8> left[4], right[4];
-      for (int i = 0; i < kTileRows; ++i) {
-        const int at_row = row + 8 * i;
-        simdgroup_load(left[i], a_tile + (kAlongK ? at_row * a_stride + kk : kk * a_stride + at_row), a_stride,
-                       ulong2(0, 0), !kAlongK);
-      }
-      for (int j = 0; j < kTileCols; ++j) {
-        const int at_col = col + 8 * j;
-        simdgroup_load(right[j], b_tile + (kAlongCols ? kk * b_stride + at_col : at_col * b_stride + kk), b_stride,
-                       ulong2(0, 0), !kAlongCols);
-      }
-      for (int i = 0; i < kTileRows; ++i) {
-        for (int j = 0; j < kTileCols; ++j) simdgroup_multiply_accumulate(sums[i][j], left[i], right[j], sums[i][j]);
-      }
-    }
+    multiply_tiles(tiles, b_tile, row, col, sums);
   }
   out += (long)(kSplit ? 0 : group.z) * p.m * p.n;
   for (int i = 0; i < kTileRows; ++i) {
