@@ -1,6 +1,6 @@
 // quantizedMatmul, gatherQmm and dequantize on the GPU: which kernel for how many rows, all formats by function
 // constants.
-#include "metal/family.h"
+#include "metal/quantized.h"
 
 namespace denim::metal {
 namespace {
@@ -48,14 +48,14 @@ Operands operands_of(const Call& call, const Format& f) {
 
 /// The first function constants of all kernels.
 struct Constants {
-  int32_t values[8];
+  int32_t values[9];
 };
 Constants constants_of(const Format& f, const Operands& o) {
   const DType t = o.scales->dtype;
   const int32_t affine_scale = t == DType::float32 ? 0 : t == DType::float16 ? 1 : 2;
   const int32_t scale = f.mode == kAffine ? affine_scale : f.mode == kNvfp4 ? 4 : 3;
   const int32_t code = f.mode == kAffine ? 0 : f.mode == kMxfp8 ? 2 : 1;
-  return {{static_cast<int32_t>(f.bits), static_cast<int32_t>(f.group), scale, code, 1, 0, f.transpose, 1}};
+  return {{static_cast<int32_t>(f.bits), static_cast<int32_t>(f.group), scale, code, 1, 0, f.transpose, 1, 0}};
 }
 
 /// Mirrors `Product` of kernels/quantized.metal.
@@ -98,7 +98,7 @@ void encode_product(const Call& call, Encoder& e) {
   c.values[4] = static_cast<int32_t>(min_of(p.m, p.m <= kMostVectors ? kMostVectors : ceil_div(p.m, 2)));
   c.values[5] = is_quad(reinterpret_cast<intptr_t>(o.x->data), out.dtype) && p.k % 4 == 0;
   c.values[7] = static_cast<int32_t>(tile_rows / 16);
-  e.kernel("quantized", !vectors ? "qmm" : f.transpose ? "qmv" : "qvm", element_define(out.dtype), c.values, 8);
+  e.kernel("quantized", !vectors ? "qmm" : f.transpose ? "qmv" : "qvm", element_define(out.dtype), c.values, 9);
   // What no thread reads may be anything.
   const auto bound = [&](int index, const Array* x) { e.array(index, x && x->size > 0 ? *x : out, kRead); };
   bound(0, o.x);
@@ -128,7 +128,7 @@ void encode_dequantize(const Call& call, Encoder& e) {
   const Format f = format_of(call);
   const Operands o = operands_of(call, f);
   const int64_t units = out.shape[out.ndim - 1] / kUnit;
-  e.kernel("quantized", "dequantize", element_define(out.dtype), constants_of(f, o).values, 8);
+  e.kernel("quantized", "dequantize", element_define(out.dtype), constants_of(f, o).values, 9);
   e.array(0, *o.w, kRead);
   e.array(1, *o.scales, kRead);
   e.array(2, o.biases ? *o.biases : *o.scales, kRead);
@@ -145,7 +145,55 @@ bool can(const Call& call) {
 }
 size_t no_scratch(const Call&) { return 0; }
 
+/// Mirrors `Joined` of kernels/quantized.metal.
+struct Joined {
+  int32_t m, k;
+  int32_t n[3];
+  int32_t first_group[3];
+};
+
 }  // namespace
+
+bool joins_products(const Call& call) {
+  const Format f = format_of(call);
+  const Operands o = operands_of(call, f);
+  if (!f.transpose || o.w->ndim != 2 || call.out[0].size == 0 || o.w->size == 0 || !can(call)) return false;
+  return product_of(call, f, o).m <= kMostVectors;
+}
+
+void encode_product_join(const ProductJoin& j, Encoder& e) {
+  const Call& first = *j.products[0];
+  const Format f = format_of(first);
+  const Operands o = operands_of(first, f);
+  const Product p = product_of(first, f, o);
+  const bool gated = j.result && !j.added;
+  Constants c = constants_of(f, o);
+  c.values[4] = p.m;
+  c.values[5] = is_quad(reinterpret_cast<intptr_t>(o.x->data), o.x->dtype);
+  c.values[8] = gated ? 2 : j.added ? 1 : 0;
+  e.kernel("quantized", "qmv_joined", element_define(o.x->dtype), c.values, 9);
+  Joined shape{p.m, p.k, {}, {}};
+  int64_t groups = 0;
+  e.array(0, *o.x, kRead);
+  for (int i = 0; i < 3; i++) {
+    const Call& call = *j.products[i < j.n ? i : 0];
+    const Operands own = operands_of(call, f);
+    e.array(1 + i, *own.w, kRead);
+    e.array(4 + i, *own.scales, kRead);
+    e.array(7 + i, own.biases ? *own.biases : *own.scales, kRead);
+    if (j.result || i < j.n) {
+      e.array(10 + i, j.result ? *j.result : call.out[0], kWrite);
+    } else {
+      e.array(10 + i, *o.x, kRead);  // nobody writes there
+    }
+    shape.n[i] = static_cast<int32_t>(own.w->shape[0]);
+    shape.first_group[i] = i < j.n ? static_cast<int32_t>(groups) : INT32_MAX;
+    if (i < j.n && !(gated && i == 1)) groups += ceil_div(shape.n[i], 8);
+  }
+  e.value(13, shape);
+  e.array(14, j.added ? *j.added : *o.x, kRead);
+  e.groups({grid_size(groups), 1, 1}, {64, 1, 1});
+}
 
 extern const GpuKernel gpu_quantizedMatmul = {can, no_scratch, encode_product};
 extern const GpuKernel gpu_gatherQmm = {can, no_scratch, encode_product};

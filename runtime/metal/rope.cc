@@ -1,6 +1,7 @@
 // rope on the GPU. The frequencies are computed here, as for the CPU, and go along with the command.
-#include "metal/family.h"
-#include "rope.h"
+#include "metal/rope.h"
+
+#include "../rope.h"
 
 namespace denim::metal {
 namespace {
@@ -15,6 +16,13 @@ struct Rope {
   int32_t offset_stride, head_axes;
   float scale;
 };
+
+void bind_frequencies(int index, const RopeParams& p, Encoder& e) {
+  const int64_t half = p.has_freqs ? 1 : p.dims / 2;
+  float inverse[kMostPairs] = {};
+  for (int64_t i = 0; i < half && !p.has_freqs; i++) inverse[i] = rope_inverse_frequency(p.base, i, half);
+  e.bytes(index, inverse, sizeof(float) * static_cast<size_t>(max_of(half, 1)));
+}
 
 void encode(const Call& call, Encoder& e) {
   const Array &x = call.in[0], &offset = call.in[1], &out = call.out[0];
@@ -36,9 +44,7 @@ void encode(const Call& call, Encoder& e) {
   e.array(0, x, kRead);
   e.array(1, offset, kRead);
   e.array(2, p.has_freqs ? call.in[2] : offset, kRead);
-  float inverse[kMostPairs] = {};
-  for (int64_t i = 0; i < half && !p.has_freqs; i++) inverse[i] = rope_inverse_frequency(p.base, i, half);
-  e.bytes(3, inverse, sizeof(float) * static_cast<size_t>(p.has_freqs ? 1 : half));
+  bind_frequencies(3, p, e);
   e.array(4, out, kWrite);
   e.value(5, r);
   Lists lists;
@@ -56,7 +62,73 @@ bool can(const Call& call) {
 }
 size_t no_scratch(const Call&) { return 0; }
 
+/// Mirrors `Move` and `Moves` of kernels/rope.metal.
+struct Move {
+  int64_t from_batch, from_head, from_position, to_batch, to_head, to_position;
+  int32_t heads, width, rotated;
+  int32_t room;
+};
+struct Moves {
+  Move move[3];
+  int32_t heads, positions, half_dims, offset_stride;
+  float scale;
+};
+
+Move move_of(const RopeMove& m) {
+  const Array& x = m.rotation ? m.rotation->in[0] : m.write->in[1];
+  const Array& y = m.write ? m.write->out[0] : m.rotation->out[0];
+  const int32_t length = static_cast<int32_t>(x.shape[2]);
+  return {x.strides[0],
+          x.strides[1],
+          x.strides[2],
+          y.shape[1] * y.shape[2] * y.shape[3],
+          y.shape[2] * y.shape[3],
+          y.shape[3],
+          static_cast<int32_t>(x.shape[1]),
+          static_cast<int32_t>(x.shape[3]),
+          m.rotation != nullptr,
+          m.write ? static_cast<int32_t>(y.shape[2]) - length : -1};
+}
+
 }  // namespace
+
+void encode_rope_moves(const RopeMove* moves, int32_t n, Encoder& e) {
+  const Call* rotation = nullptr;
+  for (int32_t i = 0; i < n && !rotation; i++) rotation = moves[i].rotation;
+  const RopeParams none{};
+  const RopeParams& p = rotation ? rotation->as<RopeParams>() : none;
+  const Array& x = moves[0].rotation ? moves[0].rotation->in[0] : moves[0].write->in[1];
+  const int32_t constants[] = {p.traditional != 0, p.has_freqs != 0};
+  e.kernel("rope", "rope_moves", element_define(x.dtype), constants, 2);
+  Moves m{};
+  int64_t columns = 1;
+  for (int32_t i = 0; i < 3; i++) {
+    const RopeMove& own = moves[i < n ? i : 0];
+    const Array& from = own.rotation ? own.rotation->in[0] : own.write->in[1];
+    e.array(i, from, kRead);
+    if (i < n) {
+      e.array(3 + i, own.write ? own.write->out[0] : own.rotation->out[0], kWrite);
+    } else {
+      e.array(3 + i, from, kRead);  // nobody writes there
+    }
+    e.array(6 + i, own.write ? own.write->in[2] : from, kRead);
+    e.bad_index(9 + i, own.instruction);
+    if (i >= n) continue;
+    m.move[i] = move_of(own);
+    m.heads += m.move[i].heads;
+    columns = max_of(columns, m.move[i].width);
+  }
+  m.positions = static_cast<int32_t>(x.shape[2]);
+  m.half_dims = static_cast<int32_t>(p.dims / 2);
+  m.offset_stride = static_cast<int32_t>(rotation && rotation->in[1].size > 1 ? rotation->in[1].strides[0] : 0);
+  m.scale = static_cast<float>(p.scale);
+  e.array(12, rotation ? rotation->in[1] : x, kRead);
+  e.array(13, p.has_freqs ? rotation->in[2] : x, kRead);
+  bind_frequencies(14, p, e);
+  e.value(15, m);
+  e.threads({grid_size(columns), grid_size(m.positions), grid_size(x.shape[0] * m.heads)},
+            {grid_size(min_of(columns, 64)), 1, 1});
+}
 
 extern const GpuKernel gpu_rope = {can, no_scratch, encode};
 

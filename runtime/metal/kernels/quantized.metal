@@ -12,6 +12,8 @@ constant int kVectorX [[function_constant(5)]];     // every four elements of x 
 constant int kTransposed [[function_constant(6)]];  // qmm: weights are [N, K]
 constant int kTileRows [[function_constant(7)]];    // qmm: a threadgroup computes 16 * kTileRows rows, 64 columns
 
+constant int kEnding [[function_constant(8)]];      // qmv_joined: 0 none, 1 plus an array, 2 silu(first) * second
+
 constant constexpr int kUnit = 16;
 constant constexpr int kTileK = 32;
 constant constexpr int kTileN = 64;
@@ -169,6 +171,59 @@ kernel void qmv(device const T* x [[buffer(0)]], device const uchar* codes [[buf
     for (int j = 0; j < 4; ++j) {
       const float sum = simd_sum(sums[v * 4 + j]);
       if (lane == 0 && v < vectors && j < columns) out[(long)v * p.n + j] = (T)sum;
+    }
+  }
+}
+
+/// Several products of the same rows. Mirrored in quantized.cc.
+struct Joined {
+  int m, k;
+  int n[3];
+  int first_group[3];  // whose threadgroups begin a product
+};
+/// sums[v][j] of a product, in all lanes.
+inline void product_sums(device const T* x, device const uchar* codes, device const uchar* scales,
+                         device const uchar* biases, int vectors, int k, int j0, int columns, uint lane,
+                         thread float* sums) {
+  const Weights w = {codes, scales, biases, (long)k * kBits / 8, k / kGroup, 0};
+  for (int i = 0; i < 8 * 4; ++i) sums[i] = 0;
+  add_products(x, vectors, w, j0, columns, k, lane, sums);
+  for (int v = 0; v < kVectors; ++v) {
+    for (int j = 0; j < 4; ++j) sums[v * 4 + j] = simd_sum(sums[v * 4 + j]);
+  }
+}
+
+kernel void qmv_joined(
+    device const T* x [[buffer(0)]], device const uchar* codes0 [[buffer(1)]], device const uchar* codes1 [[buffer(2)]],
+    device const uchar* codes2 [[buffer(3)]], device const uchar* scales0 [[buffer(4)]],
+    device const uchar* scales1 [[buffer(5)]], device const uchar* scales2 [[buffer(6)]],
+    device const uchar* biases0 [[buffer(7)]], device const uchar* biases1 [[buffer(8)]],
+    device const uchar* biases2 [[buffer(9)]], device T* out0 [[buffer(10)]], device T* out1 [[buffer(11)]],
+    device T* out2 [[buffer(12)]], constant Joined& p [[buffer(13)]], device const T* added [[buffer(14)]],
+    uint group [[threadgroup_position_in_grid]], uint simdgroup [[simdgroup_index_in_threadgroup]],
+    uint lane [[thread_index_in_simdgroup]]) {
+  const int part = kEnding == 2 || (int)group < p.first_group[1] ? 0 : (int)group < p.first_group[2] ? 1 : 2;
+  device const uchar* codes = part == 0 ? codes0 : part == 1 ? codes1 : codes2;
+  device const uchar* scales = part == 0 ? scales0 : part == 1 ? scales1 : scales2;
+  device const uchar* biases = part == 0 ? biases0 : part == 1 ? biases1 : biases2;
+  device T* out = part == 0 ? out0 : part == 1 ? out1 : out2;
+  const int n = p.n[part], j0 = (((int)group - p.first_group[part]) * 2 + simdgroup) * 4, columns = clamp(n - j0, 0, 4);
+  float sums[8 * 4], others[8 * 4];
+  product_sums(x, codes, scales, biases, p.m, p.k, j0, columns, lane, sums);
+  if (kEnding == 2) product_sums(x, codes1, scales1, biases1, p.m, p.k, j0, columns, lane, others);
+  if (lane != 0) return;
+  for (int v = 0; v < kVectors; ++v) {
+    for (int j = 0; j < columns; ++j) {
+      const long at = (long)v * n + j0 + j;
+      // Each step is rounded as the single instructions round theirs.
+      T y = (T)sums[v * 4 + j];
+      if (kEnding == 1) y = (T)((float)y + (float)added[at]);
+      if (kEnding == 2) {
+        const T gate = (T)(1 / (1 + exp(-(float)y)));
+        y = (T)((float)y * (float)gate);
+        y = (T)((float)y * (float)(T)others[v * 4 + j]);
+      }
+      out[at] = y;
     }
   }
 }

@@ -44,3 +44,57 @@ kernel void rope(device const T* x [[buffer(0)]], device const int* offset [[buf
     to[second] = (T)(a * sine + b * cosine);
   }
 }
+
+/// Up to three arrays [B, heads, T, D], rotated or not, to where they go: mirrored in rope.cc.
+struct Move {
+  long from_batch, from_head, from_position, to_batch, to_head, to_position;  // strides
+  int heads, width, rotated;
+  int room;  // the largest start along the positions; -1: there is no start
+};
+struct Moves {
+  Move move[3];
+  int heads, positions, half_dims, offset_stride;  // heads of all
+  float scale;
+};
+
+inline int start_of(device const int* start, Move m, device atomic_uint* bad) {
+  if (m.room < 0) return 0;
+  const int at = start[0];
+  if (at >= 0 && at <= m.room) return at;
+  atomic_store_explicit(bad, 1u, memory_order_relaxed);
+  return 0;
+}
+
+/// A thread has one pair, or one element, of one position and head.
+kernel void rope_moves(device const T* x0 [[buffer(0)]], device const T* x1 [[buffer(1)]],
+                       device const T* x2 [[buffer(2)]], device T* out0 [[buffer(3)]], device T* out1 [[buffer(4)]],
+                       device T* out2 [[buffer(5)]], device const int* start0 [[buffer(6)]],
+                       device const int* start1 [[buffer(7)]], device const int* start2 [[buffer(8)]],
+                       device atomic_uint* bad0 [[buffer(9)]], device atomic_uint* bad1 [[buffer(10)]],
+                       device atomic_uint* bad2 [[buffer(11)]], device const int* offset [[buffer(12)]],
+                       device const float* freqs [[buffer(13)]], constant float* inverse [[buffer(14)]],
+                       constant Moves& p [[buffer(15)]], uint3 at [[thread_position_in_grid]]) {
+  const int i = at.x, t = at.y, batch = at.z / p.heads;
+  int head = at.z % p.heads, part = 0;
+  while (head >= p.move[part].heads) head -= p.move[part++].heads;
+  const Move m = p.move[part];
+  if (i >= m.width - (m.rotated ? p.half_dims : 0)) return;
+  device const int* start = part == 0 ? start0 : part == 1 ? start1 : start2;
+  device atomic_uint* bad = part == 0 ? bad0 : part == 1 ? bad1 : bad2;
+  device const T* from = (part == 0 ? x0 : part == 1 ? x1 : x2) + batch * m.from_batch + head * m.from_head +
+                         t * m.from_position;
+  device T* to = (part == 0 ? out0 : part == 1 ? out1 : out2) + batch * m.to_batch + head * m.to_head +
+                 (t + start_of(start, m, bad)) * m.to_position;
+  if (!m.rotated || i >= p.half_dims) {
+    const int column = m.rotated ? i + p.half_dims : i;
+    to[column] = from[column];
+    return;
+  }
+  const float position = ((float)t + (float)offset[(long)batch * p.offset_stride]) * p.scale;
+  const float angle = position * (kHasFreqs ? 1 / freqs[i] : inverse[i]);
+  const float cosine = precise::cos(angle), sine = precise::sin(angle);
+  const int first = kTraditional ? 2 * i : i, second = kTraditional ? first + 1 : first + p.half_dims;
+  const float a = (float)from[first], b = (float)from[second];
+  to[first] = (T)(a * cosine - b * sine);
+  to[second] = (T)(a * sine + b * cosine);
+}
