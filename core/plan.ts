@@ -180,21 +180,38 @@ export function schedule(q: Request): Schedule {
   }
   const donatable = new Set(q.donatable);
   orderWriters(groups, donatable, baseOf, producer);
-  const order = producersFirst(groups, producer), kept = q.nodes.filter((n) => keep.has(n));
+  const order = producersFirst(groups, producer, baseOf), kept = q.nodes.filter((n) => keep.has(n));
   const leaves = new Set<NDArray>();
   for (const n of q.nodes) for (const i of n.inputs) if (!inProgram.has(i)) leaves.add(i);
   for (const n of q.keep) if (!inProgram.has(n)) leaves.add(n);
   return { order, keep, kept, leaves: [...leaves], donatable, homes: q.homes, baseOf };
 }
 
-/** Producers first, then `after` edges. */
-function producersFirst(groups: readonly Group[], producer: Map<NDArray, Group>): Group[] {
+/**
+ * Producers first, then `after` edges. Kernels of one primitive that says so and of one first input follow each other as
+ * soon as all that they read is there.
+ */
+function producersFirst(
+  groups: readonly Group[],
+  producer: Map<NDArray, Group>,
+  baseOf: (n: NDArray) => NDArray,
+): Group[] {
   const order: Group[] = [], seen = new Set<Group>(), stack: (Group | null)[] = [], done: Group[] = [];
+  const ready = new Set<Group>(), siblings = siblingsOf(groups, baseOf);
+  const emit = (g: Group) => (order.push(g), ready.add(g));
+  const emitWithSiblings = (g: Group) => {
+    emit(g);
+    for (const s of siblings.get(g) ?? []) {
+      if (seen.has(s) || !predecessors(s, producer).every((p) => ready.has(p))) continue;
+      seen.add(s);
+      emit(s);
+    }
+  };
   for (const g of groups) {
     stack.push(g);
     while (stack.length) {
       const e = stack.pop()!;
-      if (e === null) order.push(done.pop()!);
+      if (e === null) emitWithSiblings(done.pop()!);
       else if (!seen.has(e)) {
         seen.add(e);
         done.push(e);
@@ -205,6 +222,18 @@ function producersFirst(groups: readonly Group[], producer: Map<NDArray, Group>)
     }
   }
   return order;
+}
+/** Kernels of a primitive that is `together`, by their first input. */
+function siblingsOf(groups: readonly Group[], baseOf: (n: NDArray) => NDArray): Map<Group, readonly Group[]> {
+  const byInput = new Map<NDArray, Group[]>(), of = new Map<Group, readonly Group[]>();
+  for (const g of groups) {
+    if (!g.tail.prim.together) continue;
+    const input = baseOf(g.tail.inputs[0]!), others = byInput.get(input);
+    if (others) others.push(g);
+    else byInput.set(input, [g]);
+    of.set(g, byInput.get(input)!);
+  }
+  return of;
 }
 function predecessors(g: Group, producer: Map<NDArray, Group>): Group[] {
   const list: Group[] = [];

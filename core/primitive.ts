@@ -117,6 +117,11 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
    * `bind`).
    */
   readonly inPlace?: number;
+  /**
+   * Kernels of this primitive that share their first input are put next to each other: a GPU computes them in one
+   * dispatch.
+   */
+  readonly together?: boolean;
   /** Shape and dtype of the result; throws the user's error. */
   readonly infer: (x: Tuple<Aval, A>, p: Params<S>) => Aval;
   /**

@@ -158,6 +158,7 @@ export const quantizedPrimitives = primitives({
     kind: "kernel",
     params: { transpose: "bool", groupSize: "int", bits: "int", mode: "int" },
     arity: Infinity,
+    together: true,
     needs: ["contiguous"],
     infer: ([x, w], p) => ({ shape: [...x!.shape.slice(0, -1), width(w!, p)], dtype: x!.dtype }),
     vjp: (x, _y, ct, p) => productVjp(x, ct, p),

@@ -97,9 +97,9 @@ void Encoder::list(int index, const int64_t* data, int n) {
   const int64_t none = 0;
   bytes(index, n ? data : &none, sizeof(int64_t) * static_cast<size_t>(n ? n : 1));
 }
-void Encoder::bad_index(int index) {
+void Encoder::bad_index(int index, int part) {
   if (state->failure) return;
-  const Word* word = new_word(state->queue, state->flight, state->instruction);
+  const Word* word = new_word(state->queue, state->flight, state->instruction + part);
   const Place place = place_of(word);
   open_encoder(state->queue)->setBuffer(place.buffer, place.offset, static_cast<NS::UInteger>(index));
 }

@@ -128,7 +128,8 @@ bool is_write(const Instruction& ins) {
   if (ins.fused || ins.op != Op::dynamicSliceUpdate) return false;
   const auto& p = ins.call.as<DynamicSliceUpdateParams>();
   return ins.arrays[0].ndim == 4 && p.axes.size == 1 && p.axes[0] == 2 && same_memory(ins.operands[0], output(ins)) &&
-         ins.arrays[2].dtype == DType::int32 && is_gpu_float(ins.arrays[0].dtype) && ins.arrays[1].size > 0;
+         ins.arrays[2].dtype == DType::int32 && is_gpu_float(ins.arrays[0].dtype) && ins.arrays[1].size > 0 &&
+         (ins.arrays[1].strides[3] == 1 || ins.arrays[1].shape[3] == 1);
 }
 bool is_rotation(const Instruction& ins) {
   return !ins.fused && ins.op == Op::rope && ins.arrays[0].ndim == 4 && ins.arrays[0].size > 0 &&

@@ -43,7 +43,8 @@ class Encoder {
   void list(int index, const int64_t* data, int n);
   /// The word of this instruction that a kernel sets (`device atomic_uint*`) when an index in its data is out of range:
   /// the program then fails as on the CPU. Kernels clamp such an index and go on.
-  void bad_index(int index);
+  /// Of several instructions in one dispatch `part` says whose word it is, counted from the first.
+  void bad_index(int index, int part = 0);
   /// Threadgroup memory as an argument.
   void local(int index, size_t nbytes);
   /// `grid` threads in all, in threadgroups of `group` (those at the edge are smaller).

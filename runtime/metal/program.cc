@@ -5,6 +5,7 @@
 
 #include "generated/metal.h"
 #include "metal/host.h"
+#include "metal/join.h"
 
 namespace denim::metal {
 
@@ -16,6 +17,7 @@ struct Prepared {
   int64_t scratch_bytes;
   size_t* scratch;  // of each instruction: its offset. Instructions share bytes only where all need more than the ring
   bool* on_gpu;
+  Join* joins;  // `count` of the first of several that are one dispatch; 1 of all others
 };
 
 static bool has_float64(const Instruction& ins) {
@@ -44,10 +46,11 @@ static size_t scratch_of(const Instruction& ins, const GpuKernel* kernel) {
 }
 static Prepared* prepare(const Program* p) {
   const size_t n = static_cast<size_t>(p->n_instructions);
-  Prepared* made = static_cast<Prepared*>(calloc(1, sizeof(Prepared) + n * (sizeof(size_t) + sizeof(bool))));
+  Prepared* made = static_cast<Prepared*>(calloc(1, sizeof(Prepared) + n * (sizeof(size_t) + sizeof(Join) + sizeof(bool))));
   if (!made) abort();
   made->scratch = reinterpret_cast<size_t*>(made + 1);
-  made->on_gpu = reinterpret_cast<bool*>(made->scratch + n);
+  made->joins = reinterpret_cast<Join*>(made->scratch + n);
+  made->on_gpu = reinterpret_cast<bool*>(made->joins + n);
   size_t at = 0, most = 0;
   for (size_t k = 0; k < n; k++) {
     const Instruction& ins = p->instructions[k];
@@ -65,6 +68,10 @@ static Prepared* prepare(const Program* p) {
     if (at > most) most = at;
   }
   made->scratch_bytes = static_cast<int64_t>(most);
+  const char* joining = getenv("DENIM_METAL_JOIN");
+  const bool alone = joining && !strcmp(joining, "never");
+  for (int32_t k = 0; k < p->n_instructions; k += made->joins[k].count)
+    made->joins[k] = alone ? Join{Joint::none, 1} : join_at(*p, k);
   return made;
 }
 
@@ -102,6 +109,13 @@ void copy_bytes(Encoder& e, const void* from, void* to, int64_t n) {
   e.value(4, static_cast<uint64_t>(n));
   e.threads({static_cast<uint32_t>((n + 15) / 16), 1, 1}, {256, 1, 1});
 }
+static Failure* encode_joined(Encoder::State* s, const Program* p, int32_t first, Join join, const Run& run) {
+  if (told_to_fail()) return failed_kernel(p->instructions[first], "a failure asked for by a test");
+  for (int32_t k = first; k < first + join.count; k++) set_addresses(p, &p->instructions[k], run);
+  Encoder encoder(s);
+  encode_join(*p, first, join, encoder);
+  return s->failure;
+}
 /// Inputs that this program writes over although somebody else needs them.
 static void copy_entries(Encoder::State* s, const Job* job) {
   Encoder encoder(s);
@@ -129,12 +143,18 @@ void encode_program(Queue* q, Flight* f, Program* p, const Run& run) {
   if (s.failure) break_flight(f, s.failure);
   const Prepared* prepared = static_cast<const Prepared*>(p->gpu);
   pthread_mutex_lock(&p->running);
-  for (int k = 0; k < p->n_instructions; k++) {
+  for (int k = 0; k < p->n_instructions; k += prepared->joins[k].count) {
     Instruction* ins = &p->instructions[k];
-    if (writes_nothing(*ins)) continue;
-    count(&g_kernels);
+    const Join join = prepared->joins[k];
+    if (join.count == 1 && writes_nothing(*ins)) continue;
+    count(&g_kernels, join.count);
     s.instruction = k;
     s.failure = nullptr;
+    if (join.count > 1) {
+      f->made[k] = encode_joined(&s, p, k, join, run);
+      for (int32_t i = 1; f->made[k] && i < join.count; i++) f->made[k + i] = share(f->made[k]);
+      continue;
+    }
     Run own = run;
     own.scratch = run.scratch + prepared->scratch[k];
     f->made[k] = prepared->on_gpu[k] ? encode(&s, p, ins, own) : run_on_cpu(q, p, ins, own);
