@@ -95,14 +95,12 @@ int32_t mask_kind(const Array* mask) {
 }
 
 void bind(const Operands& o, const Attention& a, const Array& out, Encoder& e) {
-  // What no thread reads may be anything.
-  const auto bound = [&](int index, const Array* x) { e.array(index, x && x->size > 0 ? *x : *o.q, kRead); };
-  bound(0, o.q);
-  bound(1, o.k);
-  bound(2, o.v);
-  bound(3, o.mask);
-  bound(4, o.sinks);
-  bound(5, o.length);
+  array_or_nothing(e, 0, o.q);
+  array_or_nothing(e, 1, o.k);
+  array_or_nothing(e, 2, o.v);
+  array_or_nothing(e, 3, o.mask);
+  array_or_nothing(e, 4, o.sinks);
+  array_or_nothing(e, 5, o.length);
   e.array(6, out, kWrite);
   e.value(7, a);
   e.bad_index(8);
@@ -135,15 +133,15 @@ void encode(const Call& call, Encoder& e) {
   if (p.parts > 1) {
     e.memory(9, call.scratch, partial_bytes, kWrite);
   } else {
-    e.array(9, out, kWrite);
+    array_or_nothing(e, 9, nullptr);
   }
   e.local(0, static_cast<size_t>(8 * 32 * ceil_div(o.v->shape[3], 32)) * sizeof(float));
   e.groups({grid_size(p.parts), grid_size(ceil_div(a.rows, p.rows)), grid_size(p.entries)}, {256, 1, 1});
   if (p.parts == 1) return;
   e.kernel("attention", "attend_parts", define, constants, 10);
-  e.array(2, o.v->size > 0 ? *o.v : *o.q, kRead);
-  e.array(4, o.sinks ? *o.sinks : *o.q, kRead);
-  e.array(5, o.length ? *o.length : *o.q, kRead);
+  array_or_nothing(e, 2, o.v);
+  array_or_nothing(e, 4, o.sinks);
+  array_or_nothing(e, 5, o.length);
   e.array(6, out, kWrite);
   e.value(7, a);
   e.bad_index(8);

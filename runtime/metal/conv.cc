@@ -96,8 +96,8 @@ void encode_direct(const Call& call, const Conv& c, Encoder& e) {
   const Array& out = call.out[0];
   const int32_t constants[] = {1, 1, 0, 0, 0};
   e.kernel("conv", "conv_direct", element_define(out.dtype), constants, 5);
-  e.array(0, call.in[0].size > 0 ? call.in[0] : out, kRead);
-  e.array(1, call.in[1].size > 0 ? call.in[1] : out, kRead);
+  e.array(0, call.in[0], kRead);
+  e.array(1, call.in[1], kRead);
   e.array(2, out, kWrite);
   e.value(4, c);
   const int64_t pixels = static_cast<int64_t>(c.out[0]) * c.out[1] * c.out[2];
@@ -124,7 +124,7 @@ void encode(const Call& call, Encoder& e) {
   if (c.parts > 1) {
     e.memory(3, call.scratch, partial_bytes, kWrite);
   } else {
-    e.array(3, out, kWrite);
+    array_or_nothing(e, 3, nullptr);
   }
   e.value(4, c);
   e.local(0, static_cast<size_t>((t.rows + t.cols) * (kTileK + 16 / item) * item));

@@ -60,6 +60,12 @@ struct Lists {
   }
 };
 
+/// An argument that this call has, or nothing where no thread looks.
+inline void array_or_nothing(Encoder& e, int index, const Array* x, Access access = kRead) {
+  if (x && x->size > 0) return e.array(index, *x, access);
+  e.memory(index, nullptr, 0, access);
+}
+
 inline uint32_t grid_size(int64_t n) { return static_cast<uint32_t>(n); }
 
 }  // namespace denim::metal

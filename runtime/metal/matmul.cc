@@ -121,14 +121,11 @@ bool quads(const Array& x, int64_t along, int64_t across) {
   return aligned;
 }
 
-/// An array without elements has no memory to bind: what no thread reads may be anything.
-const Array& bound(const Array& x, const Work& w) { return x.data && x.size > 0 ? x : w.out; }
-
 void bind(const Work& w, Encoder& e) {
   const Product& p = w.p;
-  e.array(0, bound(w.a, w), kRead);
-  e.array(1, bound(w.b, w), kRead);
-  e.array(2, bound(p.has_c ? w.c : w.a, w), kRead);
+  e.array(0, w.a, kRead);
+  e.array(1, w.b, kRead);
+  array_or_nothing(e, 2, p.has_c ? &w.c : nullptr);
   e.array(3, w.out, kWrite);
   e.value(5, p);
   Lists lists;
@@ -144,8 +141,8 @@ void bind(const Work& w, Encoder& e) {
     lists.add(w.c.strides, p.ndim);
   }
   e.list(6, lists.data, lists.n);
-  e.array(7, w.lhs ? *w.lhs : bound(w.a, w), kRead);
-  e.array(8, w.rhs ? *w.rhs : bound(w.b, w), kRead);
+  array_or_nothing(e, 7, w.lhs);
+  array_or_nothing(e, 8, w.rhs);
   e.bad_index(9);
 }
 
@@ -197,14 +194,14 @@ void encode_gemm(Work& w, uint8_t* scratch, Encoder& e) {
   if (split) {
     e.memory(4, scratch, partial_bytes, kWrite);
   } else {
-    e.array(4, w.out, kWrite);
+    array_or_nothing(e, 4, nullptr);
   }
   e.groups({grid_size(ceil_div(p.n, t.cols)), grid_size(ceil_div(p.m, t.rows)), grid_size(split ? t.parts : w.count)},
            {128, 1, 1});
   if (!split) return;
   e.kernel("matmul", "gemm_sum", element_define(w.out.dtype), constants, 9);
   e.memory(0, scratch, partial_bytes, kRead);
-  e.array(1, p.has_c ? w.c : w.out, kRead);
+  array_or_nothing(e, 1, p.has_c ? &w.c : nullptr);
   e.array(2, w.out, kWrite);
   e.value(3, p);
   e.value(4, static_cast<int32_t>(t.parts));

@@ -99,16 +99,14 @@ void encode_product(const Call& call, Encoder& e) {
   c.values[5] = is_quad(reinterpret_cast<intptr_t>(o.x->data), out.dtype) && p.k % 4 == 0;
   c.values[7] = static_cast<int32_t>(tile_rows / 16);
   e.kernel("quantized", !vectors ? "qmm" : f.transpose ? "qmv" : "qvm", element_define(out.dtype), c.values, 9);
-  // What no thread reads may be anything.
-  const auto bound = [&](int index, const Array* x) { e.array(index, x && x->size > 0 ? *x : out, kRead); };
-  bound(0, o.x);
-  bound(1, o.w);
-  bound(2, o.scales);
-  bound(3, o.biases);
+  array_or_nothing(e, 0, o.x);
+  array_or_nothing(e, 1, o.w);
+  array_or_nothing(e, 2, o.scales);
+  array_or_nothing(e, 3, o.biases);
   e.array(4, out, kWrite);
   e.value(5, p);
-  bound(6, o.lhs);
-  bound(7, o.rhs);
+  array_or_nothing(e, 6, o.lhs);
+  array_or_nothing(e, 7, o.rhs);
   e.bad_index(8);
   if (!vectors) {
     const int64_t item = item_size(out.dtype), pad = 16 / item, tile_k = 32, tile_n = 64;
@@ -131,7 +129,7 @@ void encode_dequantize(const Call& call, Encoder& e) {
   e.kernel("quantized", "dequantize", element_define(out.dtype), constants_of(f, o).values, 9);
   e.array(0, *o.w, kRead);
   e.array(1, *o.scales, kRead);
-  e.array(2, o.biases ? *o.biases : *o.scales, kRead);
+  array_or_nothing(e, 2, o.biases);
   e.array(3, out, kWrite);
   e.value(4, static_cast<int32_t>(units));
   e.threads({grid_size(units), grid_size(out.size / out.shape[out.ndim - 1]), 1}, {grid_size(min_of(units, 256)), 1, 1});
@@ -178,20 +176,17 @@ void encode_product_join(const ProductJoin& j, Encoder& e) {
   for (int i = 0; i < 3; i++) {
     const Call& call = *j.products[i < j.n ? i : 0];
     const Operands own = operands_of(call, f);
-    e.array(1 + i, *own.w, kRead);
-    e.array(4 + i, *own.scales, kRead);
-    e.array(7 + i, own.biases ? *own.biases : *own.scales, kRead);
-    if (j.result || i < j.n) {
-      e.array(10 + i, j.result ? *j.result : call.out[0], kWrite);
-    } else {
-      e.array(10 + i, *o.x, kRead);  // nobody writes there
-    }
+    const bool there = i < j.n, writes = j.result ? i == 0 : there;
+    array_or_nothing(e, 1 + i, there ? own.w : nullptr);
+    array_or_nothing(e, 4 + i, there ? own.scales : nullptr);
+    array_or_nothing(e, 7 + i, there ? own.biases : nullptr);
+    array_or_nothing(e, 10 + i, !writes ? nullptr : j.result ? j.result : &call.out[0], kWrite);
     shape.n[i] = static_cast<int32_t>(own.w->shape[0]);
     shape.first_group[i] = i < j.n ? static_cast<int32_t>(groups) : INT32_MAX;
     if (i < j.n && !(gated && i == 1)) groups += ceil_div(shape.n[i], 8);
   }
   e.value(13, shape);
-  e.array(14, j.added ? *j.added : *o.x, kRead);
+  array_or_nothing(e, 14, j.added);
   e.groups({grid_size(groups), 1, 1}, {64, 1, 1});
 }
 

@@ -43,7 +43,7 @@ void encode(const Call& call, Encoder& e) {
   e.kernel("rope", "rope", element_define(x.dtype), constants, 2);
   e.array(0, x, kRead);
   e.array(1, offset, kRead);
-  e.array(2, p.has_freqs ? call.in[2] : offset, kRead);
+  array_or_nothing(e, 2, p.has_freqs ? &call.in[2] : nullptr);
   bind_frequencies(3, p, e);
   e.array(4, out, kWrite);
   e.value(5, r);
@@ -105,15 +105,13 @@ void encode_rope_moves(const RopeMove* moves, int32_t n, Encoder& e) {
   for (int32_t i = 0; i < 3; i++) {
     const RopeMove& own = moves[i < n ? i : 0];
     const Array& from = own.rotation ? own.rotation->in[0] : own.write->in[1];
-    e.array(i, from, kRead);
-    if (i < n) {
-      e.array(3 + i, own.write ? own.write->out[0] : own.rotation->out[0], kWrite);
-    } else {
-      e.array(3 + i, from, kRead);  // nobody writes there
-    }
-    e.array(6 + i, own.write ? own.write->in[2] : from, kRead);
+    const bool there = i < n;
+    const Array& to = own.write ? own.write->out[0] : own.rotation->out[0];
+    array_or_nothing(e, i, there ? &from : nullptr);
+    array_or_nothing(e, 3 + i, there ? &to : nullptr, kWrite);
+    array_or_nothing(e, 6 + i, there && own.write ? &own.write->in[2] : nullptr);
     e.bad_index(9 + i, own.instruction);
-    if (i >= n) continue;
+    if (!there) continue;
     m.move[i] = move_of(own);
     m.heads += m.move[i].heads;
     columns = max_of(columns, m.move[i].width);
@@ -122,8 +120,8 @@ void encode_rope_moves(const RopeMove* moves, int32_t n, Encoder& e) {
   m.half_dims = static_cast<int32_t>(p.dims / 2);
   m.offset_stride = static_cast<int32_t>(rotation && rotation->in[1].size > 1 ? rotation->in[1].strides[0] : 0);
   m.scale = static_cast<float>(p.scale);
-  e.array(12, rotation ? rotation->in[1] : x, kRead);
-  e.array(13, p.has_freqs ? rotation->in[2] : x, kRead);
+  array_or_nothing(e, 12, rotation ? &rotation->in[1] : nullptr);
+  array_or_nothing(e, 13, p.has_freqs ? &rotation->in[2] : nullptr);
   bind_frequencies(14, p, e);
   e.value(15, m);
   e.threads({grid_size(columns), grid_size(m.positions), grid_size(x.shape[0] * m.heads)},

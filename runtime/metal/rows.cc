@@ -24,7 +24,7 @@ void begin(const char* function, const Call& call, bool weight, bool bias, Encod
   const bool vector = has_aligned_quads(x, x.ndim - 1) && r.n % kPerStep == 0;
   const int32_t constants[] = {static_cast<int32_t>(steps <= kMostSteps ? steps : 0), vector, weight, bias};
   e.kernel("rows", function, element_define(x.dtype), constants, 4);
-  e.array(0, x.size > 0 ? x : out, kRead);
+  e.array(0, x, kRead);
   e.array(1, out, kWrite);
   e.value(2, static_cast<int32_t>(r.n));
   e.value(3, x.ndim - 1);
@@ -52,8 +52,8 @@ void encode_norm(const char* function, const Call& call, const Array* weight, co
                  Encoder& e) {
   if (call.out[0].size == 0) return;
   begin(function, call, weight, bias, e);
-  e.array(5, weight ? *weight : call.in[0], kRead);
-  e.array(6, bias ? *bias : call.in[0], kRead);
+  array_or_nothing(e, 5, weight);
+  array_or_nothing(e, 6, bias);
   e.value(7, static_cast<float>(eps));
   finish(call.in[0], e);
 }
