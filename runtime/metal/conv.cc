@@ -137,7 +137,7 @@ void encode(const Call& call, Encoder& e) {
   e.threads({grid_size(out.size), 1, 1}, {256, 1, 1});
 }
 
-/// Convolutions that are built for the GPU have contiguous inputs; sizes of a pixel's numbers are 32 bits in the kernel.
+/// Convolutions that are built for the GPU have contiguous inputs; numbers of pixels are 32 bits in the kernel.
 bool can(const Call& call) {
   const Array &x = call.in[0], &w = call.in[1], &out = call.out[0];
   return is_gpu_float(x.dtype) && is_contiguous(x) && is_contiguous(w) && out.size <= INT32_MAX &&

@@ -45,7 +45,9 @@ bool apart(const Program& p, int32_t value, const Instruction& ins, int32_t exce
 }
 
 // ---- products -------------------------------------------------------------------------------------------------------
-bool is_product(const Instruction& ins) { return !ins.fused && ins.op == Op::quantizedMatmul && joins_products(ins.call); }
+bool is_product(const Instruction& ins) {
+  return !ins.fused && ins.op == Op::quantizedMatmul && joins_products(ins.call);
+}
 
 /// The same rows, and weights of the same format.
 bool same_rows(const Instruction& a, const Instruction& b) {

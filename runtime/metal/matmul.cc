@@ -117,7 +117,9 @@ void transpose_product(Work& w) {
 bool quads(const Array& x, int64_t along, int64_t across) {
   const int64_t item = item_size(x.dtype);
   bool aligned = along == 1 && is_quad(reinterpret_cast<intptr_t>(x.data), x.dtype) && is_quad(across * item, x.dtype);
-  for (int32_t d = 0; d + 2 < x.ndim; d++) aligned = aligned && (x.shape[d] == 1 || is_quad(x.strides[d] * item, x.dtype));
+  for (int32_t d = 0; d + 2 < x.ndim; d++) {
+    aligned = aligned && (x.shape[d] == 1 || is_quad(x.strides[d] * item, x.dtype));
+  }
   return aligned;
 }
 
@@ -182,8 +184,15 @@ void encode_gemm(Work& w, uint8_t* scratch, Encoder& e) {
   const bool quads_a = along_k ? quads(w.a, p.a_k, p.a_row) : quads(w.a, p.a_row, p.a_k);
   const bool quads_b = along_cols ? quads(w.b, p.b_col, p.b_k) : quads(w.b, p.b_k, p.b_col);
   p.split_k = static_cast<int32_t>(t.part_length);
-  const int32_t constants[] = {static_cast<int32_t>(t.rows / 16), static_cast<int32_t>(t.cols / 16), along_k, along_cols,
-                               quads_a, quads_b, split, 1, 1};
+  const int32_t constants[] = {static_cast<int32_t>(t.rows / 16),
+                               static_cast<int32_t>(t.cols / 16),
+                               along_k,
+                               along_cols,
+                               quads_a,
+                               quads_b,
+                               split,
+                               1,
+                               1};
   e.kernel("matmul", "gemm", element_define(w.out.dtype), constants, 9);
   bind(w, e);
   const int64_t item = item_size(w.out.dtype), pad = 16 / item;

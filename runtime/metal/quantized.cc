@@ -132,7 +132,8 @@ void encode_dequantize(const Call& call, Encoder& e) {
   array_or_nothing(e, 2, o.biases);
   e.array(3, out, kWrite);
   e.value(4, static_cast<int32_t>(units));
-  e.threads({grid_size(units), grid_size(out.size / out.shape[out.ndim - 1]), 1}, {grid_size(min_of(units, 256)), 1, 1});
+  const int64_t rows = out.size / out.shape[out.ndim - 1];
+  e.threads({grid_size(units), grid_size(rows), 1}, {grid_size(min_of(units, 256)), 1, 1});
 }
 
 /// The planner makes all inputs contiguous.

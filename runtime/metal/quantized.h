@@ -7,8 +7,8 @@ namespace denim::metal {
 /// Is this quantizedMatmul one of few rows with transposed weights, which all its rows share?
 bool joins_products(const Call& call);
 
-/// Products of the same rows with matrices of one format. With a `result` it holds silu(first) * second, or, if there is
-/// `added`, that array plus the only product; the products' own results are then not written.
+/// Products of the same rows with matrices of one format. With a `result` it holds silu(first) * second, or, if there
+/// is `added`, that array plus the only product; the products' own results are then not written.
 struct ProductJoin {
   const Call* products[3];
   int32_t n;
