@@ -14,7 +14,11 @@ constexpr int32_t kMostParts = 3;
 // ---- memory ---------------------------------------------------------------------------------------------------------
 const Operand& output(const Instruction& ins) { return ins.operands[ins.n_in]; }
 const Array& output_array(const Instruction& ins) { return ins.arrays[ins.n_in]; }
-bool same_memory(const Operand& a, const Operand& b) { return a.value == b.value && a.offset == b.offset; }
+/// Values that take one another's place have numbers of their own.
+bool same_memory(const Program& p, const Operand& a, const Operand& b) {
+  const ValueSpec &x = p.values[a.value], &y = p.values[b.value];
+  return x.place == y.place && x.offset + a.offset == y.offset + b.offset;
+}
 
 bool overlap(const Program& p, int32_t a, int32_t b) {
   const ValueSpec &x = p.values[a], &y = p.values[b];
@@ -50,16 +54,16 @@ bool is_product(const Instruction& ins) {
 }
 
 /// The same rows, and weights of the same format.
-bool same_rows(const Instruction& a, const Instruction& b) {
-  const auto &p = a.call.as<QuantizedMatmulParams>(), &q = b.call.as<QuantizedMatmulParams>();
-  return same_memory(a.operands[0], b.operands[0]) && a.arrays[0].dtype == b.arrays[0].dtype &&
+bool same_rows(const Program& p, const Instruction& a, const Instruction& b) {
+  const auto &f = a.call.as<QuantizedMatmulParams>(), &g = b.call.as<QuantizedMatmulParams>();
+  return same_memory(p, a.operands[0], b.operands[0]) && a.arrays[0].dtype == b.arrays[0].dtype &&
          a.arrays[0].size == b.arrays[0].size && a.arrays[2].dtype == b.arrays[2].dtype &&
-         p.group_size == q.group_size && p.bits == q.bits && p.mode == q.mode;
+         f.group_size == g.group_size && f.bits == g.bits && f.mode == g.mode;
 }
 /// Products [first, first + n) and one more may run at once.
 bool joins(const Program& p, int32_t first, int32_t n) {
   const Instruction& more = p.instructions[first + n];
-  if (!is_product(more) || !same_rows(p.instructions[first], more)) return false;
+  if (!is_product(more) || !same_rows(p, p.instructions[first], more)) return false;
   for (int32_t k = first; k < first + n; k++) {
     const Instruction& ins = p.instructions[k];
     const int32_t own = output(ins).value, next = output(more).value;
@@ -82,20 +86,20 @@ bool takes(const FusedStep& s, Op op, DType t, int32_t a, int32_t b) {
          ((s.args[0] == a && s.args[1] == b) || (s.args[0] == b && s.args[1] == a));
 }
 /// Which input is the product's result, or -1.
-int32_t input_of(const Instruction& ins, const Operand& value) {
+int32_t input_of(const Program& p, const Instruction& ins, const Operand& value) {
   for (int32_t i = 0; i < ins.n_in; i++)
-    if (same_memory(ins.operands[i], value)) return i;
+    if (same_memory(p, ins.operands[i], value)) return i;
   return -1;
 }
 bool is_added(const Program& p, int32_t first) {
   const Instruction &product = p.instructions[first], &sum = p.instructions[first + 1];
   const Array& y = output_array(product);
   if (!is_plain(sum, 1, y) || !takes(sum.body->steps[0], Op::add, y.dtype, 0, 1)) return false;
-  const int32_t at = input_of(sum, output(product));
+  const int32_t at = input_of(p, sum, output(product));
   if (at < 0) return false;
   const Operand &other = sum.operands[1 - at], &result = output(sum);
   return !overlap(p, other.value, output(product).value) && apart(p, result.value, product) &&
-         (same_memory(other, result) || !overlap(p, other.value, result.value)) &&
+         (same_memory(p, other, result) || !overlap(p, other.value, result.value)) &&
          is_dead(p, output(product).value, first + 2);
 }
 /// Steps: sigmoid(a), a * that, that * b.
@@ -109,7 +113,7 @@ bool is_gated(const Program& p, int32_t first) {
       !takes(s[2], Op::multiply, y.dtype, 3, 1 - a))
     return false;
   // Which of the two products is passed through the sigmoid is found out again when it is encoded.
-  const bool reads_both = input_of(gate, output(one)) >= 0 && input_of(gate, output(two)) >= 0;
+  const bool reads_both = input_of(p, gate, output(one)) >= 0 && input_of(p, gate, output(two)) >= 0;
   const int32_t result = output(gate).value;
   return reads_both && apart(p, result, one) && apart(p, result, two) && is_dead(p, output(one).value, first + 3) &&
          is_dead(p, output(two).value, first + 3);
@@ -126,10 +130,10 @@ Join products_at(const Program& p, int32_t first) {
 
 // ---- rotations and writes into caches -------------------------------------------------------------------------------
 /// Writes [B, heads, T, D] along the third axis of what lies in place.
-bool is_write(const Instruction& ins) {
+bool is_write(const Program& p, const Instruction& ins) {
   if (ins.fused || ins.op != Op::dynamicSliceUpdate) return false;
-  const auto& p = ins.call.as<DynamicSliceUpdateParams>();
-  return ins.arrays[0].ndim == 4 && p.axes.size == 1 && p.axes[0] == 2 && same_memory(ins.operands[0], output(ins)) &&
+  const Ints& axes = ins.call.as<DynamicSliceUpdateParams>().axes;
+  return ins.arrays[0].ndim == 4 && axes.size == 1 && axes[0] == 2 && same_memory(p, ins.operands[0], output(ins)) &&
          ins.arrays[2].dtype == DType::int32 && is_gpu_float(ins.arrays[0].dtype) && ins.arrays[1].size > 0 &&
          (ins.arrays[1].strides[3] == 1 || ins.arrays[1].shape[3] == 1);
 }
@@ -137,11 +141,11 @@ bool is_rotation(const Instruction& ins) {
   return !ins.fused && ins.op == Op::rope && ins.arrays[0].ndim == 4 && ins.arrays[0].size > 0 &&
          gpu_kernel(Op::rope)->can(ins.call);
 }
-bool same_angles(const Instruction& a, const Instruction& b) {
-  const auto &p = a.call.as<RopeParams>(), &q = b.call.as<RopeParams>();
-  return p.dims == q.dims && p.traditional == q.traditional && p.base == q.base && p.scale == q.scale &&
-         p.has_freqs == q.has_freqs && same_memory(a.operands[1], b.operands[1]) &&
-         a.arrays[1].size == b.arrays[1].size && (!p.has_freqs || same_memory(a.operands[2], b.operands[2]));
+/// But for the offset: each part has its own.
+bool same_angles(const Program& p, const Instruction& a, const Instruction& b) {
+  const auto &f = a.call.as<RopeParams>(), &g = b.call.as<RopeParams>();
+  return f.dims == g.dims && f.traditional == g.traditional && f.base == g.base && f.scale == g.scale &&
+         f.has_freqs == g.has_freqs && (!f.has_freqs || same_memory(p, a.operands[2], b.operands[2]));
 }
 /// One part: a rotation, a write, or a rotation whose result is only written.
 struct Part {
@@ -171,7 +175,7 @@ bool fits(const Program& p, const Parts& parts, const Part& more) {
     if (y.dtype != x.dtype || y.shape[0] != x.shape[0] || y.shape[2] != x.shape[2] || !at_once(p, part, more))
       return false;
     if (part.rotation >= 0 && more.rotation >= 0 &&
-        !same_angles(p.instructions[part.rotation], p.instructions[more.rotation]))
+        !same_angles(p, p.instructions[part.rotation], p.instructions[more.rotation]))
       return false;
   }
   return true;
@@ -184,11 +188,11 @@ Parts parts_at(const Program& p, int32_t first) {
     int32_t next = k + 1;
     if (is_rotation(ins)) {
       part.rotation = k;
-      const bool goes_on = next < p.n_instructions && is_write(p.instructions[next]) &&
-                           same_memory(p.instructions[next].operands[1], output(ins)) &&
+      const bool goes_on = next < p.n_instructions && is_write(p, p.instructions[next]) &&
+                           same_memory(p, p.instructions[next].operands[1], output(ins)) &&
                            is_contiguous(p.instructions[next].arrays[1]);
       if (goes_on && is_dead(p, output(ins).value, next + 1)) part.write = next++;
-    } else if (is_write(ins)) {
+    } else if (is_write(p, ins)) {
       part.write = k;
     }
     if (source(part) < 0 || !fits(p, parts, part)) break;
@@ -220,8 +224,8 @@ void encode_products(const Program& p, int32_t first, Join join, Encoder& e) {
   const Instruction& last = ins[j.n];
   j.result = &output_array(last);
   if (join.joint == Joint::added) {
-    j.added = &last.arrays[1 - input_of(last, output(ins[0]))];
-  } else if (input_of(last, output(ins[0])) != last.body->steps[0].args[0]) {
+    j.added = &last.arrays[1 - input_of(p, last, output(ins[0]))];
+  } else if (input_of(p, last, output(ins[0])) != last.body->steps[0].args[0]) {
     j.products[0] = &ins[1].call;
     j.products[1] = &ins[0].call;
   }

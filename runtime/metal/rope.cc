@@ -65,12 +65,12 @@ size_t no_scratch(const Call&) { return 0; }
 /// Mirrors `Move` and `Moves` of kernels/rope.metal.
 struct Move {
   int64_t from_batch, from_head, from_position, to_batch, to_head, to_position;
-  int32_t heads, width, rotated;
+  int32_t heads, width, rotated, offset_stride;
   int32_t room;
 };
 struct Moves {
   Move move[3];
-  int32_t heads, positions, half_dims, offset_stride;
+  int32_t heads, positions, half_dims;
   float scale;
 };
 
@@ -87,6 +87,7 @@ Move move_of(const RopeMove& m) {
           static_cast<int32_t>(x.shape[1]),
           static_cast<int32_t>(x.shape[3]),
           m.rotation != nullptr,
+          static_cast<int32_t>(m.rotation && m.rotation->in[1].size > 1 ? m.rotation->in[1].strides[0] : 0),
           m.write ? static_cast<int32_t>(y.shape[2]) - length : -1};
 }
 
@@ -111,6 +112,7 @@ void encode_rope_moves(const RopeMove* moves, int32_t n, Encoder& e) {
     array_or_nothing(e, 3 + i, there ? &to : nullptr, kWrite);
     array_or_nothing(e, 6 + i, there && own.write ? &own.write->in[2] : nullptr);
     e.bad_index(9 + i, own.instruction);
+    array_or_nothing(e, 12 + i, there && own.rotation ? &own.rotation->in[1] : nullptr);
     if (!there) continue;
     m.move[i] = move_of(own);
     m.heads += m.move[i].heads;
@@ -118,12 +120,10 @@ void encode_rope_moves(const RopeMove* moves, int32_t n, Encoder& e) {
   }
   m.positions = static_cast<int32_t>(x.shape[2]);
   m.half_dims = static_cast<int32_t>(p.dims / 2);
-  m.offset_stride = static_cast<int32_t>(rotation && rotation->in[1].size > 1 ? rotation->in[1].strides[0] : 0);
   m.scale = static_cast<float>(p.scale);
-  array_or_nothing(e, 12, rotation ? &rotation->in[1] : nullptr);
-  array_or_nothing(e, 13, p.has_freqs ? &rotation->in[2] : nullptr);
-  bind_frequencies(14, p, e);
-  e.value(15, m);
+  array_or_nothing(e, 15, p.has_freqs ? &rotation->in[2] : nullptr);
+  bind_frequencies(16, p, e);
+  e.value(17, m);
   e.threads({grid_size(columns), grid_size(m.positions), grid_size(x.shape[0] * m.heads)},
             {grid_size(min_of(columns, 64)), 1, 1});
 }

@@ -2,71 +2,88 @@
  * Instructions that one dispatch of a GPU computes: the bits of the single instructions, in fewer dispatches.
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { runtime } from "../../ffi/runtime.ts";
 import * as mx from "../../mod.ts";
 
 const options = { groupSize: 32, bits: 4 } as const;
+/** A computation; `each` sees every intermediate result. */
+type Work = (x: readonly mx.NDArray[], each: (y: mx.NDArray) => mx.NDArray) => mx.NDArray[];
 
-/** Results of a compiled function as numbers, and the dispatches of its second call. */
-function run(f: (...x: mx.NDArray[]) => mx.NDArray[], inputs: readonly mx.NDArray[]): [number[][], number] {
-  const compiled = mx.compile(f);
-  mx.eval(...compiled(...inputs));
-  mx.synchronize();
-  const before = runtime().stats().dispatches, y = compiled(...inputs);
+const numbers = (all: readonly mx.NDArray[]) => all.map((a) => a.astype(mx.float32).flatten().tolist());
+/** Compiled, the work must take so many dispatches, and give what it gives when each step is evaluated by itself. */
+function joins(dispatches: number, inputs: readonly mx.NDArray[], work: Work): void {
+  const fresh = () => {
+    const copies = inputs.map((x) => mx.contiguous(mx.add(x, 0)));
+    mx.eval(...copies);
+    mx.synchronize();
+    return copies;
+  };
+  const alone = numbers(work(fresh(), (y) => (mx.eval(y), y)));
+  const compiled = mx.compile((...x: mx.NDArray[]) => work(x, (y) => y));
+  mx.eval(...compiled(...fresh()));
+  const own = fresh(), before = runtime().stats().dispatches, y = compiled(...own);
   mx.eval(...y);
   mx.synchronize();
-  const dispatches = runtime().stats().dispatches - before;
-  return [y.map((a) => a.astype(mx.float32).flatten().tolist() as number[]), dispatches];
-}
-/** Joined against single instructions: `alone` and `joined` dispatches. */
-function compare(f: (...x: mx.NDArray[]) => mx.NDArray[], inputs: readonly mx.NDArray[]): [number, number] {
-  const [joined, few] = run(f, inputs);
-  Deno.env.set("DENIM_METAL_JOIN", "never");
-  try {
-    const [alone, many] = run((...x) => f(...x), inputs);
-    assertEquals(joined, alone);
-    return [many, few];
-  } finally {
-    Deno.env.delete("DENIM_METAL_JOIN");
-  }
+  assertEquals(runtime().stats().dispatches - before, dispatches);
+  assertEquals(numbers(y), alone);
 }
 function test(name: string, body: () => void): void {
   Deno.test({ name, ignore: Deno.env.get("DENIM_METAL") !== "sim", fn: () => mx.stream(mx.gpu, body) });
 }
 const normal = (...shape: number[]) => mx.random.normal(shape).astype(mx.float16);
+const matrix = (n: number, k: number) => {
+  const w = mx.quantize(normal(n, k), options);
+  mx.eval(...w);
+  return w;
+};
 const product = (x: mx.NDArray, [w, scales, biases]: readonly mx.NDArray[]) =>
   mx.quantizedMatmul(x, w!, scales!, { biases: biases!, ...options });
 
 test("products of the same rows are one dispatch, three at a time", () => {
-  const w = [40, 64, 7, 33].map((n) => mx.quantize(normal(n, 96), options));
-  for (const rows of [1, 3]) {
-    assertEquals(compare((x) => w.map((m) => product(x, m)), [normal(rows, 96)]), [4, 2]);
+  const w = [40, 64, 7, 33].map((n) => matrix(n, 96));
+  for (const rows of [1, 3]) joins(2, [normal(rows, 96)], ([x], each) => w.map((m) => each(product(x!, m))));
+});
+test("a sum after a product belongs to its dispatch", () => {
+  const w = matrix(64, 96);
+  joins(1, [normal(2, 96), normal(2, 64)], ([x, r], each) => [mx.add(r!, each(product(x!, w)))]);
+});
+test("a gate after two products belongs to their dispatch", () => {
+  const [a, b] = [matrix(64, 96), matrix(64, 96)];
+  for (const [first, second] of [[a, b], [b, a]] as const) {
+    joins(1, [normal(2, 96)], ([x], each) => {
+      const [y, z] = [each(product(x!, first)), each(product(x!, second))];
+      return [mx.multiply(each(mx.multiply(y, each(mx.sigmoid(y)))), z)];
+    });
   }
 });
-test("a sum after a product, and a gate after two, belong to its dispatch", () => {
-  const [a, b] = [mx.quantize(normal(64, 96), options), mx.quantize(normal(64, 96), options)];
-  const x = normal(2, 96), residual = normal(2, 64);
-  assertEquals(compare((x, r) => [mx.add(r, product(x, a))], [x, residual]), [2, 1]);
-  const silu = (y: mx.NDArray) => mx.multiply(y, mx.sigmoid(y));
-  assertEquals(compare((x) => [mx.multiply(silu(product(x, a)), product(x, b))], [x]), [3, 1]);
-});
-test("a product that somebody else reads is written", () => {
-  const a = mx.quantize(normal(64, 96), options);
-  const [alone, joined] = compare((x, r) => {
-    const y = product(x, a);
-    return [mx.add(r, y), y];
-  }, [normal(2, 96), normal(2, 64)]);
-  assert(alone === joined);
+test("a product that somebody else reads stays by itself", () => {
+  const w = matrix(64, 96);
+  joins(2, [normal(2, 96), normal(2, 64)], ([x, r], each) => {
+    const y = each(product(x!, w));
+    return [mx.add(r!, y), y];
+  });
 });
 test("rotations and writes into caches are one dispatch", () => {
-  const caches = [mx.zeros([1, 2, 16, 32], mx.float16), mx.zeros([1, 2, 16, 32], mx.float16)];
-  const f = (q: mx.NDArray, k: mx.NDArray, v: mx.NDArray, at: mx.NDArray, keys: mx.NDArray, values: mx.NDArray) => {
-    const turn = (x: mx.NDArray) => mx.fast.rope(x, 32, { traditional: false, base: 100, scale: 1, offset: at });
-    const start = at.reshape([1]);
-    return [turn(q), mx.writeAt(keys, turn(k), start, [2]), mx.writeAt(values, v, start, [2])];
+  // Larger than what eager evaluation keeps just because it is small.
+  const [q, k, v] = [normal(1, 4, 8, 128), normal(1, 2, 8, 128), normal(1, 2, 8, 128)], at = mx.array([5], mx.int32);
+  const turn = (x: mx.NDArray) => mx.fast.rope(x, 128, { traditional: false, base: 100, scale: 1, offset: 5 });
+  const write = (x: mx.NDArray, y: mx.NDArray) => mx.writeAt(x, y, at, [2], { donate: true });
+  const caches = () => {
+    const made = [mx.zeros([1, 2, 16, 128], mx.float16), mx.zeros([1, 2, 16, 128], mx.float16)] as const;
+    mx.eval(q, k, v, at, ...made);
+    mx.synchronize();
+    return made;
   };
-  const inputs = [normal(1, 4, 1, 32), normal(1, 2, 1, 32), normal(1, 2, 1, 32), mx.array(5, mx.int32), ...caches];
-  const [alone, joined] = compare((...x) => f(x[0]!, x[1]!, x[2]!, x[3]!, x[4]!, x[5]!), inputs);
-  assert(joined <= alone - 1, `${joined} dispatches instead of ${alone}`);
+  const [keys, values] = caches(), before = runtime().stats().dispatches;
+  const joined = [turn(q), write(keys, turn(k)), write(values, v)];
+  mx.eval(...joined);
+  mx.synchronize();
+  const dispatches = runtime().stats().dispatches - before;
+  const [otherKeys, otherValues] = caches(), turned = turn(k);
+  mx.eval(turned);
+  const alone = [turn(q), write(otherKeys, turned), write(otherValues, v)];
+  for (const y of alone) mx.eval(y);
+  assertEquals(numbers(joined), numbers(alone));
+  assertEquals(dispatches, 1);
 });

@@ -48,12 +48,12 @@ kernel void rope(device const T* x [[buffer(0)]], device const int* offset [[buf
 /// Up to three arrays [B, heads, T, D], rotated or not, to where they go: mirrored in rope.cc.
 struct Move {
   long from_batch, from_head, from_position, to_batch, to_head, to_position;  // strides
-  int heads, width, rotated;
+  int heads, width, rotated, offset_stride;
   int room;  // the largest start along the positions; -1: there is no start
 };
 struct Moves {
   Move move[3];
-  int heads, positions, half_dims, offset_stride;  // heads of all
+  int heads, positions, half_dims;  // heads of all
   float scale;
 };
 
@@ -71,9 +71,10 @@ kernel void rope_moves(device const T* x0 [[buffer(0)]], device const T* x1 [[bu
                        device T* out2 [[buffer(5)]], device const int* start0 [[buffer(6)]],
                        device const int* start1 [[buffer(7)]], device const int* start2 [[buffer(8)]],
                        device atomic_uint* bad0 [[buffer(9)]], device atomic_uint* bad1 [[buffer(10)]],
-                       device atomic_uint* bad2 [[buffer(11)]], device const int* offset [[buffer(12)]],
-                       device const float* freqs [[buffer(13)]], constant float* inverse [[buffer(14)]],
-                       constant Moves& p [[buffer(15)]], uint3 at [[thread_position_in_grid]]) {
+                       device atomic_uint* bad2 [[buffer(11)]], device const int* offset0 [[buffer(12)]],
+                       device const int* offset1 [[buffer(13)]], device const int* offset2 [[buffer(14)]],
+                       device const float* freqs [[buffer(15)]], constant float* inverse [[buffer(16)]],
+                       constant Moves& p [[buffer(17)]], uint3 at [[thread_position_in_grid]]) {
   const int i = at.x, t = at.y, batch = at.z / p.heads;
   int head = at.z % p.heads, part = 0;
   while (head >= p.move[part].heads) head -= p.move[part++].heads;
@@ -90,7 +91,8 @@ kernel void rope_moves(device const T* x0 [[buffer(0)]], device const T* x1 [[bu
     to[column] = from[column];
     return;
   }
-  const float position = ((float)t + (float)offset[(long)batch * p.offset_stride]) * p.scale;
+  device const int* offset = part == 0 ? offset0 : part == 1 ? offset1 : offset2;
+  const float position = ((float)t + (float)offset[(long)batch * m.offset_stride]) * p.scale;
   const float angle = position * (kHasFreqs ? 1 / freqs[i] : inverse[i]);
   const float cosine = precise::cos(angle), sine = precise::sin(angle);
   const int first = kTraditional ? 2 * i : i, second = kTraditional ? first + 1 : first + p.half_dims;
