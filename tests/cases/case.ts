@@ -35,6 +35,8 @@ export interface Input {
   readonly dtype?: DType;
   /** A float input without derivative. */
   readonly fixed?: boolean;
+  /** Its numbers belong together (a regular matrix): others of the same range would not do. */
+  readonly joint?: boolean;
 }
 /** Parameters and inputs that go together. */
 export interface Variant<P = AnyParams> {

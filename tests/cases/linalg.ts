@@ -38,7 +38,11 @@ function raised(m: number, n: number): Domain {
       return i === at % n ? 1 + 2 * i + small : small;
     });
 }
-const stack = (...shape: number[]): Input => ({ shape, domain: raised(shape.at(-2)!, shape.at(-1)!) });
+const stack = (...shape: number[]): Input => ({
+  shape,
+  domain: raised(shape.at(-2)!, shape.at(-1)!),
+  joint: true,
+});
 const SQUARE: readonly Shape[] = [[2, 3, 3], [1, 1, 1], [1, 5, 5], [2, 2, 4, 4], [0, 2, 2]];
 const BROAD: readonly Shape[] = [[2, 3, 2], [2, 2, 3], [1, 4, 1]];
 const tolerance: Tolerance = { ulps: 64 };

@@ -53,6 +53,10 @@ function sourceFor(input: Input, shape: Shape, dtype: DType, values: readonly Av
   const [low, high] = rangeOf(input, dtype), bounded = high - low < 1000;
   // Words, keys and the like have no interval to fit into; indices seldom come from computed values.
   if (!bounded || r.next() < (input.dtype ? 0.6 : 0.08)) return { numbers: drawn(input, shape, dtype, r) };
+  if (input.joint) {
+    const around = drawn(input, shape, dtype, r), value = Math.max(r.below(values.length), r.below(values.length));
+    return { value, fit: { shape, dtype, range: [-0.05, 0.05], around } };
+  }
   const isFloat = dtype.kind === "float" || dtype.kind === "complex", free = isFloat && low <= -3 && high >= 3;
   const found = free && r.next() < 0.8 ? matching(values, shape, dtype, r) : null;
   if (found !== null) return { value: found, fit: { shape, dtype, range: null } };

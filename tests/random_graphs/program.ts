@@ -11,11 +11,15 @@ import type { PrimitiveName } from "../../core/primitives/mod.ts";
 import { add, complex, floor, multiply, reshape, sigmoid } from "../../mod.ts";
 import { count, type Tensor, toArray } from "../cases/tensor.ts";
 
-/** What an input has to be: its shape and dtype, and the interval of its numbers (null: any). */
+/**
+ * What an input has to be: its shape and dtype, the interval of its numbers (null: any), and numbers that they are added
+ * to.
+ */
 export interface Fit {
   readonly shape: Shape;
   readonly dtype: DType;
   readonly range: readonly [number, number] | null;
+  readonly around?: Tensor;
 }
 /** Where an input comes from: an earlier value made to fit, or numbers. */
 export type Source = { readonly value: number; readonly fit: Fit } | { readonly numbers: Tensor };
@@ -41,7 +45,7 @@ export interface Program {
  * Makes any array fit: its elements again and again until there are enough, and `low + (high - low) sigmoid(x)` where
  * there is an interval, rounded down for integers.
  */
-export function fitted(x: NDArray, { shape, dtype, range }: Fit): NDArray {
+export function fitted(x: NDArray, { shape, dtype, range, around }: Fit): NDArray {
   const n = count(shape), size = count(x.shape);
   let y = x;
   if (x.shape.join() !== shape.join()) {
@@ -56,7 +60,8 @@ export function fitted(x: NDArray, { shape, dtype, range }: Fit): NDArray {
     if (whole) y = floor(y);
     if (dtype === complex64) y = multiply(y, complex(0.6, 0.8));
   }
-  return y.dtype === dtype ? y : y.astype(dtype);
+  if (y.dtype !== dtype) y = y.astype(dtype);
+  return around ? add(y, toArray(around)) : y;
 }
 /** The step that uses each value last; outputs are used at the end. */
 function lastUses({ inputs, steps, outputs }: Program): number[] {
@@ -113,11 +118,11 @@ function paramText(v: unknown): string {
 }
 function sourceText(s: Source, aval: Aval | undefined): string {
   if ("numbers" in s) return literal(s.numbers);
-  const { shape, dtype, range } = s.fit;
+  const { shape, dtype, range, around } = s.fit;
   if (!range && aval && aval.dtype === dtype && aval.shape.join() === shape.join()) return `v${s.value}`;
   return `fitted(v${s.value}, { shape: [${shape}], dtype: ${typeName(dtype)}, range: ${
     range ? `[${range}]` : "null"
-  } })`;
+  } })${around ? `.add(${literal(around)})` : ""}`;
 }
 /** A TypeScript module that runs the program both ways and prints what comes out. */
 export function source(p: Program): string {

@@ -22,7 +22,8 @@ export function pruned(p: Program): Program {
   return { ...p, steps, outputs: p.outputs.map((o) => place.get(o)!) };
 }
 /** Numbers that fit. */
-function numbersFor({ shape, dtype, range }: Fit): Source {
+function numbersFor({ shape, dtype, range, around }: Fit): Source {
+  if (around) return { numbers: around };
   const r = new Random(1), [low, high] = range ?? [-2, 2];
   const draw = () => Float64Array.from({ length: count(shape) }, () => low + (high - low) * r.next());
   return { numbers: tensor(shape, dtype, dtype.kind === "complex" ? { re: draw(), im: draw() } : draw()) };
