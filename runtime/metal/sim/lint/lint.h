@@ -43,6 +43,16 @@ typedef __bf16 bfloat;
 namespace lint {
 template <class T>
 __local T& variable();  // what a threadgroup declaration becomes
+template <class T>
+T copy(const __global T&);  // what `Struct a = b;` becomes
+template <class T>
+T copy(const __constant T&);
+template <class T>
+T copy(const __local T&);
+template <class T>
+T copy(const __private T&);
+template <class T>
+T copy(T&&);
 }
 
 namespace metal {

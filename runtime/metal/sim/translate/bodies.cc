@@ -135,4 +135,19 @@ void Translator::lint_threads() {
   }
 }
 
+/// For the lint: `Struct a = b;` copies from any address space in Metal, in Clang from its own only.
+void Translator::lint_copies() {
+  std::set<std::string> structs;
+  for (int i = 0; i + 2 < count(); i++)
+    if (is(i, "struct") && is(i + 2, "{")) structs.insert(text(i + 1));
+  for (int i = 1; i + 3 < count(); i++) {
+    bool begins = is(i - 1, ";") || is(i - 1, "{") || is(i - 1, "}") || is(i - 1, ")") || is(i - 1, "const");
+    if (!begins || !structs.count(text(i)) || !is(i + 2, "=") || is(i + 3, "{")) continue;
+    int end = i + 3;
+    while (!is(end, ";") && !is(end, ",")) end = is_open(text(end)) ? match(end) + 1 : end + 1;
+    at(i + 2).after += " ::lint::copy<" + text(i) + ">(";
+    at(end).before = ")" + at(end).before;
+  }
+}
+
 }  // namespace dsim

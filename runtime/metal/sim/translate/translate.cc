@@ -238,7 +238,7 @@ std::string Translator::run(std::string_view input, std::string& error) {
     constructors();
     scope(0, count(), "", false);
     erase_attributes();
-    if (lint) lint_threads();
+    if (lint) lint_threads(), lint_copies();
     casts();
   }
   if (!problem.empty()) {

@@ -59,6 +59,7 @@ class Translator {
   void casts();
   void erase_attributes();
   void lint_threads();
+  void lint_copies();
   // refuse.cc: what Metal does not have
   void refuse_words();
   void refuse_lambdas();
