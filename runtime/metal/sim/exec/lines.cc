@@ -1,5 +1,5 @@
-// The source line of an instruction, from the line table (DWARF 4) of a compiled library. The shim's own functions carry
-// no lines, so what is inlined from it counts to the kernel's line that called it.
+// The source line of an instruction, from the line table (DWARF 4) of a compiled library. The shim's own functions
+// carry no lines, so what is inlined from it counts to the kernel's line that called it.
 #include <elf.h>
 #include <string.h>
 

@@ -101,8 +101,8 @@ struct Machine {
 };
 extern Machine m;
 
-/// Held while a dispatch runs, and while a library is loaded: its initialisers are instrumented as kernels are, and must
-/// not be taken for the kernel at work.
+/// Held while a dispatch runs, and while a library is loaded: its initialisers are instrumented as kernels are, and
+/// must not be taken for the kernel at work.
 std::mutex& machine_guard();
 /// Runs a dispatch; false: it failed, and `m.error` says how.
 bool run_dispatch(const Dispatch& d);

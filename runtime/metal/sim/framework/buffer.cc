@@ -73,7 +73,9 @@ METHOD("MTLBuffer", "addDebugMarker:range:", void, Buffer*, Sel, Object*, Range2
 METHOD("MTLBuffer", "removeAllDebugMarkers", void, Buffer*, Sel) {}
 METHOD("MTLBuffer", "setPurgeableState:", uint64_t, Buffer*, Sel, uint64_t state) { return state; }
 
-METHOD("+MTLResidencySetDescriptor", "alloc", Object*, Object*, Sel) { return make<Object>("MTLResidencySetDescriptor"); }
+METHOD("+MTLResidencySetDescriptor", "alloc", Object*, Object*, Sel) {
+  return make<Object>("MTLResidencySetDescriptor");
+}
 METHOD("MTLResidencySetDescriptor", "setInitialCapacity:", void, Object*, Sel, uint64_t) {}
 METHOD("MTLDevice", "newResidencySetWithDescriptor:error:", Object*, Device*, Sel, Object*, Error**) {
   return make<ResidencySet>("MTLResidencySet");

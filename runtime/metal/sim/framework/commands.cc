@@ -9,7 +9,8 @@ Queue::~Queue() { close_queue(this); }
 Commands::~Commands() {
   for (auto* all : {&scheduled_handlers, &completed_handlers})
     for (const void* block : *all) _Block_release(block);
-  if (status < kCommitted && !steps.empty()) report("a command buffer with work in it was released and never committed");
+  if (status < kCommitted && !steps.empty())
+    report("a command buffer with work in it was released and never committed");
 }
 
 Held hold(Commands* c, Object* o) {

@@ -15,10 +15,12 @@ void link_event();
 void link_others();
 
 static Device* make_device() {
-  for (void (*part)() : {link_foundation, link_buffer, link_library, link_commands, link_encoder, link_event, link_others})
-    part();
+  void (*const parts[])() = {link_foundation, link_buffer, link_library, link_commands,
+                             link_encoder,    link_event,  link_others};
+  for (void (*part)() : parts) part();
   setenv("DENIM_METAL_MARKS", "1", 0);  // the host says what each dispatch may touch
-  if (const char* seed = getenv("DENIM_METAL_SIM_SEED")) m.random ^= strtoull(seed, nullptr, 10) * 0x9e3779b97f4a7c15ull;
+  if (const char* seed = getenv("DENIM_METAL_SIM_SEED"))
+    m.random ^= strtoull(seed, nullptr, 10) * 0x9e3779b97f4a7c15ull;
   if (getenv("DENIM_METAL_RACE")) configure_checks("race");
   if (const char* relaxed = getenv("DENIM_METAL_SIM_CHECKS")) configure_checks(relaxed);
   return make<Device>("MTLDevice");

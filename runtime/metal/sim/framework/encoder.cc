@@ -161,7 +161,8 @@ METHOD("MTLComputeCommandEncoder", "dispatchThreadgroups:threadsPerThreadgroup:"
   encode_dispatch(e, grid, group, false);
 }
 METHOD("MTLComputeCommandEncoder", "useResource:usage:", void, Encoder*, Sel, Object*, uint64_t) {}
-METHOD("MTLComputeCommandEncoder", "useResources:count:usage:", void, Encoder*, Sel, Object* const*, uint64_t, uint64_t) {}
+METHOD("MTLComputeCommandEncoder", "useResources:count:usage:", void, Encoder*, Sel, Object* const*, uint64_t,
+       uint64_t) {}
 METHOD("MTLComputeCommandEncoder", "memoryBarrierWithScope:", void, Encoder* e, Sel, uint64_t) {
   if (!is_open(e, "memoryBarrierWithScope:")) return;
   add_step(e, [run = e->run](Commands& c, std::string&) {
@@ -239,7 +240,8 @@ METHOD("MTLComputeCommandEncoder", "insertDebugSignpost:", void, Encoder* e, Sel
 METHOD("MTLComputeCommandEncoder", "pushDebugGroup:", void, Encoder*, Sel, Object*) {}
 METHOD("MTLComputeCommandEncoder", "popDebugGroup", void, Encoder*, Sel) {}
 
-// ---- blit -------------------------------------------------------------------------------------------------------------
+// ---- blit
+// -------------------------------------------------------------------------------------------------------------
 
 /// A copy or a fill counts as a dispatch for what is ordered: its ranges are logged and compared.
 static bool touch(EncoderRun& run, Commands& c, const Buffer* b, uint64_t from, uint64_t n, bool write,

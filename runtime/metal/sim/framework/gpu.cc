@@ -54,7 +54,8 @@ void call_block(const void* block, void* argument) {
   invoke(block, argument);
 }
 
-// ---- running ----------------------------------------------------------------------------------------------------------
+// ---- running
+// ----------------------------------------------------------------------------------------------------------
 
 Order& order_of(EncoderRun& run, Commands& c) {
   if (!run.begun) {
@@ -211,7 +212,8 @@ static void run_handlers() {
   }
 }
 
-// ---- what the CPU does ------------------------------------------------------------------------------------------------
+// ---- what the CPU does
+// ------------------------------------------------------------------------------------------------
 
 static void start(Gpu& g) {
   if (g.started) return;
@@ -277,7 +279,8 @@ void wait_until_completed(Commands* c) {
   g.seen.advance(c->queue->number, c->end_time);
 }
 
-// ---- events -----------------------------------------------------------------------------------------------------------
+// ---- events
+// -----------------------------------------------------------------------------------------------------------
 
 static void set_value(Gpu& g, Event* e, uint64_t value, const Clock& clock) {
   e->value = std::max(e->value, value);

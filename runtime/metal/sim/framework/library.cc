@@ -161,7 +161,8 @@ METHOD("+MTLComputePipelineDescriptor", "alloc", Object*, Object*, Sel) {
 METHOD("MTLComputePipelineDescriptor", "setComputeFunction:", void, PipelineDescriptor* d, Sel, Function* f) {
   d->function = Ref<Function>(f);
 }
-METHOD("MTLComputePipelineDescriptor", "setThreadGroupSizeIsMultipleOfThreadExecutionWidth:", void, Object*, Sel, bool) {}
+METHOD("MTLComputePipelineDescriptor", "setThreadGroupSizeIsMultipleOfThreadExecutionWidth:", void, Object*, Sel,
+       bool) {}
 METHOD("MTLComputePipelineDescriptor", "setMaxTotalThreadsPerThreadgroup:", void, Object*, Sel, uint64_t) {}
 METHOD("MTLComputePipelineDescriptor", "setBinaryArchives:", void, Object*, Sel, Object*) {}
 METHOD("MTLComputePipelineState", "threadExecutionWidth", uint64_t, Pipeline*, Sel) { return 32; }

@@ -1,5 +1,5 @@
-// The simulated classes of Foundation and Metal: what each object holds. One file per class has the methods; gpu.cc runs
-// what is committed.
+// The simulated classes of Foundation and Metal: what each object holds. One file per class has the methods; gpu.cc
+// runs what is committed.
 #pragma once
 #include <functional>
 #include <map>

@@ -1,5 +1,5 @@
-// Prelude of the lint: Metal's names on top of Clang's "C++ for OpenCL", where address spaces are part of the type as in
-// Apple's compiler. Declarations only; nothing of it ever runs. Used with -x clcpp -include lint.h.
+// Prelude of the lint: Metal's names on top of Clang's "C++ for OpenCL", where address spaces are part of the type as
+// in Apple's compiler. Declarations only; nothing of it ever runs. Used with -x clcpp -include lint.h.
 #pragma once
 #define device __global
 #define constant __constant

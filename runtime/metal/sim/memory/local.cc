@@ -57,7 +57,10 @@ bool begin_local(const Dispatch& d) {
   for (uint32_t i = 0; i < d.kernel->param_count; i++) {
     const ParamAttr& a = d.kernel->params[i].attr;
     if (a.kind != Kind::local || !d.local[a.index]) continue;
-    if (d.local[a.index] % 16) return fail_at(nullptr, "threadgroup memory %u has a length that is no multiple of 16", a.index), false;
+    if (d.local[a.index] % 16) {
+      fail_at(nullptr, "threadgroup memory %u has a length that is no multiple of 16", a.index);
+      return false;
+    }
     if (!add_variable(&a, d.local[a.index], 16, a.name)) return false;
     argument_at[a.index] = variables[variable_count - 1].at;
   }

@@ -10,8 +10,10 @@ template <class T>
 constexpr bool real() {
   return is_same_v<element_t<T>, float> || is_same_v<element_t<T>, half>;
 }
-#define MSL_REAL(T) static_assert(metal::detail::real<T>(), "Metal has this function for float and half only: cast first")
-#define MSL_NO_BFLOAT(T) static_assert(!is_same_v<element_t<T>, bfloat>, "Metal has this function not for bfloat: cast to float")
+#define MSL_REAL(T) \
+  static_assert(metal::detail::real<T>(), "Metal has this function for float and half only: cast first")
+#define MSL_NO_BFLOAT(T) \
+  static_assert(!is_same_v<element_t<T>, bfloat>, "Metal has this function not for bfloat: cast to float")
 
 template <class F, class V, class... X>
 MSL_FUNC constexpr auto map_lanes(F f, V v, X... x) {
@@ -40,7 +42,7 @@ __attribute__((nodebug)) inline float nudge(float r, float ulps) {
   template <class V>                                                                       \
   MSL_FUNC V name(V v) {                                                                   \
     MSL_REAL(V);                                                                           \
-    auto f = [](auto e) __attribute__((always_inline, nodebug)) {                                                                  \
+    auto f = [](auto e) __attribute__((always_inline, nodebug)) {                          \
       float x = float(e);                                                                  \
       return static_cast<decltype(e)>(MSL_ERROR(expression, ulps));                        \
     };                                                                                     \

@@ -24,7 +24,8 @@ constexpr bool travels() {
   return sizeof(E) <= 4 && !is_same_v<E, bool> && !is_same_v<E, bfloat> && is_arithmetic_v<E>;
 }
 #define MSL_TRAVELS(T) \
-  static_assert(metal::detail::travels<T>(), "Metal's simdgroup functions take no 64-bit integers, bool, bfloat or structs")
+  static_assert(metal::detail::travels<T>(), \
+                "Metal's simdgroup functions take no 64-bit integers, bool, bfloat or structs")
 
 template <class T>
 struct Value {

@@ -1,5 +1,5 @@
-// The blocks runtime: a handler outlives the frame that made it, so it and its __block variables move to the heap, where
-// they are counted.
+// The blocks runtime: a handler outlives the frame that made it, so it and its __block variables move to the heap,
+// where they are counted.
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +71,8 @@ DSIM_EXPORT void _Block_object_assign(void* to, const void* p, int kind) {
     if (ref->flags & kOnHeap) {
       count_of(ref->flags).fetch_add(2);
     } else {
-      ByRef* heap = static_cast<ByRef*>(memcpy(malloc(static_cast<size_t>(ref->size)), ref, static_cast<size_t>(ref->size)));
+      const size_t bytes = static_cast<size_t>(ref->size);
+      ByRef* heap = static_cast<ByRef*>(memcpy(malloc(bytes), ref, bytes));
       heap->flags = (ref->flags & ~0xffff) | kOnHeap | 4;  // one reference of the frame, one of the block
       heap->forwarding = ref->forwarding = heap;
       if (ref->flags & kHasHelpers) ref->copy(heap, ref);

@@ -36,7 +36,8 @@ static Class* class_unlocked(const char* name) {
   if (c.name.empty()) {
     c.name = name;
     std::string base = name;
-    c.super = base == "NSObject" ? nullptr : class_unlocked(base[0] == '+' && base != "+NSObject" ? "+NSObject" : "NSObject");
+    const bool meta = base[0] == '+' && base != "+NSObject";
+    c.super = base == "NSObject" ? nullptr : class_unlocked(meta ? "+NSObject" : "NSObject");
   }
   return &c;
 }
@@ -50,7 +51,7 @@ const Selector* selector_named(const char* name) {
   if (s.name.empty()) s.name = name;
   return &s;
 }
-void add_method(const char* cls, const char* selector, Imp imp) { class_named(cls)->methods[selector_named(selector)] = imp; }
+void add_method(const char* cls, const char* selector, Imp imp) { class_named(cls)->methods.emplace(selector_named(selector), imp); }
 
 void adopt(Object* o, const char* cls) {
   Class* c = class_named(cls);

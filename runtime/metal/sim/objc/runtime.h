@@ -17,8 +17,8 @@ struct Class {
   std::unordered_map<const Selector*, Imp> methods;
 };
 
-/// Every object of the simulated frameworks. A released one is kept for a while as a shell whose class says what it was,
-/// so that a message to it is a report and no crash.
+/// Every object of the simulated frameworks. A released one is kept for a while as a shell whose class says what it
+/// was, so that a message to it is a report and no crash.
 struct Object {
   Class* isa = nullptr;
   std::atomic<long> references{1};

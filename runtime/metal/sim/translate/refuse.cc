@@ -55,7 +55,8 @@ bool Translator::names_type(int i, int& end) {
   return true;
 }
 
-/// `T* p` and `T& r` need an address space in Metal. Seen where a declaration may begin: after ( , ; { } and qualifiers.
+/// `T* p` and `T& r` need an address space in Metal. Seen where a declaration may begin: after ( , ; { } and
+/// qualifiers.
 void Translator::refuse_plain_pointers() {
   for (int i = 1; i + 2 < count(); i++) {
     bool begins = is(i - 1, "(") || is(i - 1, ",") || is(i - 1, ";") || is(i - 1, "{") || is(i - 1, "}");
