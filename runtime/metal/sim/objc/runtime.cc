@@ -51,7 +51,9 @@ const Selector* selector_named(const char* name) {
   if (s.name.empty()) s.name = name;
   return &s;
 }
-void add_method(const char* cls, const char* selector, Imp imp) { class_named(cls)->methods.emplace(selector_named(selector), imp); }
+void add_method(const char* cls, const char* selector, Imp imp) {
+  class_named(cls)->methods.emplace(selector_named(selector), imp);
+}
 
 void adopt(Object* o, const char* cls) {
   Class* c = class_named(cls);
