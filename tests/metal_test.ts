@@ -30,20 +30,18 @@ const reason = await whyNot();
 const folder = new URL("metal/", import.meta.url).pathname;
 
 Deno.test({
-  name: `tests of Metal pass on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
+  name: `the Metal host works on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
   ignore: reason !== null,
   fn: async () => {
-    const { code, said } = await run(["test", "-A", "-q", folder]);
+    const { code, said } = await run(["test", "-A", "-q", `${folder}host_test.ts`]);
     assertEquals(code, 0, said);
   },
 });
 Deno.test({
-  name: `layouts of every family on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
+  name: `every family of kernels agrees with the CPU on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
   ignore: reason !== null,
   fn: async () => {
-    const { code, said } = await run(["test", "-A", "-q", new URL("ops/layout_test.ts", import.meta.url).pathname], {
-      DENIM_DEVICE: "gpu",
-    });
+    const { code, said } = await run(["run", "-A", `${folder}doctor.ts`, "--quick"]);
     assertEquals(code, 0, said);
   },
 });
