@@ -36,7 +36,12 @@ const Platform = enum {
     fn triple(p: Platform) std.Target.Query {
         const glibc: std.SemanticVersion = .{ .major = 2, .minor = 17, .patch = 0 };
         return switch (p) {
-            .@"x86_64-linux", .@"x86_64-linux-sim" => .{ .cpu_arch = .x86_64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
+            .@"x86_64-linux", .@"x86_64-linux-sim" => .{
+                .cpu_arch = .x86_64,
+                .os_tag = .linux,
+                .abi = .gnu,
+                .glibc_version = glibc,
+            },
             .@"aarch64-linux" => .{ .cpu_arch = .aarch64, .os_tag = .linux, .abi = .gnu, .glibc_version = glibc },
             .@"aarch64-macos" => .{
                 .cpu_arch = .aarch64,

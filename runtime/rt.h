@@ -51,8 +51,8 @@ RT_API int32_t rt_wait(double session, double handle);
 /// Text of the failure of a handle's content, or of the session's last call (handle 0). Returns the bytes written.
 RT_API uint32_t rt_failure(double session, double handle, uint8_t* text, uint32_t capacity);
 
-/// A new stream on a device (0 the CPU, 1 the GPU); a negative number where there are too many. Streams 0 and 1 are there
-/// from the start: one of the CPU, one of the GPU, if there is one.
+/// A new stream on a device (0 the CPU, 1 the GPU); a negative number where there are too many. Streams 0 and 1 are
+/// there from the start: one of the CPU, one of the GPU, if there is one.
 RT_API int32_t rt_stream_open(double session, int32_t device);
 /// Waits for all that was queued on the stream (-1: on all).
 RT_API int32_t rt_synchronize(double session, int32_t stream);

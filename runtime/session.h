@@ -25,8 +25,8 @@ struct Job {
   Buffer** outputs;
   void* gpu;  // what metal/ knows of it
 };
-/// Runs programs in order, each on the submitting thread (where it waits and nothing is queued) or on its worker. That of
-/// a GPU encodes programs and commits several at once, so who waits for one has to say so: `wanted`.
+/// Runs programs in order, each on the submitting thread (where it waits and nothing is queued) or on its worker. That
+/// of a GPU encodes programs and commits several at once, so who waits for one has to say so: `wanted`.
 struct Stream {
   Device device;
   pthread_t worker;

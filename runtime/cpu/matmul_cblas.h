@@ -1,5 +1,5 @@
-// Large products of float32 and float64 by a BLAS, where the build says that there is one (DENIM_CBLAS): on a Mac that is
-// Accelerate, which alone reaches Apple's matrix units.
+// Large products of float32 and float64 by a BLAS, where the build says that there is one (DENIM_CBLAS): on a Mac that
+// is Accelerate, which alone reaches Apple's matrix units.
 #pragma once
 #include <limits.h>
 

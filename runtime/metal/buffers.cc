@@ -1,5 +1,5 @@
-// Memory of the pool as Metal buffers, without a copy: CPU and GPU see the same bytes. memory.cc tells which pages there
-// are; a range of pages is wrapped when the GPU first works on it, and unwrapped before it goes.
+// Memory of the pool as Metal buffers, without a copy: CPU and GPU see the same bytes. memory.cc tells which pages
+// there are; a range of pages is wrapped when the GPU first works on it, and unwrapped before it goes.
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

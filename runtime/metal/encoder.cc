@@ -34,8 +34,8 @@ static void use(Encoder::State* s, const Pipeline* p, const char* name) {
   s->name = name;
   if (p->state || s->failure) return;
   s->failure = make_failure(kKernelFailed,
-                            "compile the kernel %s for the GPU\na source that Metal accepts\n%s\ncorrect the source, or "
-                            "report this if it is not yours\n%s",
+                            "compile the kernel %s for the GPU\na source that Metal accepts\n%s\ncorrect the source, "
+                            "or report this if it is not yours\n%s",
                             name, p->error, name);
 }
 static void refuse(Encoder::State* s, const char* expected, const char* got) {

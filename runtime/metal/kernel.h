@@ -1,5 +1,5 @@
-// What a family of GPU kernels sees, and what the host (program.cc of this folder) asks of each family. No metal-cpp here:
-// families describe dispatches, the encoder turns them into Metal calls. C++20 without the C++ standard library.
+// What a family of GPU kernels sees, and what the host (program.cc of this folder) asks of each family. No metal-cpp
+// here: families describe dispatches, the encoder turns them into Metal calls. C++20 without the C++ standard library.
 #pragma once
 #include "../kernel.h"
 
@@ -72,8 +72,8 @@ struct GpuKernel {
 };
 
 /// Fused elementwise instructions, with a reduction at their end or without (fused.cc).
-/// `fused_can` is false where there are more arrays than a dispatch has arguments (the planner makes none of those): the
-/// instruction runs on the CPU then.
+/// `fused_can` is false where there are more arrays than a dispatch has arguments (the planner makes none of those):
+/// the instruction runs on the CPU then.
 bool fused_can(const Fused& f);
 size_t fused_scratch(const Fused& f);
 void fused_encode(const Fused& f, uint8_t* scratch, Encoder& e);

@@ -1,15 +1,13 @@
-// A program on a stream of a GPU: every instruction is encoded by its family; what has no kernel for the GPU runs on the
-// CPU once the GPU has done what came before.
+// A program on a stream of a GPU: every instruction is encoded by its family; what has no kernel for the GPU runs on
+// the CPU once the GPU has done what came before.
 #include <stdlib.h>
 #include <string.h>
 
-#include "generated/metal.h"
 #include "metal/host.h"
 #include "metal/join.h"
 
 namespace denim::metal {
 
-constexpr bool kFusedOnGpu = DENIM_GPU_FUSED;
 constexpr size_t kScratchAlign = 256, kScratchRing = size_t(64) << 20;
 
 /// What is found out about a program once.
@@ -27,21 +25,16 @@ static bool has_float64(const Instruction& ins) {
   return false;
 }
 static const char* name_of(const Instruction& ins) {
-  const Op op = !ins.fused ? ins.op : ins.body->n_steps ? ins.body->steps[ins.body->n_steps - 1].op : ins.body->reduce_op;
+  const Fused* f = ins.body;
+  const Op op = !ins.fused ? ins.op : f->n_steps ? f->steps[f->n_steps - 1].op : f->reduce_op;
   return kOpFacts[static_cast<int>(op)].name;
 }
 static const GpuKernel* kernel_for(const Instruction& ins) {
   const GpuKernel* k = gpu_kernel(ins.op);
   return k && (!k->can || k->can(ins.call)) ? k : nullptr;
 }
-static bool fused_on_gpu(const Fused& f) {
-  if constexpr (kFusedOnGpu) return fused_can(f);
-  return false;
-}
 static size_t scratch_of(const Instruction& ins, const GpuKernel* kernel) {
-  if constexpr (kFusedOnGpu) {
-    if (ins.fused) return fused_scratch(*ins.body);
-  }
+  if (ins.fused) return fused_scratch(*ins.body);
   return kernel->scratch ? kernel->scratch(ins.call) : 0;
 }
 static Prepared* prepare(const Program* p) {
@@ -55,7 +48,7 @@ static Prepared* prepare(const Program* p) {
   for (size_t k = 0; k < n; k++) {
     const Instruction& ins = p->instructions[k];
     const GpuKernel* kernel = ins.fused ? nullptr : kernel_for(ins);
-    made->on_gpu[k] = ins.fused ? fused_on_gpu(*ins.body) : kernel != nullptr;
+    made->on_gpu[k] = ins.fused ? fused_can(*ins.body) : kernel != nullptr;
     if (!made->on_gpu[k]) {  // nothing else runs then
       if (static_cast<size_t>(p->scratch_bytes) > most) most = static_cast<size_t>(p->scratch_bytes);
       continue;
@@ -91,7 +84,7 @@ static Failure* encode(Encoder::State* s, const Program* p, Instruction* ins, co
   set_addresses(p, ins, run);
   Encoder encoder(s);
   if (ins->fused) {
-    if constexpr (kFusedOnGpu) fused_encode(*ins->body, run.scratch, encoder);
+    fused_encode(*ins->body, run.scratch, encoder);
   } else {
     const int at = kOpFacts[static_cast<int>(ins->op)].in_place;
     if (at >= 0 && ins->call.in[at].data != ins->call.out[0].data) count(&g_copies);

@@ -1,6 +1,6 @@
 // A stream of a GPU: its thread encodes one job after another into the open command buffer. That is committed when it
-// holds enough, when somebody waits for it, or when the GPU has nothing to do; so encoding overlaps with the GPU's work.
-// Metal's completion handler finishes the jobs.
+// holds enough, when somebody waits for it, or when the GPU has nothing to do; so encoding overlaps with the GPU's
+// work. Metal's completion handler finishes the jobs.
 #include <stdlib.h>
 #include <string.h>
 
