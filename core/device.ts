@@ -128,9 +128,9 @@ export function stream<T>(s: Stream | Device, fn: () => T): T {
     setActiveStream(before);
   }
 }
-/** Waits for all work of a stream, or of the default one (`mlx.core.synchronize`). */
-export function synchronize(s: Stream = streams[activeStream()]!): void {
-  if (isOpen()) runtime().synchronize(s.index);
+/** Waits for all work of a stream, of a device's default one, or of the one at work (`mlx.core.synchronize`). */
+export function synchronize(s: Stream | Device = streams[activeStream()]!): void {
+  if (isOpen()) runtime().synchronize(s instanceof Stream ? s.index : defaultStream(s).index);
 }
 /**
  * Facts about the device (`mlx.core.device_info`), and the path of the native library. The CPU: instruction set, threads,

@@ -13,6 +13,7 @@ import { adopt } from "../memory.ts";
 import { constant } from "../ops/operand.ts";
 import { rowMajorStrides, sizeOf } from "../shape.ts";
 import { failure } from "../status.ts";
+import type { GgufValue } from "./gguf.ts";
 import { loadGguf } from "./gguf_repack.ts";
 import { loadNpy, loadNpz } from "./npy.ts";
 import { loadTorch } from "./pytorch.ts";
@@ -72,13 +73,23 @@ export function uploadTensor({ data, dtype, shape }: HostTensor): NDArray {
 export interface LoadOptions {
   /** Format of the file, if its name does not end in it: `safetensors`, `gguf`, `npz`, `npy` or `pytorch`. */
   readonly format?: string | null;
+  /** Whether the metadata of the file comes with the arrays: safetensors and gguf. Default false. */
+  readonly returnMetadata?: boolean;
 }
-/** Readers of files with several arrays. */
-const READERS: Readonly<Record<string, (path: string) => Map<string, NDArray>>> = {
-  safetensors: (path) => loadSafetensors(path, openMapped).arrays,
-  gguf: (path) => loadGguf(path, openMapped, uploadTensor).arrays,
-  npz: (path) => loadNpz(path, openMapped, uploadBytes),
-  pytorch: (path) => loadTorch(path, openMapped),
+/** What stands in a file besides its arrays. */
+export type LoadedMetadata = Record<string, GgufValue>;
+/** Readers of files with several arrays; the metadata where the format has any. */
+const READERS: Readonly<Record<string, (path: string) => [Map<string, NDArray>, LoadedMetadata?]>> = {
+  safetensors: (path) => {
+    const { arrays, metadata } = loadSafetensors(path, openMapped);
+    return [arrays, { ...metadata }];
+  },
+  gguf: (path) => {
+    const { arrays, metadata } = loadGguf(path, openMapped, uploadTensor);
+    return [arrays, Object.fromEntries(metadata)];
+  },
+  npz: (path) => [loadNpz(path, openMapped, uploadBytes)],
+  pytorch: (path) => [loadTorch(path, openMapped)],
 };
 /** Other endings. */
 const ALIASES: Readonly<Record<string, string>> = { bin: "pytorch", pt: "pytorch", pth: "pytorch" };
@@ -98,16 +109,26 @@ const ALIASES: Readonly<Record<string, string>> = { bin: "pytorch", pt: "pytorch
 export function load(path: `${string}.npy`, options?: LoadOptions & { readonly format?: "npy" | null }): NDArray;
 /** As above, for a file of another name that holds one array. */
 export function load(path: string, options: { readonly format: "npy" }): NDArray;
+/** As above, with the metadata of the file. */
+export function load(
+  path: string,
+  options: LoadOptions & { readonly returnMetadata: true },
+): [Record<string, NDArray>, LoadedMetadata];
 /** As above, for a file that holds several arrays. */
 export function load(path: string, options?: LoadOptions): Record<string, NDArray>;
-export function load(path: string, options: LoadOptions = {}): NDArray | Record<string, NDArray> {
-  const end = options.format ?? path.split(".").at(-1) ?? "", format = ALIASES[end] ?? end;
-  if (format === "npy") return loadNpy(path, openMapped, uploadBytes);
-  if (Object.hasOwn(READERS, format)) return Object.fromEntries(READERS[format]!(path));
+export function load(
+  path: string,
+  { format: given, returnMetadata = false }: LoadOptions = {},
+): NDArray | Record<string, NDArray> | [Record<string, NDArray>, LoadedMetadata] {
+  const end = given ?? path.split(".").at(-1) ?? "", format = ALIASES[end] ?? end;
+  if (format === "npy" && !returnMetadata) return loadNpy(path, openMapped, uploadBytes);
+  const [arrays, metadata] = Object.hasOwn(READERS, format) ? READERS[format]!(path) : [];
+  if (arrays && !returnMetadata) return Object.fromEntries(arrays);
+  if (arrays && metadata) return [Object.fromEntries(arrays), metadata];
   return fail(CheckpointError, "load", {
-    cannot: `load ${path}`,
-    expected: "a file named .safetensors, .gguf, .npy, .npz, .bin, .pt or .pth",
+    cannot: returnMetadata ? `load ${path} with metadata` : `load ${path}`,
+    expected: `a file named .safetensors${returnMetadata ? " or .gguf" : ", .gguf, .npy, .npz, .bin, .pt or .pth"}`,
     got: format,
-    fix: "give { format }",
+    fix: returnMetadata ? "load it without returnMetadata" : "give { format }",
   });
 }

@@ -255,7 +255,8 @@ export function arange(...args: readonly (Bound | DType | ArangeOptions | null |
   const stop = (bounds.length > 1 ? second : first) ?? o.stop ?? NaN;
   const step = third ?? o.step ?? 1;
   const [from, to, by] = [valueOf(start), valueOf(stop), valueOf(step)];
-  const integral = from < 2 ** 31 && from >= -(2 ** 31) && to <= 2 ** 31 && to >= -(2 ** 31) - 1 ? int32 : int64;
+  const fits = (x: number): boolean => x < 2 ** 31 && x >= -(2 ** 31);
+  const integral = fits(from) && to <= 2 ** 31 && to >= -(2 ** 31) - 1 && fits(by) ? int32 : int64;
   return countUp(from, to, by, dtypeArg(last) ?? ([start, stop, step].every(isIntegral) ? integral : float32));
 }
 function countUp(start: number, stop: number, step: number, dtype: DType): NDArray {

@@ -150,7 +150,7 @@ function candidates(
 }
 /** Greedy order: the pair that removes most elements next, the cheaper one if two remove as many. */
 function plan({ terms, output, lengths }: Problem): Plan {
-  let left = terms.map(({ labels }) => labels);
+  let left: Labels[] = terms.map(({ labels }) => union([labels]));
   const naive = naiveFlops(left, output, lengths);
   const memory = Math.max(volume(output, lengths), ...left.map((labels) => volume(labels, lengths)));
   const steps: Step[] = [];

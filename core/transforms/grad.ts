@@ -231,7 +231,7 @@ function run<A extends readonly unknown[], R>(
 }
 /** Only a float scalar has a gradient. */
 function checkScalar(op: string, y: NDArray): void {
-  if (y.shape.length !== 0 && y.shape.some((d) => d !== 1)) {
+  if (y.shape.length !== 0) {
     fail(ShapeError, op, {
       cannot: "differentiate the result",
       expected: "a scalar as the first result",

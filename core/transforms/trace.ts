@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { bindRecord, isArray, isTracer, Node, recorder, tracer } from "../graph.ts";
+import { bindRecord, isArray, isTracer, Node, recorder, settled, tracer } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
 import { keepingHistory, sameAgain, tracerOf } from "../values.ts";
@@ -45,7 +45,11 @@ export function traceAt<R>(
   return keepingHistory(() => {
     recorder?.giveUp();
     const inputs = primals.map(tracerOf);
-    return use({ inputs, outputs: tracing(() => f(inputs)) });
+    try {
+      return use({ inputs, outputs: tracing(() => f(inputs)) });
+    } finally {
+      inputs.forEach((x, i) => settled.set(x, primals[i]!)); // who finds one later gets what it stood for
+    }
   });
 }
 /** The nodes that depend on the trace's inputs, producers first (the inputs are not among them). */

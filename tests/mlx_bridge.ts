@@ -1,0 +1,100 @@
+/**
+ * What MLX's own Python tests need to be told to run here: a host program calls this project for them, and takes from
+ * this file what no rule of names gives. It is given by `scripts/mlx_suite.ts`; which of the tests may fail stands in
+ * `mlx_suite_known.ts`.
+ * @module
+ */
+import * as mx from "../mod.ts";
+
+/** Marks the object that carries Python's keyword arguments. */
+const KEYWORDS = Symbol.for("mlx-bridge.kwargs");
+type Arguments = readonly unknown[];
+type Keywords = Readonly<Record<string, unknown>>;
+type AnyFunction = (...args: Arguments) => unknown;
+
+function isKeywords(x: unknown): x is Keywords {
+  return typeof x === "object" && x !== null && Object.getPrototypeOf(x) === Object.prototype;
+}
+/** One list of arguments, keywords last: MLX also takes `[x, y], {z}` for `x, y, z=z`. Python sorts no keywords; this does. */
+function oneList(args: Arguments, keywords: Keywords): unknown[] {
+  const [first, second] = args, alone = args.length === 1, pair = args.length === 2 && isKeywords(second);
+  const positional = Array.isArray(first) && (alone || pair) ? first : alone && isKeywords(first) ? [] : args;
+  const named = { ...keywords, ...(alone && isKeywords(first) ? first : pair ? second : {}) };
+  const rest = positional.filter((x) => !isKeywords(x)), last = positional.find(isKeywords);
+  const sorted = Object.entries({ ...named, ...last }).sort(([a], [b]) => a < b ? -1 : 1);
+  return sorted.length ? [...rest, marked(Object.fromEntries(sorted))] : rest;
+}
+function marked(x: object): object {
+  return Object.defineProperty(x, KEYWORDS, { value: true });
+}
+/** The Python function, with its keywords marked again: a trace gives it a new object. */
+function python(f: AnyFunction): AnyFunction {
+  return (...args) => f(...args.map((x) => isKeywords(x) ? marked(x) : x));
+}
+/** Results as a list. */
+function listed(result: unknown): unknown[] {
+  if (Array.isArray(result)) return result;
+  return isKeywords(result) ? Object.values(result) : [result];
+}
+function refuseOptions({ shapeless, metadata }: Keywords): void {
+  if (shapeless || metadata) throw new Error("no option shapeless or metadata");
+}
+/** `with mx.exporter(...) as e`: the calls are collected, the file is written at the end. */
+class Exporter {
+  #examples: unknown[][] | null = [];
+  constructor(readonly path: string, readonly f: AnyFunction) {}
+  call(...args: Arguments): void {
+    if (!this.#examples) throw new Error("the file is written");
+    this.#examples.push(oneList(args, {}));
+  }
+  async exit(): Promise<void> {
+    const examples = this.#examples ?? [];
+    this.#examples = null;
+    await mx.exportFunction(this.path, python(this.f), ...examples);
+  }
+}
+/** `with mx.printoptions(...)`. */
+class Printing {
+  #before = mx.getPrintoptions();
+  constructor(readonly options: Partial<mx.PrintOptions>) {}
+  enter(): void {
+    this.#before = mx.getPrintoptions();
+    mx.setPrintoptions(this.options);
+  }
+  exit(): void {
+    mx.setPrintoptions(this.#before);
+  }
+}
+/** Bytes of an array in row-major order. */
+function toBytes(x: mx.NDArray): Uint8Array {
+  const data = (x.dtype === mx.bfloat16 ? x.view(mx.uint16) : x).dataSync();
+  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+export default {
+  toBytes,
+  /** Whole calls, by MLX's names. */
+  calls: {
+    "printoptions": (_: Arguments, options: Partial<mx.PrintOptions>) => new Printing(options),
+    "exporter": ([path, f]: [string, AnyFunction], options: Keywords) => {
+      refuseOptions(options);
+      return new Exporter(path, f);
+    },
+    "obj.exit": ([x]: [Exporter | Printing]) => x.exit(),
+    "export_function": (
+      [path, f, ...args]: [string, AnyFunction, ...unknown[]],
+      { shapeless, metadata, ...keywords }: Keywords,
+    ) => {
+      refuseOptions({ shapeless, metadata });
+      return mx.exportFunction(path, python(f), oneList(args, keywords));
+    },
+    "import_function": ([path]: [string]) => {
+      const f = mx.importFunction(path);
+      return (...args: Arguments) => listed(f(...oneList(args, {})));
+    },
+    "save_safetensors": (
+      [path, arrays, metadata]: [string, Record<string, mx.NDArray>, Record<string, string>?],
+      keywords: { metadata?: Record<string, string> },
+    ) => mx.saveSafetensors(path, arrays, metadata ?? keywords.metadata ?? {}),
+  },
+};
