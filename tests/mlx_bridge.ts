@@ -6,8 +6,8 @@
  */
 import * as mx from "../mod.ts";
 
-/** Marks the object that carries Python's keyword arguments. */
-const KEYWORDS = Symbol.for("mlx-bridge.kwargs");
+/** Marks the object that carries Python's keyword arguments, and lists that are tuples in Python. */
+const KEYWORDS = Symbol.for("mlx-bridge.kwargs"), TUPLE = Symbol.for("mlx-bridge.tuple");
 type Arguments = readonly unknown[];
 type Keywords = Readonly<Record<string, unknown>>;
 type AnyFunction = (...args: Arguments) => unknown;
@@ -24,6 +24,9 @@ function oneList(args: Arguments, keywords: Keywords): unknown[] {
   const sorted = Object.entries({ ...named, ...last }).sort(([a], [b]) => a < b ? -1 : 1);
   return sorted.length ? [...rest, marked(Object.fromEntries(sorted))] : rest;
 }
+function isMarked(x: unknown): boolean {
+  return isKeywords(x) && KEYWORDS in x;
+}
 function marked(x: object): object {
   return Object.defineProperty(x, KEYWORDS, { value: true });
 }
@@ -36,8 +39,9 @@ function listed(result: unknown): unknown[] {
   if (Array.isArray(result)) return result;
   return isKeywords(result) ? Object.values(result) : [result];
 }
-function refuseOptions({ shapeless, metadata }: Keywords): void {
-  if (shapeless || metadata) throw new Error("no option shapeless or metadata");
+/** There is no metadata here, and `shapeless` is not heard: a graph is for the shapes of its example. */
+function refuseMetadata({ metadata }: Keywords): void {
+  if (metadata) throw new Error("exports have no metadata");
 }
 /** `with mx.exporter(...) as e`: the calls are collected, the file is written at the end. */
 class Exporter {
@@ -65,6 +69,24 @@ class Printing {
     mx.setPrintoptions(this.#before);
   }
 }
+/** grad or valueAndGrad, whose positions count positional arguments only, as Python's do. */
+function derivative(withValue: boolean) {
+  return (
+    [f, first]: [AnyFunction, mx.GradOptions["argnums"]],
+    { argnums = first, argnames }: mx.GradOptions,
+  ): AnyFunction => {
+    const nums = argnums ?? (argnames ? [] : 0), positions = typeof nums === "number" ? [nums] : nums;
+    const options = { argnums: nums, argnames: argnames ?? [] };
+    const derived: AnyFunction = withValue ? mx.valueAndGrad(f, options) : mx.grad(f, options);
+    return (...args: Arguments) => {
+      const n = args.filter((x) => !isMarked(x)).length;
+      if (positions.some((at) => at >= n)) throw new Error(`${n} positional arguments`);
+      const result = derived(...args), grads = withValue && Array.isArray(result) ? result[1] : result;
+      if (argnames && Array.isArray(grads)) Object.defineProperty(grads, TUPLE, { value: true });
+      return result;
+    };
+  };
+}
 /** Bytes of an array in row-major order. */
 function toBytes(x: mx.NDArray): Uint8Array {
   const data = (x.dtype === mx.bfloat16 ? x.view(mx.uint16) : x).dataSync();
@@ -75,17 +97,19 @@ export default {
   toBytes,
   /** Whole calls, by MLX's names. */
   calls: {
+    "grad": derivative(false),
+    "value_and_grad": derivative(true),
     "printoptions": (_: Arguments, options: Partial<mx.PrintOptions>) => new Printing(options),
     "exporter": ([path, f]: [string, AnyFunction], options: Keywords) => {
-      refuseOptions(options);
+      refuseMetadata(options);
       return new Exporter(path, f);
     },
     "obj.exit": ([x]: [Exporter | Printing]) => x.exit(),
     "export_function": (
       [path, f, ...args]: [string, AnyFunction, ...unknown[]],
-      { shapeless, metadata, ...keywords }: Keywords,
+      { shapeless: _, metadata, ...keywords }: Keywords,
     ) => {
-      refuseOptions({ shapeless, metadata });
+      refuseMetadata({ metadata });
       return mx.exportFunction(path, python(f), oneList(args, keywords));
     },
     "import_function": ([path]: [string]) => {

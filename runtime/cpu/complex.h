@@ -64,10 +64,10 @@ inline Z zacosh(Z z) { return zlog(z + zsqrt(z + kOne) * zsqrt(z - kOne)); }
 inline Z zatanh(Z z) { return 0.5 * (zlog(kOne + z) - zlog(kOne - z)); }
 inline Z zatan(Z z) { return turned_back(zatanh(rotated(z))); }
 inline Z zsigmoid(Z z) { return kOne / (kOne + zexp(-z)); }
-/// a^b = e^(b ln a); 0^b is 0, but 1 for b = 0.
+/// a^b = e^(b ln a); 0^b is 0, but 1 for b = 0, and NaN stays NaN.
 inline Z zpower(Z a, Z b) {
   if (b.re == 0 && b.im == 0) return kOne;
-  if (a.re == 0 && a.im == 0) return {0, 0};
+  if (a.re == 0 && a.im == 0 && b.re == b.re && b.im == b.im) return {0, 0};
   return zexp(b * zlog(a));
 }
 

@@ -57,6 +57,13 @@ Deno.test("save and load give every dtype back; savez names lists as NumPy does"
   assertEquals(Object.keys(mx.load(`${folder}/list.npz`)), ["arr_0", "arr_1"]);
   await assertRejects(() => mx.save(`${folder}/no/such/folder`, all.one), CheckpointError);
 });
+Deno.test("load gives metadata where a format has them", async () => {
+  await mx.saveSafetensors(`${folder}/m.safetensors`, { x: all.one }, { made: "here" });
+  const [arrays, metadata] = mx.load(`${folder}/m.safetensors`, { returnMetadata: true });
+  assertEquals([arrays.x!.item(), metadata], [3, { made: "here" }]);
+  await mx.savez(`${folder}/m.npz`, { x: all.one });
+  assertThrows(() => mx.load(`${folder}/m.npz`, { returnMetadata: true }), CheckpointError, "without returnMetadata");
+});
 Deno.test("stored arrays lie where they can be mapped", async () => {
   await mx.savez(`${folder}/m.npz`, { a: mx.ones([3]), bb: mx.ones([5]) });
   const bytes = Deno.readFileSync(`${folder}/m.npz`);

@@ -53,3 +53,20 @@ Deno.test("fast.gatedDeltaUpdate is the recurrence, with heads that share keys, 
   assert.deepEqual(half.map((x) => x.dtype), [mx.bfloat16, mx.float32]);
   assert.throws(() => mx.fast.gatedDeltaUpdate(q, k, v, gamma.T, beta), mx.ShapeError);
 });
+
+Deno.test("complex powers of zero are zero, one, or NaN like their exponents", () => {
+  const zero = mx.zeros([3], mx.complex64), exponents = mx.array([2, 0, NaN]).astype(mx.complex64);
+  assert.deepEqual(mx.power(zero, exponents).real.tolist(), [0, 1, NaN]);
+});
+Deno.test("arange counts in int64 where bounds or step do not fit in int32", () => {
+  const dtypes = [
+    mx.arange(2 ** 31 - 3, 2 ** 31 - 1),
+    mx.arange({ stop: 2, step: 2 ** 40 }),
+    mx.arange(2 ** 40, 2 ** 40 + 2),
+  ];
+  assert.deepEqual(dtypes.map((x) => x.dtype), [mx.int32, mx.int64, mx.int64]);
+});
+Deno.test("einsumPath is NumPy's, also where a label stands twice", () => {
+  const a = mx.zeros([5, 5]), b = mx.zeros([3, 3]), c = mx.zeros([3, 4]), d = mx.zeros([2, 5, 3]);
+  assert.deepEqual(mx.einsumPath("dd,fb,be,cdb->cef", a, b, c, d)[0], [[0, 3], [0, 2], [0, 1]]);
+});

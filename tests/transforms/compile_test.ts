@@ -85,13 +85,15 @@ test("what no result needs is not in the program", () => {
   assertEquals([last(f).operations, kernels(() => f(x))], [1, 1]);
 });
 
+/** Places in memory are multiples of this many bytes: graphs of a few hundred bytes cannot be closer. */
+const GRANULE = 64;
 test("temporaries take at most 1.15 times the memory that is needed at one time", () => {
   mx.random.seed(1);
   for (const { name, f, call } of [mlp(), cnn(), transformer(), ...llama(), ...drawn(24)]) {
     call();
     for (const { temporaryBytes, liveBytes } of mx.compile.explain(f).traces) {
       assert(
-        liveBytes <= temporaryBytes && temporaryBytes <= 1.15 * liveBytes,
+        liveBytes <= temporaryBytes && temporaryBytes <= Math.max(1.15 * liveBytes, liveBytes + GRANULE),
         `${name}: ${temporaryBytes} of ${liveBytes}`,
       );
     }

@@ -79,6 +79,20 @@ Deno.test("arrays left over from a gradient have values, and do not keep every s
     assertEquals(state.inputs, []);
   }
 });
+Deno.test("a tracer left over stands for what it stood for, also inside compile", () => {
+  const model = { w: mx.array([1, 2]) };
+  const step = mx.compile((w: NDArray) => {
+    const g = mx.grad((v: NDArray) => (model.w = v).square().sum())(w);
+    return model.w.sub(g.mul(0.5));
+  });
+  assertEquals(step(mx.array([3, 4])).tolist(), [0, 0]);
+  mx.grad((v: NDArray) => (model.w = v).sum())(mx.array([5, 6]));
+  assertEquals(mx.compile(() => model.w.add(1))().tolist(), [6, 7]);
+});
+Deno.test("grad takes 0-d results only, as a cotangent of 1 fits nothing else", () => {
+  const f = (x: NDArray) => x.sum({ keepdims: true });
+  assertThrows(() => mx.grad(f)(mx.ones([2, 2])), mx.ShapeError, "a scalar as the first result");
+});
 Deno.test("vmap and compile have no values, also where a gradient is outside or between", () => {
   const f = (x: NDArray) => x.mul(number(x.sum())).sum(), x = mx.ones([2, 2]);
   const transformed = [

@@ -292,10 +292,10 @@ inline float2 op_sigmoid(float2 z) {
   float2 e = op_exp(-z);
   return op_divide(float2(1.0f, 0.0f), float2(1.0f + e.x, e.y));
 }
-/// a^b = e^(b ln a); 0^b is 0, but 1 for b = 0.
+/// a^b = e^(b ln a); 0^b is 0, but 1 for b = 0, and NaN stays NaN.
 inline float2 op_power(float2 a, float2 b) {
   if (!truth(b)) return float2(1.0f, 0.0f);
-  if (!truth(a)) return float2(0.0f, 0.0f);
+  if (!truth(a) && !isnan(b.x) && !isnan(b.y)) return float2(0.0f, 0.0f);
   return op_exp(op_multiply(b, op_log(a)));
 }
 inline float2 op_logaddexp(float2 a, float2 b) {
