@@ -41,6 +41,10 @@ bool is_dead(const Program& p, int32_t value, int32_t from) {
     if (overlap(p, p.outputs[i], value)) return false;
   return p.values[value].place < 0 || p.values[value].place >= p.n_inputs;
 }
+/// The same once instruction `last`, which reads the value, is done: its result may lie in that place.
+bool is_dead_after(const Program& p, int32_t value, int32_t last) {
+  return covers(p, output(p.instructions[last]).value, value) || is_dead(p, value, last + 1);
+}
 /// Does `value` touch nothing that the instruction reads? Its own place in memory, if it works in place, is `except`.
 bool apart(const Program& p, int32_t value, const Instruction& ins, int32_t except = -1) {
   for (int32_t i = 0; i < ins.n_in; i++)
@@ -100,7 +104,7 @@ bool is_added(const Program& p, int32_t first) {
   const Operand &other = sum.operands[1 - at], &result = output(sum);
   return !overlap(p, other.value, output(product).value) && apart(p, result.value, product) &&
          (same_memory(p, other, result) || !overlap(p, other.value, result.value)) &&
-         is_dead(p, output(product).value, first + 2);
+         is_dead_after(p, output(product).value, first + 1);
 }
 /// Steps: sigmoid(a), a * that, that * b.
 bool is_gated(const Program& p, int32_t first) {
@@ -115,8 +119,8 @@ bool is_gated(const Program& p, int32_t first) {
   // Which of the two products is passed through the sigmoid is found out again when it is encoded.
   const bool reads_both = input_of(p, gate, output(one)) >= 0 && input_of(p, gate, output(two)) >= 0;
   const int32_t result = output(gate).value;
-  return reads_both && apart(p, result, one) && apart(p, result, two) && is_dead(p, output(one).value, first + 3) &&
-         is_dead(p, output(two).value, first + 3);
+  return reads_both && apart(p, result, one) && apart(p, result, two) &&
+         is_dead_after(p, output(one).value, first + 2) && is_dead_after(p, output(two).value, first + 2);
 }
 Join products_at(const Program& p, int32_t first) {
   if (!is_product(p.instructions[first])) return {Joint::none, 1};
@@ -191,7 +195,7 @@ Parts parts_at(const Program& p, int32_t first) {
       const bool goes_on = next < p.n_instructions && is_write(p, p.instructions[next]) &&
                            same_memory(p, p.instructions[next].operands[1], output(ins)) &&
                            is_contiguous(p.instructions[next].arrays[1]);
-      if (goes_on && is_dead(p, output(ins).value, next + 1)) part.write = next++;
+      if (goes_on && is_dead_after(p, output(ins).value, next)) part.write = next++;
     } else if (is_write(p, ins)) {
       part.write = k;
     }

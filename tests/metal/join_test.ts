@@ -57,6 +57,13 @@ test("a gate after two products belongs to their dispatch", () => {
     });
   }
 });
+test("the results may take the place of the products", () => {
+  const [a, b, c] = [matrix(64, 64), matrix(64, 64), matrix(64, 64)];
+  joins(2, [normal(1, 64)], ([x], each) => {
+    const [y, z] = [each(product(x!, a)), each(product(x!, b))];
+    return [mx.add(x!, each(product(each(mx.multiply(each(mx.multiply(y, each(mx.sigmoid(y)))), z)), c)))];
+  });
+});
 test("a product that somebody else reads stays by itself", () => {
   const w = matrix(64, 96);
   joins(2, [normal(2, 96), normal(2, 64)], ([x, r], each) => {
