@@ -77,6 +77,7 @@ Deno.test("what is published: sources and pages, no tests, fixtures or models, a
     "nn",
     "optimizers",
     "runtime",
+    "train",
   ]);
   const odd = files.filter((path) => !/^runtime\/|\.(ts|md|json)$|^LICENSE$/.test(path));
   assertEquals(odd, []);

@@ -7,7 +7,6 @@
 import {
   CheckpointError,
   compile,
-  type DType,
   eval as evaluate,
   fail,
   NDArray,

@@ -15,6 +15,8 @@ export interface Cell {
   readonly set: (x: NDArray) => void;
   /** Keys from the container down, joined by dots. */
   readonly path: string;
+  /** The same for the same place of a container, whatever list it was found through. */
+  readonly place: string;
 }
 type Container = Record<PropertyKey, unknown>;
 function isContainer(x: unknown): x is Container {
@@ -33,20 +35,30 @@ function arrayAt(x: Container, key: string): NDArray {
     fix: "change arrays only",
   });
 }
+const numbers = new WeakMap<object, number>();
+let next = 0;
+function numberOf(x: object): number {
+  const known = numbers.get(x) ?? next++;
+  numbers.set(x, known);
+  return known;
+}
 /** Arrays in containers of any class: plain trees, modules, optimizers, caches. Private fields are not seen. */
 export function cellsOf(container: unknown): Cell[] {
   const cells: Cell[] = [], seen = new Set<object>();
-  const walk = (x: unknown, path: string): void => {
+  const walk = (x: unknown, path: string, place: string): void => {
     if (!isContainer(x) || seen.has(x)) return;
     seen.add(x);
     const accessors = isKeys(x[stateKeys]) ? x[stateKeys] : [];
     for (const key of [...Object.keys(x), ...accessors]) {
       const value = x[key], at = path ? `${path}.${key}` : key;
-      if (isArray(value)) cells.push({ get: () => arrayAt(x, key), set: (v) => x[key] = v, path: at });
-      else walk(value, at);
+      // The entries of a list of containers are known by themselves, so that lists of other orders name the same places.
+      const there = path === "" && Array.isArray(x) && isContainer(value) ? String(numberOf(value)) : `${place}.${key}`;
+      if (isArray(value)) {
+        cells.push({ get: () => arrayAt(x, key), set: (v) => x[key] = v, path: at, place: there });
+      } else walk(value, at, there);
     }
   };
-  walk(container, "");
+  walk(container, "", isContainer(container) ? String(numberOf(container)) : "");
   return cells;
 }
 

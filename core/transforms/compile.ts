@@ -193,7 +193,9 @@ function prepare<R>({ trace: traced, result, homes }: TracedCall<R>, nArgs: numb
   const nResults = result.arrays.length, holder = new Holder(), state = new Set(traced.outputs.slice(nResults));
   const simple = simplify(traced, state, holder), { nodes, captured, outputs } = simple;
   const inProgram = new Set(nodes), keep = new Set(outputs.filter((o) => inProgram.has(o)));
-  const returned = new Set(outputs), donatable = new Set(traced.inputs.slice(nArgs).filter((x) => !returned.has(x)));
+  // State that is read only stays with its container; what is replaced may be overwritten.
+  const replaced = homes.flatMap((at) => at < nArgs ? [] : [traced.inputs[at]!]);
+  const returned = new Set(outputs), donatable = new Set(replaced.filter((x) => !returned.has(x)));
   const order = schedule({
     nodes,
     keep,

@@ -62,11 +62,11 @@ function run<A extends readonly unknown[], R>(call: Call<A, R>, inputs: readonly
     const made = f(...flat.restore(inputs.slice(0, n))), state = cellsOf(outputs);
     // What returns nothing may have something to put into its containers, and who writes null knows what it returns.
     const result = made === undefined && !state.length ? outputArrays("compile", made) : flatten(made);
-    const inputAt = new Map(cells.map((c, i) => [c.path, n + i]));
+    const inputAt = new Map(cells.map((c, i) => [c.place, n + i]));
     return {
       result,
       arrays: [...result.arrays, ...state.map((c) => own(c.get()))],
-      homes: state.map((c) => inputAt.get(c.path) ?? -1),
+      homes: state.map((c) => inputAt.get(c.place) ?? -1),
     };
   } finally {
     // What the function put into containers is in the trace; a new field of theirs keeps its traced array until the

@@ -99,6 +99,23 @@ test("temporaries take at most 1.15 times the memory that is needed at one time"
     }
   }
 });
+test("state that is only read stays with its container, whoever else replaced it before", () => {
+  const model = { w: full(3, 1), v: full(3, 2) }, other = { n: full(3, 0) };
+  const step = mx.compile((x: NDArray) => {
+    model.w = model.w.add(x);
+    model.v = model.v.mul(x);
+    other.n = other.n.add(1);
+    return x;
+  }, { inputs: [model, other], outputs: [other, model] });
+  const read = mx.compile((x: NDArray) => model.w.add(x).mul(model.v).sqrt(), { inputs: model });
+  for (let i = 0; i < 3; i++) {
+    step(full(3, 2));
+    const expected = values(mx.sqrt(model.w.add(1).mul(model.v)));
+    assertNear(read(full(3, 1)), expected);
+    assertNear(read(full(3, 1)), expected);
+  }
+  assertEquals([values(model.w), values(model.v), values(other.n)], [[7, 7, 7], [16, 16, 16], [3, 3, 3]]);
+});
 test("a step of training is one native call, and parameters and moments stay in their buffers", (world) => {
   mx.random.seed(2);
   const { model, optimizer, call, f } = mlp();
