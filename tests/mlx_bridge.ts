@@ -82,7 +82,11 @@ function derivative(withValue: boolean) {
       const n = args.filter((x) => !isMarked(x)).length;
       if (positions.some((at) => at >= n)) throw new Error(`${n} positional arguments`);
       const result = derived(...args), grads = withValue && Array.isArray(result) ? result[1] : result;
-      if (argnames && Array.isArray(grads)) Object.defineProperty(grads, TUPLE, { value: true });
+      if (argnames && Array.isArray(grads)) {
+        for (const list of [grads, grads[0]]) {
+          if (Array.isArray(list)) Object.defineProperty(list, TUPLE, { value: true });
+        }
+      }
       return result;
     };
   };
