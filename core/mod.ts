@@ -55,7 +55,14 @@ export {
   enableCompile,
 } from "./transforms/compile.ts";
 export { exportToDot } from "./transforms/dot.ts";
-export { exportFunction, type ImportedFunction, importFunction } from "./transforms/export.ts";
+export {
+  exporter,
+  type ExporterOptions,
+  exportFunction,
+  FunctionExporter,
+  type ImportedFunction,
+  importFunction,
+} from "./transforms/export.ts";
 export type { CompileStatistics, CompileTrace, Explanation } from "./transforms/explain.ts";
 export type { SignatureChange } from "./transforms/signature.ts";
 export {

@@ -39,22 +39,22 @@ function listed(result: unknown): unknown[] {
   if (Array.isArray(result)) return result;
   return isKeywords(result) ? Object.values(result) : [result];
 }
-/** There is no metadata here, and `shapeless` is not heard: a graph is for the shapes of its example. */
-function refuseMetadata({ metadata }: Keywords): void {
-  if (metadata) throw new Error("exports have no metadata");
+/** MLX's options of exports. `shapeless` is not heard: a graph is for the shapes of its example. */
+function exportOptions({ metadata = "" }: Keywords): mx.ExporterOptions {
+  if (typeof metadata !== "string") throw new TypeError("metadata is text");
+  return { metadata };
 }
-/** `with mx.exporter(...) as e`: the calls are collected, the file is written at the end. */
+/** `with mx.exporter(...) as e`: `e(...)` adds a call, the file is written at the end. */
 class Exporter {
-  #examples: unknown[][] | null = [];
-  constructor(readonly path: string, readonly f: AnyFunction) {}
-  call(...args: Arguments): void {
-    if (!this.#examples) throw new Error("the file is written");
-    this.#examples.push(oneList(args, {}));
+  readonly #file: mx.FunctionExporter<unknown[]>;
+  constructor(path: string, f: AnyFunction, options: Keywords) {
+    this.#file = mx.exporter(path, python(f), exportOptions(options));
   }
-  async exit(): Promise<void> {
-    const examples = this.#examples ?? [];
-    this.#examples = null;
-    await mx.exportFunction(this.path, python(this.f), ...examples);
+  call(...args: Arguments): void {
+    this.#file.add(...oneList(args, {}));
+  }
+  exit(): Promise<void> {
+    return this.#file.close();
   }
 }
 /** `with mx.printoptions(...)`. */
@@ -104,21 +104,20 @@ export default {
     "grad": derivative(false),
     "value_and_grad": derivative(true),
     "printoptions": (_: Arguments, options: Partial<mx.PrintOptions>) => new Printing(options),
-    "exporter": ([path, f]: [string, AnyFunction], options: Keywords) => {
-      refuseMetadata(options);
-      return new Exporter(path, f);
-    },
+    "exporter": ([path, f]: [string, AnyFunction], options: Keywords) => new Exporter(path, f, options),
     "obj.exit": ([x]: [Exporter | Printing]) => x.exit(),
     "export_function": (
       [path, f, ...args]: [string, AnyFunction, ...unknown[]],
       { shapeless: _, metadata, ...keywords }: Keywords,
     ) => {
-      refuseMetadata({ metadata });
-      return mx.exportFunction(path, python(f), oneList(args, keywords));
+      const file = mx.exporter(path, python(f), exportOptions({ metadata }));
+      file.add(...oneList(args, keywords));
+      return file.close();
     },
-    "import_function": ([path]: [string]) => {
-      const f = mx.importFunction(path);
-      return (...args: Arguments) => listed(f(...oneList(args, {})));
+    "import_function": ([path]: [string], { returnMetadata }: Keywords) => {
+      const [f, metadata] = mx.importFunction(path, { returnMetadata: true });
+      const called = (...args: Arguments) => listed(f(...oneList(args, {})));
+      return returnMetadata ? [called, metadata] : called;
     },
     "save_safetensors": (
       [path, arrays, metadata]: [string, Record<string, mx.NDArray>, Record<string, string>?],

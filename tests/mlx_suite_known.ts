@@ -103,12 +103,11 @@ export const known: readonly KnownFailures[] = [
     ],
   },
   {
-    reason: "exports are for the shapes of their examples, without metadata, into files",
+    reason: "exports are for the shapes of their examples, into files",
     tests: [
       "test_export_import.TestExportImport.test_export_conv_shapeless",
       "test_export_import.TestExportImport.test_export_matmul_shapeless_batch_and_mid_dim",
       "test_export_import.TestExportImport.test_export_matmul_shapeless_mid_dim",
-      "test_export_import.TestExportImport.test_export_import_metadata",
       "test_export_import.TestExportImport.test_export_with_callback",
     ],
   },

@@ -55,6 +55,8 @@ export interface FileTrace {
 export interface FunctionFile {
   readonly constants: readonly FileConstant[];
   readonly traces: readonly FileTrace[];
+  /** Free text of whoever wrote it. */
+  readonly metadata: string;
 }
 
 const padded = (n: number): number => Math.ceil(n / ALIGN) * ALIGN;
@@ -62,8 +64,9 @@ const digest = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(by
 const plain = ({ dtype, shape }: FileArray): Json => ({ dtype: dtype.name, shape });
 
 /** The bytes of a file. */
-export function encodeFunction({ constants, traces }: FunctionFile): Uint8Array {
+export function encodeFunction({ constants, traces, metadata }: FunctionFile): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify({
+    metadata,
     constants: constants.map(plain),
     traces: traces.map((t) => ({
       ...t,
@@ -122,7 +125,9 @@ export function decodeFunction(bytes: Uint8Array): FunctionFile {
     return { ...array, bytes: bytes.subarray(begin, begin + n) };
   });
   if (at !== end) failFile("nothing after the constants", `${end - at} bytes`);
-  return { constants, traces: listOf(file.traces).map((t) => traceOf(t, constants.length)) };
+  const { metadata = "" } = file;
+  if (typeof metadata !== "string") return failFile("text as metadata", shown(metadata));
+  return { constants, traces: listOf(file.traces).map((t) => traceOf(t, constants.length)), metadata };
 }
 
 function fields(x: Json | undefined): { readonly [key: string]: Json | undefined } {

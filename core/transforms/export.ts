@@ -46,6 +46,78 @@ class Constants {
 function asSaved(x: NDArray) {
   return { dtype: x.dtype, shape: x.shape, data: () => x.dataSync() };
 }
+/** Options of {@linkcode exporter}. */
+export interface ExporterOptions {
+  /** Free text, which {@linkcode importFunction} gives back. Default "". */
+  readonly metadata?: string;
+}
+/** A file in the making: {@linkcode exporter} returns it (`mlx.core.FunctionExporter`). */
+export class FunctionExporter<A extends readonly unknown[]> {
+  readonly #constants = new Constants();
+  readonly #traces: FileTrace[] = [];
+  readonly #path: string;
+  readonly #f: (...args: A) => unknown;
+  readonly #metadata: string;
+  #isClosed = false;
+  /** What {@linkcode exporter} calls. */
+  constructor(file: string, f: (...args: A) => unknown, { metadata = "" }: ExporterOptions = {}) {
+    this.#path = file;
+    this.#f = f;
+    this.#metadata = metadata;
+  }
+  /** Adds the graph that the function makes for these arguments. */
+  add(...args: A): void {
+    if (this.#isClosed) {
+      fail(TransformError, "exporter", {
+        cannot: `add to ${this.#path}`,
+        expected: "a file that is still open",
+        got: "one that has been written",
+        fix: "add everything before close()",
+      });
+    }
+    this.#traces.push(exported(this.#f, args, this.#constants));
+  }
+  /** Writes the file, whole or not at all. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    if (this.#traces.length === 0) {
+      fail(TransformError, "exportFunction", {
+        cannot: `write ${this.#path}`,
+        expected: "at least one list of arguments",
+        got: "none",
+        fix: "pass arrays with the shapes that the function is to be called with",
+      });
+    }
+    this.#isClosed = true;
+    const bytes = encodeFunction({ constants: this.#constants.list, traces: this.#traces, metadata: this.#metadata });
+    await writeAtomic(this.#path, (sink) => sink.write(bytes), "exportFunction");
+  }
+  /** For `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+/**
+ * Writes a function to a file call by call (`mlx.core.exporter`): `add` takes the arguments of one graph, `close` writes.
+ * Arrays that several graphs capture are written once. See {@linkcode exportFunction}.
+ *
+ * @example
+ * ```ts ignore
+ * import * as mx from "@denim/ml";
+ * const e = mx.exporter("sum.denim", (...xs: mx.NDArray[]) => xs.reduce((a, b) => a.add(b)), { metadata: "sums" });
+ * e.add(mx.ones([2]));
+ * e.add(mx.ones([2]), mx.ones([2]));
+ * await e.close();
+ * const [sum, text] = mx.importFunction("sum.denim", { returnMetadata: true });
+ * ```
+ */
+export function exporter<A extends readonly unknown[]>(
+  file: string,
+  f: (...args: A) => unknown,
+  options: ExporterOptions = {},
+): FunctionExporter<A> {
+  return new FunctionExporter(file, f, options);
+}
 /**
  * Writes a function to a file, as the graphs that it makes for these lists of arguments (`mlx.core.export_function`).
  * Arguments and results are trees of arrays; numbers and strings among the arguments become constants, and so does what
@@ -64,17 +136,9 @@ export async function exportFunction<A extends readonly unknown[]>(
   f: (...args: A) => unknown,
   ...examples: readonly (readonly [...A])[]
 ): Promise<void> {
-  if (examples.length === 0) {
-    fail(TransformError, "exportFunction", {
-      cannot: `write ${file}`,
-      expected: "at least one list of arguments",
-      got: "none",
-      fix: "pass arrays with the shapes that the function is to be called with",
-    });
-  }
-  const constants = new Constants(), traces = examples.map((args) => exported(f, args, constants));
-  const bytes = encodeFunction({ constants: constants.list, traces });
-  await writeAtomic(file, (sink) => sink.write(bytes), "exportFunction");
+  const all = exporter(file, f);
+  for (const args of examples) all.add(...args);
+  await all.close();
 }
 function exported<A extends readonly unknown[]>(
   f: (...args: A) => unknown,
@@ -209,8 +273,17 @@ function constantIn({ dtype, shape, bytes }: FileConstant): NDArray {
  * f(mx.ones([3])); // array(6, dtype=float32)
  * ```
  */
-export function importFunction(file: string): ImportedFunction {
-  const traces = readFunction(Deno.readFileSync(file));
+export function importFunction(file: string): ImportedFunction;
+/** As above, with the text that the file was written with. */
+export function importFunction(file: string, options: { readonly returnMetadata: true }): [ImportedFunction, string];
+export function importFunction(
+  file: string,
+  { returnMetadata = false }: { readonly returnMetadata?: boolean } = {},
+): ImportedFunction | [ImportedFunction, string] {
+  const { traces, metadata } = readFunction(Deno.readFileSync(file)), f = imported(file, traces);
+  return returnMetadata ? [f, metadata] : f;
+}
+function imported(file: string, traces: readonly Imported[]): ImportedFunction {
   return (...args) => {
     const key = JSON.stringify(treeOut(args)), { arrays } = flatten(args);
     const fits = traces.find((t) =>
@@ -231,9 +304,12 @@ interface Imported {
   readonly trace: Trace;
   readonly result: FileTree;
 }
-function readFunction(bytes: Uint8Array): Imported[] {
-  const { constants, traces }: FunctionFile = decodeFunction(bytes), arrays = constants.map(constantIn);
-  return traces.map((t) => ({ key: JSON.stringify(t.args), trace: traceIn(t, arrays), result: t.result }));
+function readFunction(bytes: Uint8Array): { traces: Imported[]; metadata: string } {
+  const { constants, traces, metadata }: FunctionFile = decodeFunction(bytes), arrays = constants.map(constantIn);
+  return {
+    traces: traces.map((t) => ({ key: JSON.stringify(t.args), trace: traceIn(t, arrays), result: t.result })),
+    metadata,
+  };
 }
 function treeIn(tree: FileTree, arrays: readonly NDArray[]): unknown {
   if ("array" in tree) return arrays[tree.array];

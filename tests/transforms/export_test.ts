@@ -3,7 +3,7 @@
  * were made to do harm, are refused. Graphs as text for Graphviz.
  * @module
  */
-import { assert, assertEquals, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertLess, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { createHash } from "node:crypto";
 import * as mx from "../../mod.ts";
 import * as nn from "../../nn/mod.ts";
@@ -129,6 +129,23 @@ const victim = (x: NDArray): NDArray =>
   mx.take(x.reshape([3, 2]).T.index("::-1, :2").sum(0).broadcastTo([4, 2]), mx.array([0, 1], mx.int32), 1).mul(
     mx.array([2, 3]),
   );
+Deno.test("exporter: graphs call by call, arrays that several capture once, and text", () =>
+  withPath(async (path) => {
+    const w = mx.ones([16, 64]);
+    mx.eval(w);
+    const file = mx.exporter(path, (...xs: NDArray[]) => xs.reduce((a, b) => a.add(b), w), { metadata: "sums" });
+    for (let n = 1; n <= 4; n++) file.add(...Array.from({ length: n }, () => mx.ones([64])));
+    assertThrows(() => Deno.statSync(path), Deno.errors.NotFound);
+    await file.close();
+    assertThrows(() => file.add(mx.ones([64])), mx.TransformError, "add everything before close()");
+    const [f, text] = mx.importFunction(path, { returnMetadata: true });
+    const sum = f(mx.ones([64]), mx.ones([64]));
+    assert(sum instanceof mx.NDArray);
+    assertEquals([text, mx.mean(sum).item()], ["sums", 3]);
+    assertLess(Deno.statSync(path).size, 2 * w.nbytes);
+    await mx.exportFunction(path, victim, [mx.ones([6])]);
+    assertEquals(mx.importFunction(path, { returnMetadata: true })[1], "");
+  }));
 Deno.test("import: damaged files are refused", () =>
   withPath(async (path) => {
     const x = mx.ones([6]);
