@@ -17,6 +17,7 @@ export * from "./errors.ts";
 export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
 export { getPrintoptions, type PrintOptions, printoptions, setPrintoptions } from "./format.ts";
 export { Holder, type StreamId } from "./graph.ts";
+export type { GgufArray, GgufValue } from "./io/gguf.ts";
 export { load, type LoadedMetadata, type LoadOptions } from "./io/mapped.ts";
 export { save, type SaveableArrays, savez, savezCompressed } from "./io/npy.ts";
 export { type Saveable, saveSafetensors } from "./io/safetensors.ts";
