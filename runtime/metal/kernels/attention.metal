@@ -159,20 +159,18 @@ inline void score_tile(thread simdgroup_matrix<T, 8, 8> (&q)[32], threadgroup co
     }
   }
 }
-/// sums = factor sums + powers v.
+/// sums = factor sums + powers v. Powers are not rounded to T: of bfloat16 that would be seen.
 inline void add_values(thread simdgroup_float8x8 (&powers)[4], threadgroup const T* tile, float factor,
                        thread simdgroup_float8x8 (&sums)[32]) {
   const int stride = (kE + 7) / 8 * 8 + kPad;
-  simdgroup_matrix<T, 8, 8> p[4];
-  for (int j = 0; j < kKeys / 8; ++j) {
-    for (int e = 0; e < 2; ++e) p[j].thread_elements()[e] = (T)powers[j].thread_elements()[e];
-  }
   for (int i = 0; i < (kE + 7) / 8; ++i) {
     for (int e = 0; e < 2; ++e) sums[i].thread_elements()[e] *= factor;
     for (int j = 0; j < kKeys / 8; ++j) {
-      simdgroup_matrix<T, 8, 8> v;
-      simdgroup_load(v, tile + 8 * j * stride + 8 * i, stride);
-      simdgroup_multiply_accumulate(sums[i], p[j], v, sums[i]);
+      simdgroup_matrix<T, 8, 8> stored;
+      simdgroup_float8x8 v;
+      simdgroup_load(stored, tile + 8 * j * stride + 8 * i, stride);
+      for (int e = 0; e < 2; ++e) v.thread_elements()[e] = (float)stored.thread_elements()[e];
+      simdgroup_multiply_accumulate(sums[i], powers[j], v, sums[i]);
     }
   }
 }
