@@ -21,14 +21,17 @@ interface Point {
 interface Picture {
   readonly title: string;
   readonly names: readonly string[];
+  readonly noisy: boolean;
+  readonly log: boolean;
 }
 
 const WIDTH = 640, HEIGHT = 260, MOST_POINTS = 1000, HIDDEN = new Set(["step", "epoch", "seconds"]);
-const TITLES: Readonly<Record<string, string>> = {
-  loss: "Loss",
-  learningRate: "Learning rate",
-  gradNorm: "Norm of the gradients",
-  itemsPerSecond: "Items per second",
+/** Titles; of noisy values a mean of neighbours is drawn over the values, and what falls by orders of magnitude is shown so. */
+const SUBJECTS: Readonly<Record<string, { readonly title: string; readonly noisy: boolean; readonly log: boolean }>> = {
+  loss: { title: "Loss", noisy: true, log: true },
+  learningRate: { title: "Learning rate", noisy: false, log: false },
+  gradNorm: { title: "Norm of the gradients", noisy: true, log: true },
+  itemsPerSecond: { title: "Items per second", noisy: true, log: false },
 };
 const COLOURS = ["#4269d0", "#ff725c", "#3ca951", "#a463f2", "#97bbf5", "#9c6b4e"];
 
@@ -46,14 +49,13 @@ export function curve(rows: readonly MetricsRow[], name: string): Point[] {
     return { step: mean((p) => p.step), value: mean((p) => p.value) };
   });
 }
-/** The exponential mean of a noisy curve, corrected for its start. */
+/** Means of each point and its neighbours, as many on both sides. */
 function smooth(points: readonly Point[]): Point[] {
-  const keep = 1 - 1 / Math.max(1, Math.min(50, points.length / 20));
-  let sum = 0, weight = 0;
-  return points.map(({ step, value }) => {
-    sum = keep * sum + (1 - keep) * value;
-    weight = keep * weight + (1 - keep);
-    return { step, value: sum / weight };
+  const sums = [0], most = Math.ceil(points.length / 50);
+  points.forEach(({ value }, i) => sums.push(sums[i]! + value));
+  return points.map(({ step }, i) => {
+    const reach = Math.min(most, i, points.length - 1 - i);
+    return { step, value: (sums[i + reach + 1]! - sums[i - reach]!) / (2 * reach + 1) };
   });
 }
 /** `validation.accuracy` belongs to the picture of `accuracy`. */
@@ -62,8 +64,10 @@ const subject = (name: string): string => name.split(".").at(-1) ?? name;
 function picturesOf(rows: readonly MetricsRow[]): Picture[] {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.has(name));
   const subjects = [...new Set(["loss", ...names.map(subject)])];
-  return subjects.map((s) => ({ title: TITLES[s] ?? s, names: names.filter((name) => subject(name) === s) }))
-    .filter(({ names }) => names.length > 0);
+  return subjects.map((s): Picture => {
+    const { title, noisy, log } = SUBJECTS[s] ?? { title: s, noisy: true, log: false };
+    return { title, noisy, log, names: names.filter((name) => subject(name) === s) };
+  }).filter(({ names }) => names.length > 0);
 }
 const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
 
@@ -72,20 +76,22 @@ type Draw = (picture: Picture) => string;
 async function drawer(rows: readonly MetricsRow[]): Promise<Draw> {
   const [Plot, { DOMParser }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
   const document = new DOMParser().parseFromString("<!doctype html><html><body></body></html>", "text/html");
-  return ({ names }) => {
+  return ({ names, noisy, log }) => {
     const curves = names.map((name) => ({ name, points: curve(rows, name) }));
     const values = curves.flatMap(({ points }) => points.map((p) => p.value)), least = Math.min(...values);
-    const isWide = least > 0 && Math.max(...values) > 30 * least;
+    const isWide = log && least > 0 && Math.max(...values) > 30 * least;
     const marks = curves.flatMap(({ name, points }, i) => {
-      const stroke = COLOURS[i % COLOURS.length]!, place = { x: "step", y: "value" }, noisy = points.length > 100;
-      const drawn = Plot.line(noisy ? smooth(points) : points, {
+      const stroke = COLOURS[i % COLOURS.length]!,
+        place = { x: "step", y: "value" },
+        isCloud = noisy && points.length > 100;
+      const drawn = Plot.line(isCloud ? smooth(points) : points, {
         ...place,
         stroke,
         strokeWidth: 1.75,
         title: () => name,
       });
       if (points.length <= 30) return [drawn, Plot.dot(points, { ...place, fill: stroke, r: 2.5 })];
-      return noisy ? [Plot.line(points, { ...place, stroke, strokeOpacity: 0.25, strokeWidth: 1 }), drawn] : [drawn];
+      return isCloud ? [Plot.line(points, { ...place, stroke, strokeOpacity: 0.25, strokeWidth: 1 }), drawn] : [drawn];
     });
     const plot = Plot.plot({
       document,
@@ -93,7 +99,12 @@ async function drawer(rows: readonly MetricsRow[]): Promise<Draw> {
       height: HEIGHT,
       marginLeft: 56,
       x: { label: "step", nice: true },
-      y: { label: null, grid: true, ...(isWide ? { type: "log" } : { nice: true }), tickFormat: "~g" },
+      y: {
+        label: null,
+        grid: true,
+        ...(isWide ? { type: "log" } : { nice: true }),
+        tickFormat: Math.max(...values) >= 1000 ? "~s" : "~g",
+      },
       marks,
     });
     return plot.outerHTML;
