@@ -246,8 +246,8 @@ export class Module {
       for (const [key, value] of Object.entries(source)) {
         const field: unknown = Reflect.get(target, key);
         if (value instanceof Module) Reflect.set(target, key, value);
-        else if (field instanceof Module) field.updateModules(keyed(value), options);
-        else if (isContainer(field)) put(field, keyed(value));
+        else if (field instanceof Module && isContainer(value)) field.updateModules(keyed(value), options);
+        else if (isContainer(field) && isContainer(value)) put(field, keyed(value));
         else if (options.strict ?? true) failField(this, key);
       }
     };
@@ -264,9 +264,10 @@ export class Module {
     return this.#setFrozen(false, options);
   }
   #setFrozen(frozen: boolean, { recurse = true, keys = null, strict = false }: FreezeOptions): this {
-    const wanted = typeof keys === "string" ? [keys] : keys;
-    for (const m of recurse ? this.modules() : [this]) {
-      if (wanted && strict) { for (const k of wanted) if (!(k in m)) failField(m, k); }
+    const wanted = typeof keys === "string" ? [keys] : keys, all = recurse ? this.modules() : [this];
+    const absent = strict ? wanted?.find((k) => !all.some((m) => k in m)) : undefined; // some modules may lack it
+    if (absent !== undefined) failField(this, absent);
+    for (const m of all) {
       for (const [key, value] of m.#fields()) {
         if (!isParameter(key, value) || (wanted && !wanted.includes(key))) continue;
         if (frozen) m.#frozen.add(key);
@@ -343,12 +344,12 @@ function checkWeights(own: ReadonlyMap<string, NDArray>, weights: readonly (read
     });
   }
   for (const [k, x] of own) {
-    const w = given.get(k)!;
-    if (w.shape.join() === x.shape.join()) continue;
+    const w: unknown = given.get(k);
+    if (w instanceof NDArray && w.shape.join() === x.shape.join()) continue;
     fail(CheckpointError, "loadWeights", {
       cannot: `fill ${k}`,
       expected: `${x.dtype}[${x.shape.join()}]`,
-      got: `${w.dtype}[${w.shape.join()}]`,
+      got: w instanceof NDArray ? `${w.dtype}[${w.shape.join()}]` : typeof w,
       fix: "check the model's configuration",
     });
   }

@@ -207,3 +207,17 @@ Deno.test("a linear layer that quantizes its input stores floats in training onl
   assertEquals([layer.weight.dtype, names(layer)], [mx.float32, ["weight"]]);
   assertThrows(() => nn.QQLinear.fromLinear(new nn.Linear(64, 32)), mx.ValueError, "expected no bias, got a bias");
 });
+
+Deno.test("freeze with strict wants a name somewhere in the model; updateModules and loadWeights want what fits", () => {
+  const model = new nn.Sequential(new nn.Linear(2, 2, { bias: false }), new nn.Linear(2, 2));
+  model.freeze({ keys: "bias", strict: true });
+  assertEquals(nn.flattenParameters(model.trainableParameters()).map(([k]) => k), [
+    "layers.0.weight",
+    "layers.1.weight",
+  ]);
+  assertThrows(() => model.freeze({ keys: "bais", strict: true }), mx.DenimError, "got bais");
+  const odd: Record<string, never> = JSON.parse('{ "layers": [0, 1] }');
+  assertThrows(() => model.updateModules(odd), mx.DenimError);
+  const weights: [string, never][] = JSON.parse('[["weight", 3]]');
+  assertThrows(() => new nn.Linear(2, 2, { bias: false }).loadWeights(weights), mx.CheckpointError, "got number");
+});
