@@ -78,17 +78,17 @@ const KERNELS: readonly Bug[] = [
   noBarrier(
     "before tiles of the product are overwritten",
     "matmul",
-    "    const int k = min(kTileK, k_end - k0);",
+    "  for (int k0 = k_begin; k0 < k_end; k0 += kTileK) {",
     "    ",
-    "    if (kAlongK) {",
+    "    load_tiles(",
     "matmul",
   ),
   noBarrier(
     "before tiles of the product are read",
     "matmul",
-    "    }",
+    "min(kTileK, k_end - k0), m, n, tiles, b_tile, thread_index);",
     "    ",
-    "    for (int kk = 0; kk < kTileK;",
+    "    multiply_tiles(tiles",
     "matmul",
   ),
   kernelBug(
@@ -108,8 +108,8 @@ const KERNELS: readonly Bug[] = [
   kernelBug(
     "a wrong stride of the second operand",
     "matmul",
-    "load_tile(b + k0 * p.b_k, p.b_k, p.b_col, k, n,",
-    "load_tile(b + k0 * p.b_k, p.b_col, p.b_col, k, n,",
+    "load_tile(b, p.b_k, p.b_col, terms, n,",
+    "load_tile(b, p.b_col, p.b_col, terms, n,",
     "matmul",
   ),
   kernelBug(
