@@ -183,7 +183,7 @@ const KERNELS: readonly Bug[] = [
     "index",
   ),
 ];
-const ALL = ["fused", "reduce", "matmul", "rows", "copy", "attention", "streams"];
+const ALL = ["fused", "reduce", "matmul", "rows", "copy", "attention", "long", "streams"];
 const HOST: readonly Bug[] = [
   {
     title: "no barrier between dispatches that depend",
@@ -211,7 +211,7 @@ const HOST: readonly Bug[] = [
     file: "queue.cc",
     from: "q->encoder->waitForFence(q->fence);",
     to: "",
-    families: [...ALL, "sort", "scan"],
+    families: ALL,
   },
   {
     title: "streams do not wait for one another",

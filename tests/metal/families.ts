@@ -47,6 +47,7 @@ const [IMAGE, KERNEL, WEIGHTS, PLACES] = inputs(() => [
   normal([72, 256], 16),
   mx.array([3, 0, 69, 3, 17, 42], { dtype: mx.int32 }),
 ]);
+const MANY_ROWS = inputs(() => [normal([45, 256], 19)])[0];
 const SCALE_37 = inputs(() => [normal([37], 17)])[0], ROW_256 = inputs(() => [normal([9, 256], 18)])[0];
 
 const FAMILIES: Readonly<Record<string, Family>> = {
@@ -73,7 +74,7 @@ const FAMILIES: Readonly<Record<string, Family>> = {
     const [w, scales, biases] = mx.quantize(WEIGHTS, { groupSize: 64, bits: 4 });
     const options = { scales, biases, transpose: true, groupSize: 64, bits: 4 };
     const one = ROW_256.index(mx.slice(0, 1));
-    return [one, ROW_256].map((x) => mx.quantizedMatmul(x, w!, scales!, { ...options }));
+    return [one, ROW_256, MANY_ROWS].map((x) => mx.quantizedMatmul(x, w!, scales!, { ...options }));
   },
   rows: () => [
     mx.softmax(WIDE, -1),
@@ -93,6 +94,12 @@ const FAMILIES: Readonly<Record<string, Family>> = {
       )
     ),
   conv: () => [mx.conv2d(IMAGE, KERNEL, { stride: 1, padding: 1 }), mx.conv2d(IMAGE, KERNEL, { stride: 2 })],
+  // More dispatches than a command buffer takes, each needs the one before.
+  long: () => {
+    let x = X;
+    for (let i = 0; i < 70; i++) x = mx.cumsum(mx.softmax(x, -1), i % 2);
+    return [x];
+  },
   streams: () => {
     const other = mx.newStream(mx.defaultDevice()), steps: NDArray[] = [];
     let x = X;

@@ -97,7 +97,9 @@ static bool run_program(Bytes b, const Program& p, uint64_t address, Row& found)
   bool has_last = false;
   auto emit = [&](bool ends) {
     if (has_last && last.address <= address && address < row.address) return found = last, true;
+    const Row before = last;
     last = row;
+    if (!row.line && has_last) last.file = before.file, last.line = before.line;  // the compiler's own code
     has_last = !ends;
     return false;
   };
