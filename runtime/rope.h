@@ -1,5 +1,5 @@
-// The frequencies of rotary positions, which the CPU and the GPU take from here so that their angles agree. Functions are
-// static: files that are compiled once per instruction set include this.
+// The frequencies of rotary positions, which the CPU and the GPU take from here so that their angles agree. Functions
+// are static: files that are compiled once per instruction set include this.
 #pragma once
 #include <math.h>
 #include <stdint.h>

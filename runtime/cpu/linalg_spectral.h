@@ -394,7 +394,8 @@ inline bool comes_before(Z a, Z b, double rounding) {
   return ::fabs(a.re - b.re) > rounding ? a.re < b.re : a.im < b.im;
 }
 /// Eigenvalues w, in that order, and, as rows of z, the eigenvectors of length 1 (none if z is empty) of any matrix,
-/// which is overwritten. `q`: room for a matrix, `v`: for two rows, `turns`: for n rotations. `real`: the matrix was real.
+/// which is overwritten. `q`: room for a matrix, `v`: for two rows, `turns`: for n rotations. `real`: the matrix was
+/// real.
 inline bool eig(View<Z> h, Z* w, View<Z> z, View<Z> q, View<Z> v, Givens* turns, bool real) {
   const int64_t n = h.rows;
   const View<Z> vectors = z.rows > 0 ? q : z;

@@ -115,7 +115,8 @@ void part_task(void* ctx, int64_t part, int) {
   using T = Acc<E>;
   const auto& p = *static_cast<const FewRows<T>*>(ctx);
   constexpr int stride = row_sums(R);
-  const int64_t share = round_up(ceil_div(p.k, kParts), 8), k0 = min_of(p.k, part * share), k1 = min_of(p.k, k0 + share);
+  const int64_t share = round_up(ceil_div(p.k, kParts), 8);
+  const int64_t k0 = min_of(p.k, part * share), k1 = min_of(p.k, k0 + share);
   T* to = p.partial + part * part_sums(p.n, R);
   for (int64_t j = 0; j < p.n; j += stride) {
     alignas(64) T sums[R * stride] = {};

@@ -39,7 +39,8 @@ static size_t scratch_of(const Instruction& ins, const GpuKernel* kernel) {
 }
 static Prepared* prepare(const Program* p) {
   const size_t n = static_cast<size_t>(p->n_instructions);
-  Prepared* made = static_cast<Prepared*>(calloc(1, sizeof(Prepared) + n * (sizeof(size_t) + sizeof(Join) + sizeof(bool))));
+  const size_t each = sizeof(size_t) + sizeof(Join) + sizeof(bool);
+  Prepared* made = static_cast<Prepared*>(calloc(1, sizeof(Prepared) + n * each));
   if (!made) abort();
   made->scratch = reinterpret_cast<size_t*>(made + 1);
   made->joins = reinterpret_cast<Join*>(made->scratch + n);
