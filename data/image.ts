@@ -6,6 +6,13 @@
 import { array, CheckpointError, fail, type NDArray, ShapeError, uint8 } from "../core/mod.ts";
 import { writeAtomic } from "../core/io/atomic.ts";
 
+/** By a name that is no literal: a literal one would be fetched with this module, by programs without pictures too. */
+const SHARP = "npm:sharp@0.35.5";
+async function loadSharp(): Promise<typeof import("sharp").default> {
+  const loaded: typeof import("sharp") = await import(SHARP);
+  return loaded.default;
+}
+
 /** Options of {@linkcode loadImage}. */
 export interface ImageOptions {
   /** Height and width to scale to. Default: as it is. */
@@ -28,7 +35,7 @@ export interface ImageOptions {
  */
 export async function loadImage(source: string | Uint8Array, options: ImageOptions = {}): Promise<NDArray> {
   const { size = null, fit = "cover", channels = 3 } = options;
-  const { default: sharp } = await import("sharp");
+  const sharp = await loadSharp();
   try {
     const upright = sharp(source).rotate();
     let picture = channels === 4
@@ -71,7 +78,7 @@ export async function saveImage(path: string, image: NDArray): Promise<void> {
       fix: "scale to 0 to 255, cast with astype(mx.uint8), and reshape",
     });
   }
-  const { default: sharp } = await import("sharp"), format = formatOf(path);
+  const sharp = await loadSharp(), format = formatOf(path);
   const data = await image.data(), pixels = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   const raw = { width, height, channels: channelCount(channels) };
   const bytes = await sharp(pixels, { raw }).toFormat(format).toBuffer();

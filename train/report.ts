@@ -25,6 +25,8 @@ interface Picture {
   readonly log: boolean;
 }
 
+/** By names that are no literals: literal ones would be fetched with this module, by programs without reports too. */
+const PLOT = "npm:@observablehq/plot@0.6.17", LINKEDOM = "npm:linkedom@0.18.12";
 const WIDTH = 640, HEIGHT = 260, MOST_POINTS = 1000, HIDDEN = new Set(["step", "epoch", "seconds"]);
 /** Titles; of noisy values a mean of neighbours is drawn over the values, and what falls by orders of magnitude is shown so. */
 const SUBJECTS: Readonly<Record<string, { readonly title: string; readonly noisy: boolean; readonly log: boolean }>> = {
@@ -74,7 +76,8 @@ const escape = (text: string): string => text.replace(/[&<>"]/g, (c) => `&#${c.c
 /** Draws a picture as SVG. */
 type Draw = (picture: Picture) => string;
 async function drawer(rows: readonly MetricsRow[]): Promise<Draw> {
-  const [Plot, { DOMParser }] = await Promise.all([import("@observablehq/plot"), import("linkedom")]);
+  const Plot: typeof import("@observablehq/plot") = await import(PLOT);
+  const { DOMParser }: typeof import("linkedom") = await import(LINKEDOM);
   const document = new DOMParser().parseFromString("<!doctype html><html><body></body></html>", "text/html");
   return ({ names, noisy, log }) => {
     const curves = names.map((name) => ({ name, points: curve(rows, name) }));
