@@ -498,6 +498,14 @@ function checkOptions<B>(
       fix: "give { model, optimizer, loss }, or accumulate in your step",
     });
   }
+  if (options.validation?.data === data) {
+    fail(ValueError, "train", {
+      cannot: "validate on the batches that are trained on",
+      expected: "batches of their own",
+      got: "the same ones, whose position is that of the run",
+      fix: "call batches(...) a second time",
+    });
+  }
   if (steps === undefined && epochs === undefined) {
     fail(ValueError, "train", {
       cannot: "train without an end",

@@ -198,6 +198,8 @@ Deno.test("what cannot be is refused", async () => {
   const { train, data, model, optimizer } = regression(), folder = await Deno.makeTempDir();
   assertThrows(() => train({}), mx.ValueError, "steps or epochs");
   assertThrows(() => train({ steps: 0 }), mx.ValueError, "use steps 0");
+  const same = data();
+  assertThrows(() => train({ steps: 1, validation: { data: same } }, same), mx.ValueError, "batches of their own");
   const step = () => mx.array(0);
   assertThrows(
     () => new Trainer({ model, optimizer, step }, data(), { steps: 1, accumulate: 2 }),
