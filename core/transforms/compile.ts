@@ -15,7 +15,7 @@ import { schedule } from "../plan.ts";
 import { failure } from "../status.ts";
 import { cellsOf, dense } from "./cells.ts";
 import { type CompileStatistics, type Explanation, History, type Outcome } from "./explain.ts";
-import { entries, signature } from "./signature.ts";
+import { entries, Places, signature } from "./signature.ts";
 import { operations, simplify } from "./simplify.ts";
 import { capturedBy, type Flat, flatten, isTracing, rebuild, type Trace } from "./trace.ts";
 import { type Call, recordCall, Records, replayCall, traceCall, type TracedCall } from "./traced_call.ts";
@@ -94,21 +94,30 @@ function compiledFunction<A extends readonly unknown[], R>(
   options: CompileOptions = {},
 ): (...args: A) => R {
   const cache = new Map<string, Compiled<R>>(), records = new Records<R>();
-  const { limit = 32 } = options, history = new History(), { statistics } = history;
-  const compiled = (...args: A): R => {
-    if (disabled) return f(...args);
+  const { limit = 32 } = options, history = new History(), { statistics } = history, places = new Places();
+  const compiled = (...given: A): R => {
+    if (disabled) return f(...given);
     statistics.calls++;
-    const flat = flatten(args), cells = cellsOf(options.inputs);
+    let args = given, flat = flatten(args);
+    const cells = cellsOf(options.inputs);
     submit(cells.map((c) => c.get()).filter((x) => !x.traced));
     const state = cells.map((c) => ({ path: c.path, array: dense(c.get()) }));
-    const xs = [...flat.arrays, ...state.map((s) => s.array)];
+    let xs = [...flat.arrays, ...state.map((s) => s.array)];
     for (const x of xs) if (x.state === "donated") failDonated("compile", x);
     const inlined = xs.some((x) => x.traced);
     if (!inlined) submit(xs); // all as roots: a lazy argument may hold an update that asks for another argument's buffer
+    const settled = places.settled(flat.arrays);
+    if (settled !== flat.arrays) {
+      submit(settled.filter((x) => !x.traced));
+      args = flat.restore(settled);
+      flat = flatten(args);
+      xs = [...flat.arrays, ...state.map((s) => s.array)];
+    }
     const key = signature(args, state);
     let c = cache.get(key);
     if (c) cache.delete(key);
     else {
+      places.missed(flat.arrays);
       const loose = options.shapeless ? signature(args, state, true) : null;
       const { made, ran, guards } = tracedCall({ f, flat, cells, xs, outputs: options.outputs }, loose, records);
       if (isTracing() && capturedBy(made.trace).length) {

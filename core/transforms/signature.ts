@@ -4,7 +4,7 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { Node } from "../graph.ts";
+import { bind, Node } from "../graph.ts";
 import { describe, sizeOf } from "../shape.ts";
 import { isBranch } from "./trace.ts";
 
@@ -67,6 +67,32 @@ export function signature(args: readonly unknown[], state: readonly StateEntry[]
   walk(args);
   for (const { path, array } of state) parts.push(path, ofArray(array));
   return parts.join(";");
+}
+/**
+ * Arguments that are parts of larger arrays, now here and now there: each place is a signature of its own, so after a
+ * few of them the parts are copied, and all have one signature.
+ */
+export class Places {
+  static readonly #most = 4;
+  readonly #misses = new Map<string, number>();
+  #copies = false;
+
+  /** The arrays of a call as the program gets them. */
+  settled(arrays: readonly NDArray[]): readonly NDArray[] {
+    if (!this.#copies || arrays.every(isPlain)) return arrays;
+    if ((this.#misses.get(shapesOf(arrays)) ?? 0) <= Places.#most) return arrays;
+    return arrays.map((x) => isPlain(x) || x.traced ? x : bind("copy", [x], {}));
+  }
+  /** A call was traced for these. */
+  missed(arrays: readonly NDArray[]): void {
+    if (arrays.every(isPlain)) return;
+    const key = shapesOf(arrays), n = (this.#misses.get(key) ?? 0) + 1;
+    this.#misses.set(key, n);
+    this.#copies ||= n > Places.#most;
+  }
+}
+function shapesOf(arrays: readonly NDArray[]): string {
+  return arrays.map(describe).join(";");
 }
 /** The same as texts by their paths: `args[0].weight`, `inputs[1].momentum`. */
 export function entries(args: readonly unknown[], state: readonly StateEntry[]): Map<string, string> {

@@ -247,3 +247,13 @@ Deno.test("compile: an array that a function changes behind compile's back is an
   assertThrows(() => y.tolist(), mx.TraceError, "one that vmap or compile is tracing");
   assertThrows(() => f(mx.array([1, 1])), mx.TraceError, "name that in inputs and outputs");
 });
+test("compile: parts of a larger array are copied after a few places, and traced no more", () => {
+  const data = mx.arange(4000, { dtype: mx.float32 }).reshape([1000, 4]);
+  mx.eval(data);
+  const f = mx.compile((x: mx.NDArray) => x.mul(2).sum());
+  for (let at = 0; at < 800; at += 8) {
+    const part = data.index(mx.slice(at, at + 8)), values = Array.from({ length: 32 }, (_, i) => at * 4 + i);
+    assertEquals(f(part).item(), 2 * values.reduce((sum, v) => sum + v, 0));
+  }
+  assertLess(mx.compileStatistics(f).traces, 7);
+});
