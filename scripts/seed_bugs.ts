@@ -1,5 +1,5 @@
 /**
- * Shows that the tests find mistakes: `deno run -A scripts/seed_bugs.ts`. Each of six bugs is put into a copy of the
+ * Shows that the tests find mistakes: `deno run -A scripts/seed_bugs.ts`. Each of seven bugs is put into a copy of the
  * sources in a temporary folder, and the suite that has to find it is run there. Ends with 1 if one is not found, or if
  * a suite fails without a bug.
  * @module
@@ -56,10 +56,17 @@ const BUGS: readonly Bug[] = [
   },
   {
     title: "a compiled function forgets the shapes of its arguments",
-    file: "core/transforms/compile.ts",
+    file: "core/transforms/signature.ts",
     from: "if (isPlain(x)) return describe(x);",
     to: "if (isPlain(x)) return x.dtype.name;",
     suite: COMPILED,
+  },
+  {
+    title: "equal operations are those with equal inputs, whatever their parameters",
+    file: "core/transforms/simplify.ts",
+    from: "const params = Object.keys(n.prim.params).map((k) => paramText(n.params[k]!));",
+    to: "const params: string[] = [paramText(n.shape)];",
+    suite: GRAPHS,
   },
   {
     title: "a derivative has the wrong sign",
