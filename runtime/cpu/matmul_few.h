@@ -60,7 +60,10 @@ DENIM_INLINE void add_scaled_rows(const FewRows<Acc<E>>& p, int64_t k, const E* 
     const bool full = j + n <= cols;
     Vec<T> m[S];
 #pragma clang loop unroll(full)
-    for (int s = 0; s < S; s++) m[s] = full ? load(row + s * step + j) : load_few(row + s * step + j, cols - j);
+    for (int s = 0; s < S; s++) {
+      __builtin_prefetch(row + (s + S) * step + j, 0, 2);  // into L2: the rows after these
+      m[s] = full ? load(row + s * step + j) : load_few(row + s * step + j, cols - j);
+    }
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
       Vec<T> sum = load(sums + r * stride + j);
