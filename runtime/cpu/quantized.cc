@@ -1,6 +1,7 @@
 // quantizedMatmul, gatherQmm and dequantize: checks, rows of x collected per matrix of weights, and the choice between
 // the decode path (few rows, straight from the packed words) and the blocked product with weights dequantized into its
 // panels.
+#include "../quantized_call.h"
 #include "matmul_few.h"
 #include "quantized_digits.h"
 
@@ -12,56 +13,18 @@ constexpr int64_t kTinyWeights = 8192;
 
 // ---- what a call says -----------------------------------------------------------------------------------------------
 
-struct Format {
-  int64_t group, bits, mode;
-  bool transpose;
-};
-constexpr int64_t kAffine = 0, kMxfp4 = 1, kMxfp8 = 2, kNvfp4 = 3;
-
-Format format_of(const Call& call) {
-  if (call.op == Op::dequantize) {
-    const auto& p = call.as<DequantizeParams>();
-    return {p.group_size, p.bits, p.mode, true};
-  }
-  if (call.op == Op::gatherQmm) {
-    const auto& p = call.as<GatherQmmParams>();
-    return {p.group_size, p.bits, p.mode, p.transpose != 0};
-  }
-  const auto& p = call.as<QuantizedMatmulParams>();
-  return {p.group_size, p.bits, p.mode, p.transpose != 0};
-}
-
-// The arrays of a call. dequantize has no x; gatherQmm ends with the indices.
-struct Operands {
-  const Array *x, *w, *scales, *biases, *lhs, *rhs;
-};
-Operands operands_of(const Call& call) {
-  const bool has_x = call.op != Op::dequantize, affine = format_of(call).mode == kAffine;
-  const Array* next = call.in;
-  Operands o{};
-  if (has_x) o.x = next++;
-  o.w = next++;
-  o.scales = next++;
-  if (affine) o.biases = next++;
-  if (call.op == Op::gatherQmm) {
-    o.lhs = next++;
-    o.rhs = next++;
-  }
-  return o;
-}
-
-Code code_of(const Format& f) {
+Code code_of(const QuantizedFormat& f) {
   if (f.mode == kMxfp8) return Code::fp8;
   if (f.mode != kAffine) return Code::fp4;
   return f.bits == 8 ? Code::int8 : static_cast<Code>(f.bits - 2);
 }
-ScaleType scale_type_of(const Format& f, DType t) {
+ScaleType scale_type_of(const QuantizedFormat& f, DType t) {
   if (f.mode != kAffine) return f.mode == kNvfp4 ? ScaleType::e4m3 : ScaleType::e8m0;
   return t == DType::float32 ? ScaleType::f32 : t == DType::float16 ? ScaleType::f16 : ScaleType::bf16;
 }
 
 // The weights at index [0, 0, ...] of the leading axes.
-Weights weights_of(const Format& f, const Operands& o) {
+Weights weights_of(const QuantizedFormat& f, const QuantizedOperands& o) {
   Weights w{};
   const int32_t d = o.w->ndim;
   w.codes = o.w->data;
@@ -80,7 +43,7 @@ Weights weights_of(const Format& f, const Operands& o) {
   return w;
 }
 // The i-th matrix of weights.
-Weights weights_at(const Weights& base, const Operands& o, int64_t i) {
+Weights weights_at(const Weights& base, const QuantizedOperands& o, int64_t i) {
   Weights w = base;
   const int32_t d = o.w->ndim - 2;
   const int64_t size = scale_size(w.scale_type);
@@ -211,7 +174,7 @@ void convert_row(const uint8_t* from, int64_t stride, int64_t k, float* to) {
 // A call at work. Row r of the product (0 <= r < rows of the output) comes from a row of x, and from the r / m-th
 // entry.
 struct Work {
-  Operands o;
+  QuantizedOperands o;
   Weights base;
   Shape shape;
   int64_t m, rows, entries;  // rows per entry; m * entries = rows
@@ -270,8 +233,8 @@ void multiply_rows(const Work& s, const Weights& w, const int64_t* rows, int64_t
 
 Work work_of(const Call& call) {
   Work s{};
-  const Format f = format_of(call);
-  s.o = operands_of(call);
+  const QuantizedFormat f = quantized_format(call);
+  s.o = quantized_operands(call);
   s.base = weights_of(f, s.o);
   s.out = &call.out[0];
   const Array& x = *s.o.x;
@@ -331,7 +294,7 @@ size_t scratch_quantized(const Call& call) {
 }
 
 const char* run_quantized(const Call& call) {
-  const Operands o = operands_of(call);
+  const QuantizedOperands o = quantized_operands(call);
   if (o.lhs) {
     if (const char* bad = check_indices(*o.lhs, leading_size(*o.x))) return bad;
     if (const char* bad = check_indices(*o.rhs, leading_size(*o.w))) return bad;
@@ -352,7 +315,7 @@ const char* run_quantized(const Call& call) {
 // ---- dequantize -----------------------------------------------------------------------------------------------------
 
 struct Dequantizing {
-  Operands o;
+  QuantizedOperands o;
   Weights base;
   uint8_t* out;
   int64_t rows, per_task;
@@ -377,8 +340,8 @@ const char* run_dequantize(const Call& call) {
   const Array& out = call.out[0];
   if (out.size == 0) return nullptr;
   Dequantizing s{};
-  s.o = operands_of(call);
-  s.base = weights_of(format_of(call), s.o);
+  s.o = quantized_operands(call);
+  s.base = weights_of(quantized_format(call), s.o);
   s.out = out.data;
   s.rows = out.size / s.base.cols;
   s.per_task = max_of(1, 32 * 1024 / s.base.cols);
@@ -394,7 +357,7 @@ const char* run_dequantize(const Call& call) {
 bool is_real(DType t) { return t == DType::float32 || t == DType::float16 || t == DType::bfloat16; }
 bool is_row_major_inside(const Array& x) { return x.shape[x.ndim - 1] <= 1 || x.strides[x.ndim - 1] == 1; }
 
-const char* check_format(const Format& f) {
+const char* check_format(const QuantizedFormat& f) {
   if (f.mode == kAffine) {
     if (f.bits != 2 && f.bits != 3 && f.bits != 4 && f.bits != 5 && f.bits != 6 && f.bits != 8)
       return "quantized: bits";
@@ -409,7 +372,7 @@ const char* check_format(const Format& f) {
 constexpr int64_t kMaxLength = int64_t(1) << 40;  // of an axis, so that sizes of scratch do not overflow
 
 // Weights, scales and biases fit together.
-const char* check_weights(const Format& f, const Operands& o) {
+const char* check_weights(const QuantizedFormat& f, const QuantizedOperands& o) {
   const Array &w = *o.w, &scales = *o.scales;
   if (w.ndim < 2 || w.dtype != DType::uint32) return "quantized: weights are uint32 with 2 axes or more";
   const int64_t words = w.shape[w.ndim - 1];
@@ -427,13 +390,13 @@ const char* check_weights(const Format& f, const Operands& o) {
   return nullptr;
 }
 
-int32_t inputs_wanted(const Call& call, const Format& f) {
+int32_t inputs_wanted(const Call& call, const QuantizedFormat& f) {
   const int32_t weights = f.mode == kAffine ? 3 : 2;
   return weights + (call.op == Op::dequantize ? 0 : call.op == Op::quantizedMatmul ? 1 : 3);
 }
 
 // x [.., k], out [.., n] of x's dtype.
-const char* check_product(const Format& f, const Operands& o, const Array& out) {
+const char* check_product(const QuantizedFormat& f, const QuantizedOperands& o, const Array& out) {
   const Array &x = *o.x, &w = *o.w;
   const int64_t cols = w.shape[w.ndim - 1] * 32 / f.bits, rows = w.shape[w.ndim - 2];
   if (!is_real(x.dtype) || out.dtype != x.dtype) return "quantized: dtype of x";
@@ -444,10 +407,10 @@ const char* check_product(const Format& f, const Operands& o, const Array& out) 
 }
 
 const char* check_quantized_matmul(const Call& call) {
-  const Format f = format_of(call);
+  const QuantizedFormat f = quantized_format(call);
   if (const char* bad = check_format(f)) return bad;
   if (call.n_in != inputs_wanted(call, f) || call.n_out != 1) return "quantizedMatmul: number of arrays";
-  const Operands o = operands_of(call);
+  const QuantizedOperands o = quantized_operands(call);
   const Array &x = *o.x, &w = *o.w, &out = call.out[0];
   if (const char* bad = check_weights(f, o)) return bad;
   if (const char* bad = check_product(f, o, out)) return bad;
@@ -457,10 +420,10 @@ const char* check_quantized_matmul(const Call& call) {
 }
 
 const char* check_gather_qmm(const Call& call) {
-  const Format f = format_of(call);
+  const QuantizedFormat f = quantized_format(call);
   if (const char* bad = check_format(f)) return bad;
   if (call.n_in != inputs_wanted(call, f) || call.n_out != 1) return "gatherQmm: number of arrays";
-  const Operands o = operands_of(call);
+  const QuantizedOperands o = quantized_operands(call);
   const Array &x = *o.x, &lhs = *o.lhs, &rhs = *o.rhs, &out = call.out[0];
   if (const char* bad = check_weights(f, o)) return bad;
   if (const char* bad = check_product(f, o, out)) return bad;
@@ -472,10 +435,10 @@ const char* check_gather_qmm(const Call& call) {
 }
 
 const char* check_dequantize(const Call& call) {
-  const Format f = format_of(call);
+  const QuantizedFormat f = quantized_format(call);
   if (const char* bad = check_format(f)) return bad;
   if (call.n_in != inputs_wanted(call, f) || call.n_out != 1) return "dequantize: number of arrays";
-  const Operands o = operands_of(call);
+  const QuantizedOperands o = quantized_operands(call);
   const Array &w = *o.w, &out = call.out[0];
   if (const char* bad = check_weights(f, o)) return bad;
   if (!is_real(out.dtype) || call.as<DequantizeParams>().dtype != static_cast<int64_t>(out.dtype))

@@ -10,6 +10,13 @@
 
 namespace denim::DENIM_ISA {
 
+/// What a kind of codes needs: its blocks, how to write x, and floats per row of that.
+struct DigitPath {
+  const FewBlocks* blocks;
+  bool (*prepare)(const Weights& w, const float* x, float* out);
+  int64_t stride;
+};
+
 #if defined(__AVX512VNNI__)
 using Bytes = VecOf<uint8_t, 64>;
 using Digits = VecOf<int8_t, 16>;
@@ -209,12 +216,6 @@ constexpr FewBlocks kDigitBlocks = {
     chunks_block<InDigits<Q>, G, 1, 1>,
     {4, 4, 4},
 };
-/// What a kind of codes needs: its blocks, how to write x, and floats per row of that.
-struct DigitPath {
-  const FewBlocks* blocks;
-  bool (*prepare)(const Weights& w, const float* x, float* out);
-  int64_t stride;
-};
 /// Groups have 32, 64 or 128 integers, and 16 or 32 codes of fp4.
 template <Code Q>
 constexpr int kLeastGroup = Q == Code::fp4 ? 16 : 32;
@@ -244,11 +245,6 @@ inline DigitPath digit_path(const Weights& w) {
   }
 }
 #else
-struct DigitPath {
-  const FewBlocks* blocks;
-  bool (*prepare)(const Weights& w, const float* x, float* out);
-  int64_t stride;
-};
 inline DigitPath digit_path(const Weights&) { return {}; }
 #endif
 

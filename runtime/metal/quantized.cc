@@ -1,5 +1,7 @@
 // quantizedMatmul, gatherQmm and dequantize on the GPU: which kernel for how many rows, all formats by function
 // constants.
+#include "quantized_call.h"
+
 #include "metal/quantized.h"
 
 namespace denim::metal {
@@ -9,48 +11,11 @@ constexpr int64_t kUnit = 16;        // weights that a lane takes at a time
 constexpr int64_t kMostVectors = 8;  // rows of x per simdgroup of `qmv`
 constexpr int64_t kFewRows = 12;     // up to which rows go to `qmv`, though that may read the weights twice
 
-struct Format {
-  int64_t group, bits, mode;
-  bool transpose;
-};
-constexpr int64_t kAffine = 0, kMxfp8 = 2, kNvfp4 = 3;
-
-Format format_of(const Call& call) {
-  if (call.op == Op::dequantize) {
-    const auto& p = call.as<DequantizeParams>();
-    return {p.group_size, p.bits, p.mode, true};
-  }
-  if (call.op == Op::gatherQmm) {
-    const auto& p = call.as<GatherQmmParams>();
-    return {p.group_size, p.bits, p.mode, p.transpose != 0};
-  }
-  const auto& p = call.as<QuantizedMatmulParams>();
-  return {p.group_size, p.bits, p.mode, p.transpose != 0};
-}
-
-/// dequantize has no x; gatherQmm ends with the indices.
-struct Operands {
-  const Array *x, *w, *scales, *biases, *lhs, *rhs;
-};
-Operands operands_of(const Call& call, const Format& f) {
-  const Array* next = call.in;
-  Operands o{};
-  if (call.op != Op::dequantize) o.x = next++;
-  o.w = next++;
-  o.scales = next++;
-  if (f.mode == kAffine) o.biases = next++;
-  if (call.op == Op::gatherQmm) {
-    o.lhs = next++;
-    o.rhs = next++;
-  }
-  return o;
-}
-
 /// The first function constants of all kernels.
 struct Constants {
   int32_t values[9];
 };
-Constants constants_of(const Format& f, const Operands& o) {
+Constants constants_of(const QuantizedFormat& f, const QuantizedOperands& o) {
   const DType t = o.scales->dtype;
   const int32_t affine_scale = t == DType::float32 ? 0 : t == DType::float16 ? 1 : 2;
   const int32_t scale = f.mode == kAffine ? affine_scale : f.mode == kNvfp4 ? 4 : 3;
@@ -67,7 +32,7 @@ struct Product {
   int32_t x_count, w_count;
 };
 
-Product product_of(const Call& call, const Format& f, const Operands& o) {
+Product product_of(const Call& call, const QuantizedFormat& f, const QuantizedOperands& o) {
   const Array &x = *o.x, &w = *o.w, &out = call.out[0];
   Product p{};
   p.rows = static_cast<int32_t>(w.shape[w.ndim - 2]);
@@ -88,8 +53,8 @@ Product product_of(const Call& call, const Format& f, const Operands& o) {
 void encode_product(const Call& call, Encoder& e) {
   const Array& out = call.out[0];
   if (out.size == 0) return;
-  const Format f = format_of(call);
-  const Operands o = operands_of(call, f);
+  const QuantizedFormat f = quantized_format(call);
+  const QuantizedOperands o = quantized_operands(call);
   const Product p = product_of(call, f, o);
   const int64_t entries = out.size / (static_cast<int64_t>(p.m) * p.n);
   Constants c = constants_of(f, o);
@@ -123,8 +88,8 @@ void encode_product(const Call& call, Encoder& e) {
 void encode_dequantize(const Call& call, Encoder& e) {
   const Array& out = call.out[0];
   if (out.size == 0) return;
-  const Format f = format_of(call);
-  const Operands o = operands_of(call, f);
+  const QuantizedFormat f = quantized_format(call);
+  const QuantizedOperands o = quantized_operands(call);
   const int64_t units = out.shape[out.ndim - 1] / kUnit;
   e.kernel("quantized", "dequantize", element_define(out.dtype), constants_of(f, o).values, 9);
   e.array(0, *o.w, kRead);
@@ -154,16 +119,16 @@ struct Joined {
 }  // namespace
 
 bool joins_products(const Call& call) {
-  const Format f = format_of(call);
-  const Operands o = operands_of(call, f);
+  const QuantizedFormat f = quantized_format(call);
+  const QuantizedOperands o = quantized_operands(call);
   if (!f.transpose || o.w->ndim != 2 || call.out[0].size == 0 || o.w->size == 0 || !can(call)) return false;
   return product_of(call, f, o).m <= kMostVectors;
 }
 
 void encode_product_join(const ProductJoin& j, Encoder& e) {
   const Call& first = *j.products[0];
-  const Format f = format_of(first);
-  const Operands o = operands_of(first, f);
+  const QuantizedFormat f = quantized_format(first);
+  const QuantizedOperands o = quantized_operands(first);
   const Product p = product_of(first, f, o);
   const bool gated = j.result && !j.added;
   Constants c = constants_of(f, o);
@@ -176,7 +141,7 @@ void encode_product_join(const ProductJoin& j, Encoder& e) {
   e.array(0, *o.x, kRead);
   for (int i = 0; i < 3; i++) {
     const Call& call = *j.products[i < j.n ? i : 0];
-    const Operands own = operands_of(call, f);
+    const QuantizedOperands own = quantized_operands(call);
     const bool there = i < j.n, writes = j.result ? i == 0 : there;
     array_or_nothing(e, 1 + i, there ? own.w : nullptr);
     array_or_nothing(e, 4 + i, there ? own.scales : nullptr);
