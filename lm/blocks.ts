@@ -150,6 +150,20 @@ export type Block = Module & {
   readonly isRecurrent?: boolean;
   forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray;
 };
+/**
+ * The block of most architectures: `h = x + self_attn(input_layernorm(x))`, then `h + mlp(post_attention_layernorm(h))`.
+ * A subclass makes the four.
+ */
+export abstract class PreNormBlock extends Module {
+  abstract self_attn: { forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray };
+  abstract mlp: { forward(x: NDArray): NDArray };
+  abstract input_layernorm: { forward(x: NDArray): NDArray };
+  abstract post_attention_layernorm: { forward(x: NDArray): NDArray };
+  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
+    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
+    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
+  }
+}
 /** Runs x [B, L, hidden] through the blocks. Blocks of one window share a mask: their caches are at one position. */
 export function throughBlocks(x: NDArray, blocks: readonly Block[], cache: readonly Cache[] | null): NDArray {
   const masks = new Map<number | null, Mask>();

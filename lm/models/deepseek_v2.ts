@@ -7,7 +7,7 @@ import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, GatedMLP, joined, Stack } from "../blocks.ts";
+import { byHeads, GatedMLP, joined, PreNormBlock, Stack } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import { DEEPSEEK_DEFAULTS, latentQueries, latentRope, latentScale, type LatentSizes, latentSizes } from "../latent.ts";
@@ -95,7 +95,7 @@ class DeepseekV2MoE extends Module {
     return this.shared_experts ? y.add(this.shared_experts.forward(x)) : y;
   }
 }
-class DeepseekV2DecoderLayer extends Module {
+class DeepseekV2DecoderLayer extends PreNormBlock {
   self_attn: DeepseekV2Attention;
   mlp: DeepseekV2MoE | GatedMLP;
   input_layernorm: RMSNorm;
@@ -109,10 +109,6 @@ class DeepseekV2DecoderLayer extends Module {
     this.mlp = isSparse ? new DeepseekV2MoE(c) : new GatedMLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -3,16 +3,14 @@
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";
-import { gelu, Module, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { gelu, RoPE } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel } from "../model.ts";
 import { OffsetRMSNorm } from "../norms.ts";
 import { ropeConfig } from "../rope.ts";
 
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: HeadAttention;
   mlp: GatedMLP;
   input_layernorm: OffsetRMSNorm;
@@ -25,10 +23,6 @@ class TransformerBlock extends Module {
     this.mlp = new GatedMLP(sizes.hidden, c.size("intermediate_size"), { activation: gelu });
     this.input_layernorm = new OffsetRMSNorm(sizes.hidden, eps);
     this.post_attention_layernorm = new OffsetRMSNorm(sizes.hidden, eps);
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

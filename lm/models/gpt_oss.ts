@@ -5,10 +5,9 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import { type Cache, KVCache, RotatingKVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
 import { SwitchGLU, topIndices } from "../moe.ts";
 import { initializeRope } from "../rope.ts";
@@ -48,7 +47,7 @@ class MLPBlock extends Module {
     return this.experts.forward(x, indices).multiply(weights.expandDims(-1)).sum(-2);
   }
 }
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: AttentionBlock;
   mlp: MLPBlock;
   input_layernorm: RMSNorm;
@@ -60,10 +59,6 @@ class TransformerBlock extends Module {
     this.mlp = new MLPBlock(c);
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

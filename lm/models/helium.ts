@@ -3,15 +3,13 @@
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { Linear, RMSNorm, RoPE } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
 import { ropeConfig } from "../rope.ts";
 
-class HeliumDecoderLayer extends Module {
+class HeliumDecoderLayer extends PreNormBlock {
   self_attn: HeadAttention;
   mlp: GatedMLP;
   input_layernorm: RMSNorm;
@@ -25,10 +23,6 @@ class HeliumDecoderLayer extends Module {
     this.mlp = new GatedMLP(sizes.hidden, c.size("intermediate_size"), { bias: c.flag("mlp_bias") });
     this.input_layernorm = new RMSNorm(sizes.hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(sizes.hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -6,7 +6,7 @@
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, GatedMLP, headSizes, joined, Stack } from "../blocks.ts";
+import { byHeads, GatedMLP, headSizes, joined, PreNormBlock, Stack } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
@@ -50,7 +50,7 @@ class Attention extends Module {
     return this.o_proj.forward(joined(scaledDotProductAttention(queries, seen, { scale, mask })));
   }
 }
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: Attention;
   mlp: GatedMLP;
   input_layernorm: RMSNorm;
@@ -62,10 +62,6 @@ class TransformerBlock extends Module {
     this.mlp = new GatedMLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -3,6 +3,7 @@
  * attend to a sliding window only.
  * @module
  */
+import { PreNormBlock } from "../blocks.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Embedding, Linear, Module, RMSNorm } from "../../nn/mod.ts";
 import { swiglu } from "../activations.ts";
@@ -110,7 +111,7 @@ class MLP extends Module {
   }
 }
 
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: Attention;
   mlp: MLP;
   input_layernorm: RMSNorm;
@@ -121,10 +122,6 @@ class TransformerBlock extends Module {
     this.mlp = new MLP(a);
     this.input_layernorm = new RMSNorm(a.hidden_size, { eps: a.rms_norm_eps });
     this.post_attention_layernorm = new RMSNorm(a.hidden_size, { eps: a.rms_norm_eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

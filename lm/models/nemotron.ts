@@ -4,10 +4,8 @@
  */
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, relu2, RoPE } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
 import { OffsetLayerNorm } from "../norms.ts";
 import { type Rope, ropeConfig } from "../rope.ts";
@@ -31,7 +29,7 @@ class MLP extends Module {
     return this.down_proj.forward(relu2(this.up_proj.forward(x)));
   }
 }
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: HeadAttention;
   mlp: MLP;
   input_layernorm: OffsetLayerNorm;
@@ -43,10 +41,6 @@ class TransformerBlock extends Module {
     this.mlp = new MLP(sizes.hidden, c.size("intermediate_size"), c.flag("mlp_bias", false));
     this.input_layernorm = new OffsetLayerNorm(sizes.hidden, { eps });
     this.post_attention_layernorm = new OffsetLayerNorm(sizes.hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

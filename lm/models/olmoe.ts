@@ -5,10 +5,8 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { byHeads, HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { byHeads, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
@@ -54,7 +52,7 @@ class OlmoeSparseMoeBlock extends Module {
     return weighted(y, this.normalizes ? scores.divide(scores.sum(-1, { keepdims: true })) : scores);
   }
 }
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: Attention;
   mlp: OlmoeSparseMoeBlock;
   input_layernorm: RMSNorm;
@@ -66,10 +64,6 @@ class TransformerBlock extends Module {
     this.mlp = new OlmoeSparseMoeBlock(c);
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -6,7 +6,7 @@ import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, FusedMLP, headSizes, joined, Stack } from "../blocks.ts";
+import { byHeads, FusedMLP, headSizes, joined, PreNormBlock, Stack } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
@@ -51,7 +51,7 @@ class Attention extends Module {
     return this.o_proj.forward(joined(y));
   }
 }
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: Attention;
   mlp: FusedMLP;
   input_layernorm: RMSNorm;
@@ -63,10 +63,6 @@ class TransformerBlock extends Module {
     this.mlp = new FusedMLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -2,6 +2,7 @@
  * Qwen 2 and 2.5: Llama with biases in the projections of queries, keys and values.
  * @module
  */
+import { PreNormBlock } from "../blocks.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Embedding, Linear, Module, RMSNorm } from "../../nn/mod.ts";
 import { swiglu } from "../activations.ts";
@@ -95,7 +96,7 @@ class MLP extends Module {
   }
 }
 
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: Attention;
   mlp: MLP;
   input_layernorm: RMSNorm;
@@ -106,10 +107,6 @@ class TransformerBlock extends Module {
     this.mlp = new MLP(a);
     this.input_layernorm = new RMSNorm(a.hidden_size, { eps: a.rms_norm_eps });
     this.post_attention_layernorm = new RMSNorm(a.hidden_size, { eps: a.rms_norm_eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -6,10 +6,8 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { ropeConfig } from "../rope.ts";
@@ -35,7 +33,7 @@ class Qwen2MoeSparseMoeBlock extends Module {
     return y.add(this.shared_expert_gate.forward(x).sigmoid().multiply(this.shared_expert.forward(x)));
   }
 }
-class Qwen2MoeDecoderLayer extends Module {
+class Qwen2MoeDecoderLayer extends PreNormBlock {
   self_attn: HeadAttention;
   mlp: Qwen2MoeSparseMoeBlock;
   input_layernorm: RMSNorm;
@@ -53,10 +51,6 @@ class Qwen2MoeDecoderLayer extends Module {
     this.mlp = new Qwen2MoeSparseMoeBlock(c);
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

@@ -5,10 +5,8 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { ropeConfig } from "../rope.ts";
@@ -48,7 +46,7 @@ class Qwen3MoeSparseMoeBlock extends Module {
     return weighted(y, this.normalizes ? scores.divide(scores.sum(-1, { keepdims: true })) : scores);
   }
 }
-class Qwen3MoeDecoderLayer extends Module {
+class Qwen3MoeDecoderLayer extends PreNormBlock {
   self_attn: Attention;
   mlp: Qwen3MoeSparseMoeBlock | GatedMLP;
   input_layernorm: RMSNorm;
@@ -61,10 +59,6 @@ class Qwen3MoeDecoderLayer extends Module {
     this.mlp = isSparse ? new Qwen3MoeSparseMoeBlock(c) : new GatedMLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 

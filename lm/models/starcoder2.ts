@@ -5,10 +5,8 @@
  */
 import type { NDArray } from "../../core/mod.ts";
 import { gelu, LayerNorm, Linear, Module, RoPE } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, Stack } from "../blocks.ts";
-import type { Cache } from "../cache.ts";
+import { HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import type { Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
 import { ropeConfig } from "../rope.ts";
 
@@ -24,7 +22,7 @@ class MLP extends Module {
     return this.c_proj.forward(gelu(this.c_fc.forward(x)));
   }
 }
-class TransformerBlock extends Module {
+class TransformerBlock extends PreNormBlock {
   self_attn: HeadAttention;
   mlp: MLP;
   input_layernorm: LayerNorm;
@@ -37,10 +35,6 @@ class TransformerBlock extends Module {
     this.mlp = new MLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new LayerNorm(hidden, { eps });
     this.post_attention_layernorm = new LayerNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
   }
 }
 
