@@ -17,8 +17,8 @@ import { confirm } from "./learn.ts";
 import type { Layout } from "./primitive.ts";
 
 const MB = 2 ** 20;
-/** A collection is due after this many new bytes, or as many as are live. */
-const PRESSURE_BYTES = 32 * MB;
+/** A collection is due after this many new bytes, or as many as are live; the first one later, as weights come first. */
+const PRESSURE_BYTES = 32 * MB, FIRST_BYTES = 160 * MB;
 /** Collections take at most this share of the time, unless pressure is HARD times what makes one due. */
 const TIME_SHARE = 0.1, HARD = 2;
 /** What an array costs beside its bytes, here and in V8's heap: many small ones are pressure, too. */
@@ -34,15 +34,19 @@ interface Owned {
 }
 const owners = new Map<number, Owned>();
 const registry = new FinalizationRegistry<Owned>(releaseIfDead);
-let liveBytes = 0, newBytes = 0, liveAfter = 0, lastEnd = 0, lastCost = 0;
+let liveBytes = 0, newBytes = 0, liveAfter = FIRST_BYTES, lastEnd = 0, lastCost = 0;
 
 let collector: { gc: () => void; checkpoint: ReturnType<typeof createContext> } | null | undefined;
-/** V8's `gc()`, asked for at run time; null where that is not possible. */
+/**
+ * V8's `gc()`, asked for at run time; null where that is not possible. Where the process was started with
+ * `--v8-flags=--expose-gc` it is V8's own, which collects once; the one that Deno gives later on always does so twice.
+ */
 function collectorOf(): typeof collector {
   if (collector !== undefined) return collector;
   try {
-    setFlagsFromString("--expose-gc");
-    const gc: unknown = runInNewContext("gc");
+    const given = Object.getOwnPropertyDescriptor(globalThis, "gc")?.value;
+    if (typeof given !== "function") setFlagsFromString("--expose-gc");
+    const gc: unknown = given ?? runInNewContext("gc");
     collector = typeof gc === "function"
       ? { gc: () => void gc(), checkpoint: createContext({}, { microtaskMode: "afterEvaluate" }) }
       : null;

@@ -106,6 +106,27 @@ const broken = (expected: string, got: string): never =>
 /** Gives the file's first `length` bytes, or more. */
 export type Grow = (length: number) => Uint8Array;
 
+/** Most bytes of a short text. */
+const SHORT = 32;
+/**
+ * UTF-8 of few characters below U+0800, as nearly all of a vocabulary's hundred thousand are: a TextDecoder costs more
+ * than they do. Null for other bytes.
+ */
+function shortText(bytes: Uint8Array, start: number, length: number): string | null {
+  if (length > SHORT) return null;
+  const units: number[] = [], end = start + length;
+  for (let i = start; i < end; i++) {
+    const byte = bytes[i]!;
+    if (byte < 0x80) units.push(byte);
+    else {
+      const next = i + 1 < end ? bytes[++i]! : 0;
+      if (byte < 0xc2 || byte > 0xdf || next >>> 6 !== 2) return null;
+      units.push((byte & 31) << 6 | next & 63);
+    }
+  }
+  return String.fromCharCode(...units);
+}
+
 /** Reads little-endian values in order; asks for more of the file when what it has runs out. */
 class Cursor {
   at = 0;
@@ -148,7 +169,7 @@ class Cursor {
   string(what: string): string {
     const length = this.count(1, what, "length of "), start = this.take(length, 1, what);
     try {
-      return this.#text.decode(this.bytes.subarray(start, start + length));
+      return shortText(this.bytes, start, length) ?? this.#text.decode(this.bytes.subarray(start, start + length));
     } catch {
       return broken(`${what} in UTF-8`, `other bytes at byte ${start}`);
     }

@@ -29,6 +29,22 @@ export interface GgufArrays {
 /** Elements of a group. */
 export const GGUF_GROUP = 32;
 
+/**
+ * Memory in which one tensor after the other is read and repacked: a chat model has a hundred megabytes of them at every
+ * start, and fresh pages cost more than the repacking. What lies in a part is gone when the part is asked for again.
+ */
+export class Scratch {
+  readonly #parts = new Map<string, ArrayBuffer>();
+  /** At least `bytes` bytes, not cleared. */
+  part(name: "file" | "rows" | "words" | "scales" | "biases", bytes: number): ArrayBuffer {
+    const old = this.#parts.get(name);
+    if (old && old.byteLength >= bytes) return old;
+    const fresh = new ArrayBuffer(bytes);
+    this.#parts.set(name, fresh);
+    return fresh;
+  }
+}
+
 /** Where the groups of a tensor are written while it is unpacked. */
 interface Groups {
   readonly words: Uint32Array;
@@ -209,10 +225,13 @@ function repackFast(
   t: GgufTensor,
   raw: Uint8Array<ArrayBuffer>,
   { bits, repack, largest }: { bits: number; repack: Fast; largest: number },
+  scratch: Scratch,
 ): GgufArrays {
-  const groups = raw.length / t.type.bytes, words = new Uint32Array(groups * bits);
-  const scales = new Float16Array(groups), biases = new Float16Array(groups);
-  repack(raw, groups, words, new Uint16Array(scales.buffer), new Uint16Array(biases.buffer));
+  const groups = raw.length / t.type.bytes;
+  const words = new Uint32Array(scratch.part("words", 4 * groups * bits), 0, groups * bits);
+  const scales = new Float16Array(scratch.part("scales", 2 * groups), 0, groups),
+    biases = new Float16Array(scratch.part("biases", 2 * groups), 0, groups);
+  repack(raw, groups, words, new Uint16Array(scales.buffer, 0, groups), new Uint16Array(biases.buffer, 0, groups));
   const lead = t.shape.slice(0, -1), perRow = (t.shape.at(-1) ?? 0) / GGUF_GROUP, shape = [...lead, perRow];
   const weight: HostTensor = { dtype: dt.uint32, shape: [...lead, perRow * bits], data: words };
   if (largest === Infinity || scales.every((d) => !(Math.abs(d) > largest))) {
@@ -238,8 +257,8 @@ function repackFast(
 }
 
 /** Whole rows in a new order: row r of the result is row `order[r]`. */
-function reorder(bytes: Uint8Array<ArrayBuffer>, order: Uint32Array): Uint8Array<ArrayBuffer> {
-  const to = new Uint8Array(bytes.length), stride = bytes.length / order.length;
+function reorder(bytes: Uint8Array<ArrayBuffer>, order: Uint32Array, scratch: Scratch): Uint8Array<ArrayBuffer> {
+  const to = new Uint8Array(scratch.part("rows", bytes.length), 0, bytes.length), stride = bytes.length / order.length;
   order.forEach((from, row) => to.set(bytes.subarray(from * stride, (from + 1) * stride), row * stride));
   return to;
 }
@@ -255,10 +274,16 @@ function narrow(shape: readonly number[], ...lists: readonly [Float32Array, Floa
 /**
  * The arrays of one tensor from its bytes.
  * @param order Which row of the file each row of the result is, where rows move.
+ * @param scratch Memory that the result may lie in.
  * @throws CheckpointError for a block type that has no exact form here.
  */
-export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?: Uint32Array): GgufArrays {
-  const raw = order ? reorder(bytes, order) : bytes, { shape, type } = t;
+export function repackGguf(
+  t: GgufTensor,
+  bytes: Uint8Array<ArrayBuffer>,
+  order?: Uint32Array,
+  scratch: Scratch = new Scratch(),
+): GgufArrays {
+  const raw = order ? reorder(bytes, order, scratch) : bytes, { shape, type } = t;
   const plain = PLAIN.get(type.name), from = new DataView(raw.buffer, raw.byteOffset, raw.length);
   if (plain) {
     return {
@@ -266,7 +291,7 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
     };
   }
   const fast = FAST.get(type.name);
-  if (fast) return repackFast(t, raw, fast);
+  if (fast) return repackFast(t, raw, fast, scratch);
   const blocks = raw.length / type.bytes, count = blocks * type.block;
   if (type.name === "Q6_K") {
     const data = new Float32Array(count);
@@ -295,8 +320,8 @@ export function repackGguf(t: GgufTensor, bytes: Uint8Array<ArrayBuffer>, order?
 }
 
 /**
- * The arrays of a GGUF file, one tensor at a time, so that no more than one is held as host memory. Tensors that stand
- * in the file as they are needed come as their place in it.
+ * The arrays of a GGUF file, one tensor at a time, so that no more than one is held as host memory: the data of each
+ * stands only until the next is asked for. Tensors that stand in the file as they are needed come as their place in it.
  * @param order For a tensor whose rows move: see {@linkcode repackGguf}.
  */
 export function* readGgufArrays(
@@ -304,10 +329,14 @@ export function* readGgufArrays(
   { tensors }: GgufHeader,
   order: (t: GgufTensor) => Uint32Array | undefined = () => undefined,
 ): Generator<readonly [GgufTensor, GgufArrays]> {
+  const scratch = new Scratch();
   for (const t of tensors) {
-    const plain = PLAIN.get(t.type.name), rows = order(t);
+    const plain = PLAIN.get(t.type.name), rows = order(t), size = t.end - t.begin;
     if (plain && !rows) yield [t, { weight: { dtype: plain[0], shape: t.shape, byteOffset: t.begin } }];
-    else yield [t, repackGguf(t, withFile(path, (file) => readRange(file, t.begin, t.end - t.begin)), rows)];
+    else {
+      const bytes = withFile(path, (file) => readRange(file, t.begin, size, scratch.part("file", size)));
+      yield [t, repackGguf(t, bytes, rows, scratch)];
+    }
   }
 }
 

@@ -64,9 +64,9 @@ export function uploadBytes(bytes: Uint8Array, dtype: DType, shape: readonly num
   adopt(x, done, null, bytes.byteLength);
   return x;
 }
-/** An array of repacked data. */
+/** An array of repacked data, which is copied: its memory serves the next tensor. */
 export function uploadTensor({ data, dtype, shape }: HostTensor): NDArray {
-  return sizeOf(shape) === 1 ? constant(data, shape, dtype) : uploadBytes(hostBytes(data), dtype, shape);
+  return sizeOf(shape) === 1 ? constant(data.slice(), shape, dtype) : uploadBytes(hostBytes(data), dtype, shape);
 }
 
 /** Options of {@linkcode load}. */

@@ -45,9 +45,17 @@ export function withFile<T>(path: string, read: (file: Deno.FsFile, size: number
   using file = Deno.openSync(path, { read: true });
   return read(file, file.statSync().size);
 }
-/** `length` bytes of the file from `offset`; fewer at its end. */
-export function readRange(file: Deno.FsFile, offset: number, length: number): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(length);
+/**
+ * `length` bytes of the file from `offset`; fewer at its end.
+ * @param memory Where to put them, from its start on. Default: memory of their own.
+ */
+export function readRange(
+  file: Deno.FsFile,
+  offset: number,
+  length: number,
+  memory: ArrayBuffer = new ArrayBuffer(length),
+): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(memory, 0, length);
   file.seekSync(offset, Deno.SeekMode.Start);
   let have = 0;
   while (have < length) {
