@@ -5,6 +5,7 @@
  * @module
  */
 import { isOpen, runtime } from "../ffi/runtime.ts";
+import { setting } from "./environment.ts";
 import { fail, ValueError } from "./errors.ts";
 import { activeStream, setActiveStream, type StreamId } from "./graph.ts";
 import { collectGarbage } from "./memory.ts";
@@ -47,14 +48,7 @@ export class Stream {
 /** Streams that are there from the start: one of each device. */
 const first = { cpu: new Stream(0, cpu), gpu: new Stream(1, gpu) };
 const streams: Stream[] = [first.cpu, first.gpu];
-if (wantsGpu()) setActiveStream(first.gpu.index);
-
-/** `DENIM_DEVICE=gpu` makes the GPU the default device, where the environment may be read. */
-function wantsGpu(): boolean {
-  const name = "DENIM_DEVICE";
-  return Deno.permissions.querySync({ name: "env", variable: name }).state === "granted" &&
-    Deno.env.get(name) === "gpu";
-}
+if (setting("DENIM_DEVICE") === "gpu") setActiveStream(first.gpu.index);
 
 /** The device that new work runs on (`mlx.core.default_device`). */
 export function defaultDevice(): Device {

@@ -21,6 +21,8 @@ export class CheckpointError extends DenimError {}
 export class MemoryLimitError extends DenimError {}
 /** A kernel failed while it ran. */
 export class KernelError extends DenimError {}
+/** With `mx.nanGuard`: an operation made a NaN or an infinity, or was given a NaN. */
+export class NonFiniteError extends DenimError {}
 /** An array whose input was given away in the meantime cannot be computed again. */
 export class SpentError extends DenimError {}
 /** An array whose buffer was given away. */

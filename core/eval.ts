@@ -12,6 +12,7 @@ import { hostBytes, lower, type Lowered } from "./lower.ts";
 import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts";
 import { collect, schedule, usesOf } from "./plan.ts";
 import { sizeOf } from "./shape.ts";
+import { lineOf, running } from "./sites.ts";
 import { failure } from "./status.ts";
 import { valueOf } from "./values.ts";
 
@@ -44,6 +45,20 @@ export function firstError(roots: readonly NDArray[]): void {
   }
 }
 
+/** Sees what is about to be computed, and may compute parts of it before. */
+export type Inspector = (roots: readonly NDArray[]) => void;
+let inspector: Inspector | null = null;
+/** The one at work; compiled functions are traced anew and evaluated like all else meanwhile, so that it sees them. */
+export function activeInspector(): Inspector | null {
+  return inspector;
+}
+/** Sets it; returns the one before. */
+export function setInspector(f: Inspector | null): Inspector | null {
+  const before = inspector;
+  inspector = f;
+  return before;
+}
+
 function launch(roots: readonly NDArray[], mode: Mode): readonly NDArray[] {
   let todo = false;
   for (const r of roots) {
@@ -53,6 +68,7 @@ function launch(roots: readonly NDArray[], mode: Mode): readonly NDArray[] {
     else used(r);
   }
   if (!todo) return roots;
+  inspector?.(roots);
   relieve();
   withMemory((optional) => attempt(roots, optional, mode));
   return roots;
@@ -117,7 +133,7 @@ function crossing(nodes: readonly NDArray[], roots: readonly NDArray[]): NDArray
 }
 function upload(n: NDArray): void {
   const done = runtime().upload(hostBytes(hostData(n)));
-  if (done.failed) throw failure("eval", done.failed);
+  if (done.failed) throw failure("eval", done.failed, lineOf(n));
   n.computed++;
   adopt(n, done, null, sizeOf(n.shape) * n.dtype.size);
   n.params = {}; // the host's copy is not needed any more
@@ -154,6 +170,7 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
   const order = schedule({ nodes, keep, donatable, givenAway, keepSmall: optional, homes: NO_HOMES });
   const plan = lower(order, runtime().tableHash);
   const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream ?? nodes[0]!.stream;
+  if (plan.sites) running(plan.sites);
   const done = runtime().eval(
     stream,
     plan.words,
@@ -162,7 +179,7 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
     plan.outputs.length,
     mode === "wait",
   );
-  if (done.failed) throw failure("eval", done.failed);
+  if (done.failed) throw failure("eval", done.failed, plan.sites?.largest);
   // The call is made: from here on only states change.
   entry.turns++;
   for (const n of learned) entry.spend(position.get(n)!);

@@ -10,6 +10,7 @@ import type { Entry } from "./learn.ts";
 import type { Aval, HostData, Layout, Params, ParamSchema, Primitive, Shape } from "./primitive.ts";
 import type { ParamsOf, PrimitiveName } from "./primitives/mod.ts";
 import { describe as describeAval } from "./shape.ts";
+import { debugging, lineOf, note, noteLike } from "./sites.ts";
 
 /**
  * - `lazy`: never computed;
@@ -109,9 +110,10 @@ export function intsOf(n: Node, key: string): readonly number[] {
   return n.params[key] as readonly number[]; // callers have read this in the record
 }
 
-/** How messages name a node: `h#12 (tanh, float32[2,3])`. */
+/** How messages name a node: `h#12 (tanh, float32[2,3])`, and when debugging the line that made it. */
 export function describe(n: Node): string {
-  return `${n.label || "array"}#${n.id} (${n.prim.name}, ${describeAval(n)})`;
+  const line = debugging ? lineOf(n) : "";
+  return `${n.label || "array"}#${n.id} (${n.prim.name}, ${describeAval(n)}${line && `, made at ${line}`})`;
 }
 
 type Constructor = new (...args: ConstructorParameters<typeof Node>) => NDArray;
@@ -218,8 +220,15 @@ export function bindRecord(
   }
   const out = recorder ? recorder.infer(prim, inputs, params) : prim.infer(inputs, params);
   const y = new construct(prim, inputs, params, out.shape, out.dtype, stream, donate, traced);
+  if (debugging) note(y);
   if (!traced) registerReads(y);
   else if (recorder) recorder.made(y);
+  return y;
+}
+/** The same operation on other inputs. */
+export function bindAgain(n: Node, inputs: readonly NDArray[], donate = n.donate): NDArray {
+  const y = bindRecord(n.prim, inputs, n.params, donate, n.stream);
+  if (debugging) noteLike(y, n);
   return y;
 }
 /** Traced arrays left over from transforms that are over, and the concrete ones that took their place: `values.ts`. */
@@ -230,7 +239,9 @@ export function tracer(like: Aval): NDArray {
 }
 /** The same array as a traced node of its own, with a shape that is watched. */
 export function aliasOf(x: NDArray, shape: Shape): NDArray {
-  return new construct(registry.get("stopGradient")!, [x], {}, shape, x.dtype, x.stream, false, true);
+  const y = new construct(registry.get("stopGradient")!, [x], {}, shape, x.dtype, x.stream, false, true);
+  if (debugging) noteLike(y, x);
+  return y;
 }
 /** Is it an input of a trace, and not something computed in one? */
 export function isTracer(n: Node): boolean {
@@ -238,7 +249,12 @@ export function isTracer(n: Node): boolean {
 }
 /** A node that has no inputs and is already computed: results of compiled programs, uploads, mapped files. */
 export function evaluatedNode(like: Aval): NDArray {
-  return new construct(registry.get("constant")!, [], {}, like.shape, like.dtype, currentStream, false, false);
+  const y = new construct(registry.get("constant")!, [], {}, like.shape, like.dtype, currentStream, false, false);
+  if (debugging) {
+    note(y);
+    if (like instanceof Node) noteLike(y, like);
+  }
+  return y;
 }
 
 /** Throws: the array was given away. */

@@ -14,6 +14,7 @@ import type { Group, Schedule } from "./plan.ts";
 import { isScalarConstant } from "./plan.ts";
 import type { HostData, Layout, Need, Shape } from "./primitive.ts";
 import { rowMajorStrides, sizeOf } from "./shape.ts";
+import { debugging, type SiteTable, tableOf } from "./sites.ts";
 
 /** Storage of one result while the program runs. */
 interface Value {
@@ -37,6 +38,8 @@ interface Instruction {
   readonly start: number;
   readonly reads: Ref[];
   readonly writes: Value[];
+  /** What it computes. */
+  readonly nodes: readonly NDArray[];
   /** Which of the reads each write may lie on, if that read dies here. */
   readonly over: (write: Value) => readonly Ref[];
 }
@@ -53,6 +56,8 @@ export interface Lowered {
   readonly takers: ReadonlyMap<NDArray, NDArray>;
   /** Bytes of the arena, and the most that temporaries need at one time: what a perfect placing would take. */
   readonly memory: { readonly arena: number; readonly live: number };
+  /** When debugging: the lines of the instructions. */
+  readonly sites: SiteTable | null;
 }
 
 /** Are the elements in row-major order without gaps? */
@@ -118,9 +123,11 @@ class Lowering {
     }
     const { memory, written, takers } = this.#assign(inputs, new Set(outputs.map((o) => o.ref.value)), given);
     const values = this.#values.map((v) => ({ place: v.place, offset: v.offset, nbytes: v.nbytes }));
+    const sites = debugging ? tableOf(this.#instructions.map(placesOf)) : null;
     const words = assemble(
       {
         tableHash,
+        tag: sites?.tag ?? 0,
         arenaBytes: memory.arena,
         places: this.#places,
         values,
@@ -137,6 +144,7 @@ class Lowering {
       written,
       takers,
       memory,
+      sites,
       outputs: outputs.map(({ node, ref }) => ({ node, layout: plainLayout(ref), nbytes: ref.value.nbytes })),
     };
   }
@@ -177,7 +185,7 @@ class Lowering {
     const x = n.inputs[0]!;
     const layout = n.prim.layout!(from.layout, x, n, n.params);
     if (layout) return { value: from.value, layout, shape: n.shape, dtype: n.dtype };
-    const copy = this.#copy(x, from), again = n.prim.layout!(copy.layout, x, n, n.params);
+    const copy = this.#copy(x, from, n), again = n.prim.layout!(copy.layout, x, n, n.params);
     if (!again) return failPlan(n, "a layout of contiguous elements");
     return { value: copy.value, layout: again, shape: n.shape, dtype: n.dtype };
   }
@@ -186,8 +194,8 @@ class Lowering {
     this.#constants.push({ value, node: n });
     return { value, layout: { offset: 0, strides: rowMajorStrides(n.shape) }, shape: n.shape, dtype: n.dtype };
   }
-  /** A contiguous copy of `n`, made once. */
-  #copy(n: NDArray, from: Ref): Ref {
+  /** A contiguous copy of `n`, made once; `reader` is the first that needs it. */
+  #copy(n: NDArray, from: Ref, reader: NDArray): Ref {
     const known = this.#copies.get(n);
     if (known) return known;
     const value = this.#newValue(sizeOf(n.shape) * n.dtype.size);
@@ -200,7 +208,7 @@ class Lowering {
       this.#words.push(1);
       this.#loopOperand(from, n.shape);
       this.#words.pushAll([0, 0, 1, 0, value.id, n.dtype.code, 0]);
-      this.#close({ start, reads: [from], writes: [value], over: () => [] });
+      this.#close({ start, reads: [from], writes: [value], nodes: [reader], over: () => [] });
     }
     return to;
   }
@@ -253,7 +261,7 @@ class Lowering {
       needs = n.prim.needs,
       reads = n.inputs.map((x, i): Ref => {
         const r = this.#ref(x), need = needs ? needs[Math.min(i, needs.length - 1)]! : "contiguous";
-        return fits(need, r) ? r : this.#copy(x, r);
+        return fits(need, r) ? r : this.#copy(x, r, n);
       });
     const value = this.#define(n);
     if (!value.nbytes) return;
@@ -264,7 +272,7 @@ class Lowering {
     this.#params(n);
     const at = n.prim.inPlace, target = at === undefined ? null : reads[at]!;
     const alone = target && reads.every((r, i) => i === at || r.value !== target.value) && covers(target, value);
-    this.#close({ start, reads, writes: [value], over: () => alone ? [target] : [] });
+    this.#close({ start, reads, writes: [value], nodes: [n], over: () => alone ? [target] : [] });
   }
 
   #fused(g: Group): void {
@@ -305,7 +313,7 @@ class Lowering {
       ]);
     }
     const over = (w: Value) => whole.some((d) => d.value === w) ? f.overwritable(w, sizeOf(loop)) : [];
-    this.#close({ start, reads: f.reads, writes: defined.map((d) => d.value), over });
+    this.#close({ start, reads: f.reads, writes: defined.map((d) => d.value), nodes: members, over });
   }
   #cancel(start: number): void {
     this.#words.length = start;
@@ -408,6 +416,9 @@ class Lowering {
   }
 }
 
+function placesOf({ nodes, writes }: Instruction): { nodes: readonly NDArray[]; nbytes: number } {
+  return { nodes, nbytes: writes.reduce((n, w) => Math.max(n, w.nbytes), 0) };
+}
 /** Throws: the planner has a fault. */
 function failPlan(n: NDArray, expected: string): never {
   return fail(KernelError, "eval", {

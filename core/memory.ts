@@ -92,6 +92,14 @@ function forget(h: number): void {
   registry.unregister(owned);
   owners.delete(h);
 }
+/** The arrays that have buffers and are still reachable, with the bytes that count, after a collection. */
+export function liveArrays(): { readonly array: NDArray; readonly nbytes: number }[] {
+  collectGarbage();
+  return [...owners.values()].flatMap(({ ref, nbytes }) => {
+    const array = ref.deref();
+    return array ? [{ array, nbytes }] : [];
+  });
+}
 /** Gives the buffer back at once; the array becomes unusable. */
 export function dispose(n: NDArray): void {
   const h = n.handle;

@@ -11,6 +11,7 @@ expectTable(tableHash(tableText(allPrimitives())));
 
 export { type ArrayData, type Item, NDArray, type NestedList, type Rest } from "./array.ts";
 export * from "./constants.ts";
+export { debug, leaks, type LiveArrays } from "./debug.ts";
 export * from "./device.ts";
 export * from "./dtype.ts";
 export * from "./errors.ts";
@@ -18,6 +19,7 @@ export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
 export { getPrintoptions, type PrintOptions, printoptions, setPrintoptions } from "./format.ts";
 export { Holder, type StreamId } from "./graph.ts";
 export type { GgufArray, GgufValue } from "./io/gguf.ts";
+export { nanGuard, type NanGuardOptions } from "./nan_guard.ts";
 export { load, type LoadedMetadata, type LoadOptions } from "./io/mapped.ts";
 export { save, type SaveableArrays, savez, savezCompressed } from "./io/npy.ts";
 export { type Saveable, saveSafetensors } from "./io/safetensors.ts";

@@ -11,7 +11,7 @@ import type { NDArray } from "./array.ts";
 import {
   aliasOf,
   type AnyParams,
-  bindRecord,
+  bindAgain,
   isArray,
   recorder,
   setRecorder,
@@ -20,6 +20,7 @@ import {
 } from "./graph.ts";
 import type { Aval, Primitive, Shape } from "./primitive.ts";
 import { describe } from "./shape.ts";
+import { forEachAt } from "./sites.ts";
 
 /** A length that decided what the function did. */
 export interface Guard {
@@ -94,18 +95,17 @@ export class Recorder implements ShapeRecorder {
     recorder?.giveUp();
     const inputs = like.map(tracer), made = new Map<NDArray, NDArray>(this.#inputs.map((x, i) => [x, inputs[i]!]));
     const now = (x: NDArray): NDArray => made.get(x) ?? x;
-    for (const n of this.#needed([...outputs, ...this.guards.map((g) => g.node)])) {
-      if (made.has(n)) continue;
+    let isOther = false;
+    forEachAt(this.#needed([...outputs, ...this.guards.map((g) => g.node)]), (n) => {
+      if (isOther || made.has(n)) return;
       const entry = this.#entries.get(n), results = entry?.results ?? [n];
-      const again = entry
-        ? arraysIn(entry.again(now))
-        : [bindRecord(n.prim, n.inputs.map(now), n.params, n.donate, n.stream)];
-      if (again.length !== results.length) return null;
+      const again = entry ? arraysIn(entry.again(now)) : [bindAgain(n, n.inputs.map(now))];
       // The function may have asked for the number of axes, or for a dtype, without a trace of it.
-      if (again.some((y, i) => y.ndim !== results[i]!.ndim || y.dtype !== results[i]!.dtype)) return null;
-      again.forEach((y, i) => made.set(results[i]!, y));
-    }
-    if (this.guards.some((g) => now(g.node).shape[g.axis] !== g.length)) return null;
+      isOther = again.length !== results.length ||
+        again.some((y, i) => y.ndim !== results[i]!.ndim || y.dtype !== results[i]!.dtype);
+      if (!isOther) again.forEach((y, i) => made.set(results[i]!, y));
+    });
+    if (isOther || this.guards.some((g) => now(g.node).shape[g.axis] !== g.length)) return null;
     return { inputs, outputs: outputs.map(now) };
   }
   /** What has to be made again, in the order in which it was made. */

@@ -12,6 +12,7 @@ import {
   RuntimeLibraryError,
   ValueError,
 } from "./errors.ts";
+import { lineOfInstruction } from "./sites.ts";
 
 const classes = [
   KernelError,
@@ -24,13 +25,17 @@ const classes = [
   ValueError,
 ];
 
-/** The error that a native failure stands for; `op` is what the user called, unless the failure knows better. */
-export function failure(op: string, { status, text }: NativeFailure): DenimError {
-  const kind = classes[status] ?? KernelError, [cannot, expected, got, fix, where] = text.split("\n");
+/**
+ * The error that a native failure stands for; `op` is what the user called, unless the failure knows better, and so is
+ * the line.
+ */
+export function failure(op: string, { status, text }: NativeFailure, madeAt = ""): DenimError {
+  const kind = classes[status] ?? KernelError, [cannot, expected, got, fix, where, instruction] = text.split("\n");
   return new kind(where || op, {
     cannot: cannot || "finish",
     expected: expected || "no failure",
     got: got || "one without a message",
     fix: fix || "report this as a bug",
+    madeAt: instruction ? lineOfInstruction(instruction) : madeAt,
   });
 }

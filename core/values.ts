@@ -4,7 +4,7 @@
  * @module
  */
 import type { NDArray } from "./array.ts";
-import { bindRecord, failTraced, isTracer, settled, tracer } from "./graph.ts";
+import { bindAgain, failTraced, isTracer, settled, tracer } from "./graph.ts";
 import { collect } from "./plan.ts";
 
 /** What tracers stand for, and what was made of them: for each the same one on concrete arrays, as far as it was needed. */
@@ -37,7 +37,7 @@ export function concrete(x: NDArray): NDArray | null {
       if (!value) return null;
       inputs.push(value);
     }
-    standsFor.set(n, bindRecord(n.prim, inputs, n.params, false, n.stream)); // a trace's buffers are not given away
+    standsFor.set(n, bindAgain(n, inputs, false)); // a trace's buffers are not given away
   }
   return concrete(standsFor.get(x)!);
 }

@@ -14,6 +14,8 @@ export interface Failure {
   readonly got: string;
   /** What to do about it. */
   readonly fix: string;
+  /** When debugging: the line that made the operation. */
+  readonly madeAt?: string;
 }
 
 /** Base of all errors of the library: the fields of the message, one by one. */
@@ -28,11 +30,14 @@ export class DenimError extends Error {
   readonly got: string;
   /** What to do about it. */
   readonly fix: string;
+  /** The line that made the operation, where debugging was on (`mx.debug`); else "". */
+  readonly madeAt: string;
   /** Builds the message `[op] cannot ...: expected ..., got .... Fix: ...`. */
-  constructor(op: string, { cannot, expected, got, fix }: Failure) {
-    super(`[${op}] cannot ${cannot}: expected ${expected}, got ${got}. Fix: ${fix}`);
+  constructor(op: string, { cannot, expected, got, fix, madeAt = "" }: Failure) {
+    super(`[${op}] cannot ${cannot}: expected ${expected}, got ${got}. Fix: ${fix}${madeAt && `. Made at ${madeAt}`}`);
     this.name = new.target.name;
     [this.op, this.cannot, this.expected, this.got, this.fix] = [op, cannot, expected, got, fix];
+    this.madeAt = madeAt;
   }
 }
 /** The native library: missing, stale, of another platform, or it could not be built. */

@@ -3,7 +3,8 @@
  * only.
  *
  * ```
- * header   magic, version, op-table hash, words in all, inputs, places, arena bytes, values, constants, instructions, outputs
+ * header   magic, version, op-table hash, words in all, inputs, places, arena bytes, values, constants, instructions,
+ *          outputs, tag
  * inputs   least bytes, written                    places   bytes
  * values   place (-1: the arena), offset, bytes    constants place, word offset, bytes
  * outputs  value
@@ -17,7 +18,7 @@
  */
 import { libraryFailure } from "./errors.ts";
 
-const MAGIC = 0xde21, VERSION = 1, HEADER = 11;
+const MAGIC = 0xde21, VERSION = 2, HEADER = 12;
 /** Op number of a fused instruction. */
 export const FUSED = 65535;
 /** Arena as a place. */
@@ -68,6 +69,8 @@ export class Words {
 /** Everything but the instructions. */
 export interface ProgramTables {
   readonly tableHash: number;
+  /** Any number of at most 40 bits; a kernel's failure gives it back, with the number of the instruction. */
+  readonly tag: number;
   readonly inputs: readonly { readonly nbytes: number; readonly written: boolean }[];
   readonly places: readonly number[];
   readonly arenaBytes: number;
@@ -82,7 +85,7 @@ export function assemble(t: ProgramTables, instructions: Words, count: number): 
   const w = assembled;
   w.clear();
   w.pushAll([MAGIC, VERSION, t.tableHash, 0, t.inputs.length, t.places.length, t.arenaBytes, t.values.length]);
-  w.pushAll([t.constants.length, count, t.outputs.length]);
+  w.pushAll([t.constants.length, count, t.outputs.length, t.tag]);
   if (w.length !== HEADER) {
     const got = `${w.length}`;
     libraryFailure({

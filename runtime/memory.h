@@ -15,7 +15,7 @@ struct Stream;
 struct Failure {
   int32_t refs;
   int32_t status;
-  char text[1000];  // lines: cannot, expected, got, fix, where
+  char text[1000];  // lines: cannot, expected, got, fix, where, the program's tag and instruction
 };
 /// Makes a failure from printf-style text.
 Failure* make_failure(int32_t status, const char* format, ...) __attribute__((format(printf, 2, 3)));

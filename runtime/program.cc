@@ -13,7 +13,7 @@ namespace denim {
 int64_t g_max_elements = int64_t(1) << 44;
 int64_t g_kernels = 0, g_copies = 0, g_fail_kernel = -1;
 
-constexpr uint32_t kMagic = 0xde21, kVersion = 1, kFused = 65535;
+constexpr uint32_t kMagic = 0xde21, kVersion = 2, kFused = 65535;
 constexpr int64_t kMaxCount = 1 << 20, kMaxBytes = int64_t(1) << 48, kMaxDim = int64_t(1) << 40;
 constexpr int kMaxList = 16384, kMaxOperands = 4096;
 
@@ -379,6 +379,7 @@ struct Decoder {
     p->n_constants = static_cast<int32_t>(counted("too many constants"));
     p->n_instructions = static_cast<int32_t>(counted("too many instructions"));
     p->n_outputs = static_cast<int32_t>(counted("too many outputs"));
+    p->tag = r.integer(0, kMaxBytes, "a tag out of range");
     int64_t least = 2 * int64_t(p->n_inputs) + p->n_places + 3 * int64_t(p->n_values) + 3 * int64_t(p->n_constants) +
                     p->n_outputs + 2 * int64_t(p->n_instructions);
     if (least > r.n - r.at) r.refuse("more entries than words");
@@ -476,11 +477,12 @@ static uint8_t* address(const Program* p, const Run& run, const Operand& o) {
   const ValueSpec& v = p->values[o.value];
   return (v.place < 0 ? run.arena : run.places[v.place]) + v.offset + o.offset;
 }
-Failure* failed_kernel(const Instruction& ins, const char* message) {
-  const char* name = ins.fused ? "fused" : kOpFacts[static_cast<int>(ins.op)].name;
+Failure* failed_kernel(const Program* p, const Instruction* ins, const char* message) {
+  const char* name = ins->fused ? "fused" : kOpFacts[static_cast<int>(ins->op)].name;
   bool index = strncmp(message, "index", 5) == 0;
-  return make_failure(index ? kBadIndex : kKernelFailed, "finish\n%s\n%s\ncheck the values that go in\n%s",
-                      index ? "indices in range" : "valid data", message, name);
+  return make_failure(index ? kBadIndex : kKernelFailed, "finish\n%s\n%s\ncheck the values that go in\n%s\n%lld %d",
+                      index ? "indices in range" : "valid data", message, name, static_cast<long long>(p->tag),
+                      static_cast<int>(ins - p->instructions));
 }
 bool told_to_fail() {
   return __atomic_load_n(&g_fail_kernel, __ATOMIC_RELAXED) >= 0 &&
@@ -513,7 +515,7 @@ void run_program(Program* p, const Run& run) {
     for (int i = 0; i < ins->n_in && !f; i++) f = poison[ins->operands[i].value];
     if (!f) {
       __atomic_fetch_add(&g_kernels, 1, __ATOMIC_RELAXED);
-      if (const char* message = run_instruction(p, ins, run)) f = made[k] = failed_kernel(*ins, message);
+      if (const char* message = run_instruction(p, ins, run)) f = made[k] = failed_kernel(p, ins, message);
     }
     for (int i = 0; i < ins->n_out; i++) poison[ins->operands[ins->n_in + i].value] = f;
   }

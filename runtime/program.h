@@ -45,6 +45,7 @@ struct Program {
   bool* input_written;
   int64_t* place_bytes;  // of fresh places
   int64_t arena_bytes, scratch_bytes;
+  int64_t tag;   // of who wrote it; its failures name it and their instruction
   int64_t work;  // rough number of elementwise operations; kKernelWork and more if there are other kernels
   ValueSpec* values;
   ConstantSpec* constants;
@@ -82,7 +83,7 @@ void set_addresses(const Program* p, Instruction* ins, const Run& run);
 const char* run_instruction(const Program* p, Instruction* ins, const Run& run);
 /// Has a test asked that this instruction fails?
 bool told_to_fail();
-Failure* failed_kernel(const Instruction& ins, const char* message);
+Failure* failed_kernel(const Program* p, const Instruction* ins, const char* message);
 /// `made[k]` is the failure of instruction k, if it failed itself: each output's failure follows, as the program passes
 /// them on.
 void spread_failures(const Program* p, Failure* const* entry, Failure* const* made, Failure** outputs);

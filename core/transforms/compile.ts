@@ -7,11 +7,12 @@ import { runtime } from "../../ffi/runtime.ts";
 import { KEPT } from "../arena.ts";
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { donated, mayDonate, submit, withMemory } from "../eval.ts";
+import { activeInspector, donated, mayDonate, submit, withMemory } from "../eval.ts";
 import { activeStream, evaluatedNode, failDonated, Holder, settleReaders } from "../graph.ts";
 import { lower, type Lowered } from "../lower.ts";
 import { adopt, relieve } from "../memory.ts";
 import { schedule } from "../plan.ts";
+import { running } from "../sites.ts";
 import { failure } from "../status.ts";
 import { cellsOf, dense } from "./cells.ts";
 import { type CompileStatistics, type Explanation, History, type Outcome } from "./explain.ts";
@@ -113,6 +114,7 @@ function compiledFunction<A extends readonly unknown[], R>(
       flat = flatten(args);
       xs = [...flat.arrays, ...state.map((s) => s.array)];
     }
+    if (activeInspector()) return stepwise(options, { f, flat, cells, xs, outputs: options.outputs });
     const key = signature(args, state);
     let c = cache.get(key);
     if (c) cache.delete(key);
@@ -135,6 +137,12 @@ function compiledFunction<A extends readonly unknown[], R>(
   };
   histories.set(compiled, history);
   return compiled;
+}
+/** As it is written, operation by operation; the containers change only if all of it could be computed. */
+function stepwise<A extends readonly unknown[], R>(options: CompileOptions, call: Call<A, R>): R {
+  const made = traceCall(call), outs = rebuild(made.trace, call.xs);
+  submit(outs.filter((x) => !x.traced));
+  return finish(options, made, outs);
 }
 /** Puts the new state into its containers; returns the results in their tree. */
 function finish<R>(options: CompileOptions, { result }: { readonly result: Flat<R> }, outs: readonly NDArray[]): R {
@@ -252,10 +260,11 @@ function call(c: Compiled, xs: readonly NDArray[], nArgs: number): NDArray[] {
   settleReaders(null);
   const give = leaves.map((x, i) => c.plan.written[i]! && state.has(x) && times.get(x) === 1 && mayTake(x));
   const stream = activeStream(), outs: NDArray[] = [];
+  if (c.plan.sites) running(c.plan.sites);
   relieve();
   withMemory(() => {
     const done = runtime().run(stream, c.program, leaves.map((x) => x.handle), give, c.plan.outputs.length, false);
-    if (done.failed) throw failure("compile", done.failed);
+    if (done.failed) throw failure("compile", done.failed, c.plan.sites?.largest);
     c.plan.outputs.forEach((o, i) => {
       const y = evaluatedNode(o.node);
       adopt(y, done.outputs[i]!, o.layout, o.nbytes);

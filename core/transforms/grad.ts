@@ -14,6 +14,7 @@ import { type Call, callOf, firstResults } from "./call.ts";
 import { type Argnums, type Gradient, selected, type Selection, selection } from "./arguments.ts";
 import { dependents, isBranch, outputArrays, rebuildInto, type Trace, traceAt } from "./trace.ts";
 import { describe } from "../shape.ts";
+import { forEachAt } from "../sites.ts";
 
 function isNone(r: object): r is None {
   return "none" in r;
@@ -57,14 +58,14 @@ export function pullback(
     const grads = rules.vjp ? rules.vjp(args.map(now), results.map(now), given) : given;
     (rules.vjp ? args : computed).forEach((x, i) => grads[i] && accumulate(x, grads[i]));
   };
-  for (let k = order.length - 1; k >= 0; k--) {
-    const n = order[k]!, call = callOf(n);
+  forEachAt(order.toReversed(), (n) => {
+    const call = callOf(n);
     if (call) {
       if (first.get(call) === n) backThrough(call);
-      continue;
+      return;
     }
     const ct = cts.get(n);
-    if (!ct) continue;
+    if (!ct) return;
     cts.delete(n);
     const xs = n.inputs.map((i) => made.get(i) ?? i);
     const grads = rule("vjp", n, n.prim.vjp)(xs, made.get(n)!, ct, n.params);
@@ -72,7 +73,7 @@ export function pullback(
       const g = grads[at];
       if (g) accumulate(i, g);
     });
-  }
+  }, "the gradient of");
   return { values, grads: t.inputs.map((x) => cts.get(x) ?? null) };
 }
 /** The primal values and the tangents of the trace's outputs (null: zero). */
@@ -97,18 +98,18 @@ export function pushforward(
       : ts;
     results.forEach((y, i) => out[i] && moved.set(y, out[i]));
   };
-  for (const n of order) {
+  forEachAt(order, (n) => {
     rebuildInto([n], made);
     const call = callOf(n);
     if (call) {
       if (first.get(call) === n) forwardThrough(call);
-      continue;
+      return;
     }
     const ts = n.inputs.map((i) => moved.get(i) ?? null);
-    if (ts.every((x) => x === null)) continue;
+    if (ts.every((x) => x === null)) return;
     const out = rule("jvp", n, n.prim.jvp)(n.inputs.map((i) => made.get(i) ?? i), made.get(n)!, ts, n.params);
     if (out) moved.set(n, out);
-  }
+  }, "the tangent of");
   return { values: t.outputs.map((o) => made.get(o) ?? o), tangents: t.outputs.map((o) => moved.get(o) ?? null) };
 }
 

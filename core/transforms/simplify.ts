@@ -7,7 +7,7 @@ import type { NDArray } from "../array.ts";
 import { DType } from "../dtype.ts";
 import { fail, TraceError } from "../errors.ts";
 import { evaluate } from "../eval.ts";
-import { bindRecord, describe, type Holder, hostData } from "../graph.ts";
+import { bindAgain, describe, type Holder, hostData } from "../graph.ts";
 import { hostBytes } from "../lower.ts";
 import { collect, isScalarConstant } from "../plan.ts";
 import { sizeOf } from "../shape.ts";
@@ -115,9 +115,7 @@ function merged(
       made.set(n, same);
       continue;
     }
-    const again = inputs.every((x, i) => x === n.inputs[i])
-      ? n
-      : bindRecord(n.prim, inputs, n.params, n.donate, n.stream);
+    const again = inputs.every((x, i) => x === n.inputs[i]) ? n : bindAgain(n, inputs);
     made.set(n, again);
     distinct.push(again);
     if (key !== null) known.set(key, again);

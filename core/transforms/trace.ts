@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, TransformError } from "../errors.ts";
-import { bindRecord, isArray, isTracer, Node, recorder, settled, tracer } from "../graph.ts";
+import { bindAgain, isArray, isTracer, Node, recorder, settled, tracer } from "../graph.ts";
 import { collect } from "../plan.ts";
 import type { Aval } from "../primitive.ts";
 import { keepingHistory, sameAgain, tracerOf } from "../values.ts";
@@ -75,7 +75,7 @@ export function rebuildInto(nodes: readonly NDArray[], made: Map<NDArray, NDArra
     const call = callOf(n);
     if (!call) {
       const inputs = n.inputs.map((i) => made.get(i) ?? i);
-      made.set(n, sameAgain(n, inputs) ?? bindRecord(n.prim, inputs, n.params, n.donate, n.stream));
+      made.set(n, sameAgain(n, inputs) ?? bindAgain(n, inputs));
     } else if (!made.has(n)) rebuildCall(call, made);
   }
 }

@@ -5,12 +5,13 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, ShapeError } from "../errors.ts";
-import { bindRecord, isArray } from "../graph.ts";
+import { bindAgain, isArray } from "../graph.ts";
 import { broadcastTo, moveaxis, reshape } from "../ops/view.ts";
 import { type Batched, type Call, callOf, withRules } from "./call.ts";
 import { rule } from "./grad.ts";
 import { dependents, flatten, isBranch, outputArrays, rebuildInto, type Trace, trace } from "./trace.ts";
 import { describe } from "../shape.ts";
+import { forEachAt } from "../sites.ts";
 
 /** Which axis of an array is the batch: null for none; a list or object where arguments are trees. */
 export type BatchAxes = number | null | readonly BatchAxes[] | { readonly [key: string]: BatchAxes };
@@ -115,26 +116,23 @@ export function batched(
       if (flags[i]) mapped.add(y);
     });
   };
-  for (const n of dependents(t)) {
+  forEachAt(dependents(t), (n) => {
     const call = callOf(n);
     if (call) {
       if (!made.has(n)) through(call);
-      continue;
+      return;
     }
     const flags = n.inputs.map((i) => mapped.has(i));
-    if (!flags.includes(true)) {
-      rebuildInto([n], made);
-      continue;
-    }
+    if (!flags.includes(true)) return rebuildInto([n], made);
     const xs = n.inputs.map((i) => made.get(i) ?? i), r = n.prim.vmap;
     made.set(
       n,
       r === "elementwise"
-        ? bindRecord(n.prim, aligned(xs, flags, n, size), n.params, false, n.stream)
+        ? bindAgain(n, aligned(xs, flags, n, size), false)
         : rule("vmap", n, r)(xs, flags, n.params, size),
     );
     mapped.add(n);
-  }
+  });
   return { outputs: t.outputs.map((o) => made.get(o) ?? o), mapped: t.outputs.map((o) => mapped.has(o)) };
 }
 /** A call by its batching rule; without one, its results with a batch each, and the other rules batched. */

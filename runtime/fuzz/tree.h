@@ -10,7 +10,7 @@
 
 namespace denim::fuzz {
 
-constexpr int kFusedOp = 65535, kHeaderWords = 11;
+constexpr int kFusedOp = 65535, kHeaderWords = 12;
 
 /// Memory of one tree at a time: taken piece by piece, given back at once.
 struct Pool {
@@ -295,8 +295,8 @@ struct Writer {
 inline List<double> write_tree(Tree& t) {
   Writer w{*t.pool, {}};
   const double header[kHeaderWords] = {
-      0xde21, 1, static_cast<double>(kOpTableHash), 0, double(t.inputs.n), double(t.places.n), t.arena,
-      double(t.values.n), double(t.constants.n), double(t.instructions.n), double(t.outputs.n)};
+      0xde21, 2, static_cast<double>(kOpTableHash), 0, double(t.inputs.n), double(t.places.n), t.arena,
+      double(t.values.n), double(t.constants.n), double(t.instructions.n), double(t.outputs.n), 0};
   w.put_all(header, kHeaderWords);
   for (const Input& i : t.inputs) w.put(i.bytes), w.put(i.written);
   w.put_all(t.places.at, t.places.n);

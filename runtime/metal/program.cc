@@ -78,10 +78,10 @@ static Failure* run_on_cpu(Queue* q, const Program* p, Instruction* ins, const R
   drain(q);
   count(&g_counters.fallbacks);
   const char* message = run_instruction(p, ins, run);
-  return message ? failed_kernel(*ins, message) : nullptr;
+  return message ? failed_kernel(p, ins, message) : nullptr;
 }
 static Failure* encode(Encoder::State* s, const Program* p, Instruction* ins, const Run& run) {
-  if (told_to_fail()) return failed_kernel(*ins, "a failure asked for by a test");
+  if (told_to_fail()) return failed_kernel(p, ins, "a failure asked for by a test");
   set_addresses(p, ins, run);
   Encoder encoder(s);
   if (ins->fused) {
@@ -104,7 +104,7 @@ void copy_bytes(Encoder& e, const void* from, void* to, int64_t n) {
   e.threads({static_cast<uint32_t>((n + 15) / 16), 1, 1}, {256, 1, 1});
 }
 static Failure* encode_joined(Encoder::State* s, const Program* p, int32_t first, Join join, const Run& run) {
-  if (told_to_fail()) return failed_kernel(p->instructions[first], "a failure asked for by a test");
+  if (told_to_fail()) return failed_kernel(p, &p->instructions[first], "a failure asked for by a test");
   for (int32_t k = first; k < first + join.count; k++) set_addresses(p, &p->instructions[k], run);
   Encoder encoder(s);
   encode_join(*p, first, join, encoder);

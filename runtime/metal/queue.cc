@@ -119,7 +119,8 @@ static void results_of(const Flight* f, Failure** results) {
   const Program* p = job->program;
   for (int i = 0; i < f->n_words; i++) {
     Failure*& made = f->made[f->words[i].instruction];
-    if (*f->words[i].at && !made) made = failed_kernel(p->instructions[f->words[i].instruction], "index out of range");
+    const Instruction* ins = &p->instructions[f->words[i].instruction];
+    if (*f->words[i].at && !made) made = failed_kernel(p, ins, "index out of range");
   }
   Failure** entry = static_cast<Failure**>(calloc(static_cast<size_t>(p->n_inputs) + 1, sizeof(Failure*)));
   if (!entry) abort();
