@@ -36,7 +36,7 @@ export function debug(on: boolean): boolean {
 
 /** Arrays made by one line. */
 export interface LiveArrays {
-  /** `file:///home/me/train.ts:12:5 in loss`. */
+  /** `file:///…/train.ts:12:5 in loss`. */
   readonly madeAt: string;
   /** How many of them are alive. */
   readonly count: number;

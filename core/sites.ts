@@ -8,7 +8,7 @@ import type { Node } from "./graph.ts";
 
 /** Where a node comes from. */
 export interface Site {
-  /** `file:///home/me/train.ts:12:5 in loss`. */
+  /** `file:///…/train.ts:12:5 in loss`. */
   readonly line: string;
   /** What a transform made it for: "the gradient of log"; "" for what was written as it is. */
   readonly role: string;
