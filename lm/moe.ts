@@ -13,6 +13,9 @@ import type { Weights } from "./model.ts";
 /** A layer of experts of any kind: plain, quantized, adapted. */
 export type ExpertProjection = Module & { forward(x: NDArray, indices: NDArray): NDArray };
 
+/** Chooses the experts of each token of x [B, L, hidden], and their shares: both [B, L, k]. */
+export type ExpertGate = Module & { forward(x: NDArray): [indices: NDArray, scores: NDArray] };
+
 /** `x Wᵀ + b` with the W and b of an expert (`SwitchLinear` of mlx-lm), W [experts, outputs, inputs]. */
 export class SwitchLinear extends Module {
   /** One matrix per expert. */

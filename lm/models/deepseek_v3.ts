@@ -7,70 +7,45 @@ import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Embedding, Linear, Module, RMSNorm } from "../../nn/mod.ts";
 import { fetchedPlain, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, GatedMLP, joined } from "../blocks.ts";
+import { joined } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import {
   DEEPSEEK_DEFAULTS,
+  DeepseekBlock,
   type HeadsProjection,
-  latentQueries,
-  latentRope,
-  latentScale,
+  LatentAttention,
   type LatentSizes,
-  latentSizes,
   MultiLinear,
 } from "../latent.ts";
-import { causalMask } from "../mask.ts";
+import { causalMask, type Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
-import { stackedExperts, SwitchGLU, topIndices, weighted, withoutWorstGroups } from "../moe.ts";
-import type { Rope } from "../rope.ts";
+import { stackedExperts, topIndices, withoutWorstGroups } from "../moe.ts";
 
-class DeepseekV3Attention extends Module {
-  readonly sizes: LatentSizes;
-  readonly scale: number;
-  q_proj?: Projection;
-  q_a_proj?: Projection;
-  q_a_layernorm?: RMSNorm;
-  q_b_proj?: Projection;
-  kv_a_proj_with_mqa: Projection;
-  kv_a_layernorm: RMSNorm;
+class DeepseekV3Attention extends LatentAttention {
   /** Makes keys of the shared vector, or queries for it. */
   embed_q: HeadsProjection;
   /** Makes values of the shared vector. */
   unembed_out: HeadsProjection;
-  o_proj: Projection;
-  readonly rope: Rope;
   constructor(c: Config) {
-    super();
-    const s = this.sizes = latentSizes(c), bias = c.flag("attention_bias", false);
-    Object.assign(this, latentQueries(s, bias));
-    this.kv_a_proj_with_mqa = new Linear(s.hidden, s.rank + s.ropeDim, { bias });
-    this.kv_a_layernorm = new RMSNorm(s.rank, { eps: 1e-6 });
-    this.embed_q = new MultiLinear(s.nopeDim, s.rank, s.heads);
-    this.unembed_out = new MultiLinear(s.rank, s.valueDim, s.heads);
-    this.o_proj = new Linear(s.heads * s.valueDim, s.hidden, { bias });
-    this.scale = latentScale(c, s);
-    this.rope = latentRope(c, s);
+    super(c);
+    const { rank, heads, nopeDim, valueDim } = this.sizes;
+    this.embed_q = new MultiLinear(nopeDim, rank, heads);
+    this.unembed_out = new MultiLinear(rank, valueDim, heads);
   }
-  #queries(x: NDArray): NDArray {
-    const { q_a_proj: a, q_a_layernorm: norm, q_b_proj: b } = this;
-    return a && norm && b ? b.forward(norm.forward(a.forward(x))) : this.q_proj!.forward(x);
-  }
-  forward(x: NDArray, mask: NDArray | null, cache: Cache | null): NDArray {
-    const { heads, rank, nopeDim } = this.sizes, { scale } = this, offset = cache?.position() ?? 0, L = x.shape[1]!;
-    const turned = (y: NDArray) => this.rope.forward(y, { offset });
-    const [qNope, qRope] = mx.split(byHeads(this.#queries(x), heads), [nopeDim], -1);
-    const [latent, kRope] = mx.split(this.kv_a_proj_with_mqa.forward(x), [rank], -1);
-    const own = this.kv_a_layernorm.forward(latent!).expandDims(1);
-    const { keys: shared, values: places, length } = fetchedPlain(own, turned(byHeads(kRope!, 1)), cache);
-    const bias = turned(qRope!).multiply(mx.float(scale)).matmul(places.swapaxes(-1, -2));
+  forward(x: NDArray, given: Mask, cache: Cache | null): NDArray {
+    const { scale } = this, L = x.shape[1]!;
+    const [qNope, qRope, latent, kRope] = this.project(x, cache?.position() ?? 0);
+    const { keys: shared, values: places, length } = fetchedPlain(latent.expandDims(1), kRope, cache);
+    const bias = qRope.multiply(mx.float(scale)).matmul(places.swapaxes(-1, -2));
+    const mask = given === "causal" ? causalMask(L, 0, null) : given;
     const seen = mask ? mx.where(mask, bias, mx.float(mx.finfo(bias.dtype).min)) : bias, how = { scale, mask: seen };
     // One query is cheaper to bring to the shared vectors than all of these to the queries.
     const y = L === 1
       ? this.unembed_out.forward(
-        scaledDotProductAttention(this.embed_q.forward(qNope!), { keys: shared, values: shared, length }, how),
+        scaledDotProductAttention(this.embed_q.forward(qNope), { keys: shared, values: shared, length }, how),
       )
-      : scaledDotProductAttention(qNope!, {
+      : scaledDotProductAttention(qNope, {
         keys: this.embed_q.forward(shared, { transpose: false }),
         values: this.unembed_out.forward(shared),
         length,
@@ -108,59 +83,22 @@ class MoEGate extends Module {
     return [indices, shares.multiply(mx.float(this.factor))];
   }
 }
-class DeepseekV3MoE extends Module {
-  switch_mlp: SwitchGLU;
-  gate: MoEGate;
-  shared_experts?: GatedMLP;
-  constructor(c: Config) {
-    super();
-    const hidden = c.size("hidden_size"),
-      size = c.size("moe_intermediate_size"),
-      shared = c.size("n_shared_experts", null);
-    this.switch_mlp = new SwitchGLU(hidden, size, c.size("n_routed_experts"));
-    this.gate = new MoEGate(c);
-    if (shared !== null) this.shared_experts = new GatedMLP(hidden, size * shared);
-  }
-  forward(x: NDArray): NDArray {
-    const [indices, scores] = this.gate.forward(x), y = weighted(this.switch_mlp.forward(x, indices), scores);
-    return this.shared_experts ? y.add(this.shared_experts.forward(x)) : y;
-  }
-}
-class DeepseekV3DecoderLayer extends Module {
-  self_attn: DeepseekV3Attention;
-  mlp: DeepseekV3MoE | GatedMLP;
-  input_layernorm: RMSNorm;
-  post_attention_layernorm: RMSNorm;
-  constructor(c: Config, i: number) {
-    super();
-    const hidden = c.size("hidden_size"), eps = c.number("rms_norm_eps");
-    const isSparse = c.size("n_routed_experts", null) !== null && i >= c.number("first_k_dense_replace", 0) &&
-      i % c.size("moe_layer_freq", 1) === 0;
-    this.self_attn = new DeepseekV3Attention(c);
-    this.mlp = isSparse ? new DeepseekV3MoE(c) : new GatedMLP(hidden, c.size("intermediate_size"));
-    this.input_layernorm = new RMSNorm(hidden, { eps });
-    this.post_attention_layernorm = new RMSNorm(hidden, { eps });
-  }
-  forward(x: NDArray, mask: NDArray | null, cache: Cache | null): NDArray {
-    const h = x.add(this.self_attn.forward(this.input_layernorm.forward(x), mask, cache));
-    return h.add(this.mlp.forward(this.post_attention_layernorm.forward(h)));
-  }
-}
 class DeepseekV3Model extends Module {
   embed_tokens: Projection;
-  layers: DeepseekV3DecoderLayer[];
+  layers: DeepseekBlock[];
   norm: RMSNorm;
   constructor(c: Config) {
     super();
     const hidden = c.size("hidden_size");
     this.embed_tokens = new Embedding(c.size("vocab_size"), hidden);
-    this.layers = Array.from({ length: c.size("num_hidden_layers") }, (_, i) => new DeepseekV3DecoderLayer(c, i));
+    const layer = (_: unknown, i: number) => new DeepseekBlock(c, i, new DeepseekV3Attention(c), (c) => new MoEGate(c));
+    this.layers = Array.from({ length: c.size("num_hidden_layers") }, layer);
     this.norm = new RMSNorm(hidden, { eps: c.number("rms_norm_eps") });
   }
   forward(tokens: NDArray, { cache = null, inputEmbeddings = null }: ForwardOptions): NDArray {
     let h = inputEmbeddings ?? this.embed_tokens.forward(tokens);
-    const n = h.shape[1]!, given = cache?.[0]?.makeMask(n, { returnArray: true }) ?? null;
-    const mask = (!cache && n > 1) || given === "causal" ? causalMask(n, 0, null) : given;
+    const n = h.shape[1]!;
+    const mask = cache ? cache[0]?.makeMask(n, { returnArray: true }) ?? null : n > 1 ? "causal" : null;
     this.layers.forEach((layer, i) => h = layer.forward(h, mask, cache?.[i] ?? null));
     return this.norm.forward(h);
   }
@@ -169,18 +107,16 @@ class DeepseekV3Model extends Module {
 /** `deepseek_v3` (`mlx_lm.models.deepseek_v3`). */
 export class Model extends LanguageModel {
   readonly modelType: string = "deepseek_v3";
-  readonly sizes: LatentSizes;
   model: DeepseekV3Model;
   lm_head: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
     super();
     const c = config.withDefaults(DEEPSEEK_DEFAULTS);
-    this.sizes = latentSizes(c);
     this.model = new DeepseekV3Model(c);
     this.lm_head = new Linear(c.size("hidden_size"), c.size("vocab_size"), { bias: false });
   }
-  get layers(): readonly DeepseekV3DecoderLayer[] {
+  get layers(): readonly DeepseekBlock[] {
     return this.model.layers;
   }
   forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
@@ -194,7 +130,7 @@ export class Model extends LanguageModel {
     const own = stackedExperts(fromBlockFp8(fromPackedInt4(withoutWeights(weights, isUnused))));
     for (const [name, x] of [...own]) {
       const prefix = /^(.*\.self_attn\.)kv_b_proj\.weight$/.exec(name)?.[1];
-      if (prefix !== undefined) splitHeads(own, prefix, x, this.sizes);
+      if (prefix !== undefined) splitHeads(own, prefix, x, this.layers[0]!.self_attn.sizes);
     }
     return own;
   }
