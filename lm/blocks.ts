@@ -5,13 +5,20 @@
  */
 import * as mx from "../core/mod.ts";
 import type { NDArray } from "../core/mod.ts";
-import { Embedding, Linear, Module, silu } from "../nn/mod.ts";
+import { Embedding, Linear, Module, RMSNorm, silu } from "../nn/mod.ts";
 import { swiglu } from "./activations.ts";
 import { fetched, scaledDotProductAttention } from "./attention.ts";
 import type { Cache } from "./cache.ts";
 import type { Config } from "./config.ts";
 import { attentionMask, type Mask } from "./mask.ts";
-import type { ForwardOptions, Projection, TokenEmbedding } from "./model.ts";
+import {
+  type ForwardOptions,
+  LanguageModel,
+  type Projection,
+  type TokenEmbedding,
+  type Weights,
+  withoutWeights,
+} from "./model.ts";
 import type { Rope } from "./rope.ts";
 
 /** [B, L, heads D] -> [B, heads, L, D]. */
@@ -194,5 +201,40 @@ export class Stack<B extends Block> extends Module {
     const h = inputEmbeddings ?? this.embed_tokens.forward(tokens);
     const scaled = this.embeddingScale === 1 ? h : h.multiply(mx.float(this.embeddingScale));
     return this.norm.forward(throughBlocks(scaled, this.layers, cache));
+  }
+}
+/** How a model differs from a plain stack with a head. */
+export interface StackedOptions {
+  /** Whether the embedding is the head, too. */
+  readonly tied: boolean;
+  /** The last norm. Default: an RMSNorm with the config's `rms_norm_eps`. */
+  readonly norm?: Projection;
+  /** What embeddings are multiplied by. Default 1. */
+  readonly embeddingScale?: number;
+}
+/** A language model of a {@linkcode Stack} and a head, under the names model and lm_head. */
+export abstract class StackedModel<B extends Block> extends LanguageModel {
+  model: Stack<B>;
+  /** Absent: the embedding's weights serve. */
+  lm_head?: Projection;
+  constructor(c: Config, layer: (i: number) => B, { tied, norm, embeddingScale = 1 }: StackedOptions) {
+    super();
+    const hidden = c.size("hidden_size"), last = norm ?? new RMSNorm(hidden, { eps: c.number("rms_norm_eps") });
+    this.model = new Stack(c, layer, last, embeddingScale);
+    if (!tied) this.lm_head = new Linear(hidden, c.size("vocab_size"), { bias: false });
+  }
+  get layers(): readonly B[] {
+    return this.model.layers;
+  }
+  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
+    return this.logits(this.model.forward(tokens, options));
+  }
+  /** Features [B, L, hidden] to logits [B, L, vocabulary]. */
+  logits(h: NDArray): NDArray {
+    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+  }
+  /** Drops a head that the model does not have. */
+  override sanitize(weights: Weights): Weights {
+    return this.lm_head ? weights : withoutWeights(weights, (name) => name === "lm_head.weight");
   }
 }

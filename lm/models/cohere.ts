@@ -5,11 +5,10 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { LayerNorm, Module, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel } from "../model.ts";
 import { PerHeadNorm } from "../norms.ts";
 import { ropeConfig } from "../rope.ts";
 
@@ -68,21 +67,16 @@ const DEFAULTS = {
 };
 
 /** `cohere` (`mlx_lm.models.cohere`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "cohere";
   readonly logitScale: number;
-  model: Stack<TransformerBlock>;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
     const c = config.withDefaults(DEFAULTS);
-    this.model = new Stack(c, () => new TransformerBlock(c), norm(c));
+    super(c, () => new TransformerBlock(c), { norm: norm(c), tied: true });
     this.logitScale = c.number("logit_scale", 0.0625);
   }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.model.embed_tokens.asLinear(this.model.forward(tokens, options)).multiply(mx.float(this.logitScale));
+  override logits(h: NDArray): NDArray {
+    return super.logits(h).multiply(mx.float(this.logitScale));
   }
 }

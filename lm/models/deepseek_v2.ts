@@ -5,14 +5,14 @@
  */
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
+import { Linear, Module } from "../../nn/mod.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, joined, Stack } from "../blocks.ts";
+import { byHeads, joined, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import { DEEPSEEK_DEFAULTS, DeepseekBlock, LatentAttention } from "../latent.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { stackedExperts, topIndices, withoutWorstGroups } from "../moe.ts";
 
 class DeepseekV2Attention extends LatentAttention {
@@ -54,24 +54,12 @@ class MoEGate extends Module {
 }
 
 /** `deepseek_v2` (`mlx_lm.models.deepseek_v2`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<DeepseekBlock> {
   readonly modelType: string = "deepseek_v2";
-  model: Stack<DeepseekBlock>;
-  lm_head: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const c = config.withDefaults(DEEPSEEK_DEFAULTS), hidden = c.size("hidden_size");
-    const norm = new RMSNorm(hidden, { eps: c.number("rms_norm_eps") });
-    const layer = (i: number) => new DeepseekBlock(c, i, new DeepseekV2Attention(c), (c) => new MoEGate(c));
-    this.model = new Stack(c, layer, norm);
-    this.lm_head = new Linear(hidden, c.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly DeepseekBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.lm_head.forward(this.model.forward(tokens, options));
+    const c = config.withDefaults(DEEPSEEK_DEFAULTS), gate = (c: Config) => new MoEGate(c);
+    super(c, (i) => new DeepseekBlock(c, i, new DeepseekV2Attention(c), gate), { tied: false });
   }
   override sanitize(weights: Weights): Weights {
     return stackedExperts(weights);

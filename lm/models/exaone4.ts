@@ -4,12 +4,11 @@
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { Module, RMSNorm } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import { type Cache, KVCache, RotatingKVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
 class Attention extends HeadAttention {
@@ -52,25 +51,11 @@ class TransformerBlock extends Module {
 }
 
 /** `exaone4` (`mlx_lm.models.exaone4`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "exaone4";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, (i) => new TransformerBlock(config, i), norm);
-    if (!config.flag("tie_word_embeddings")) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    super(config, (i) => new TransformerBlock(config, i), { tied: config.flag("tie_word_embeddings") });
   }
   override makeCache(): Cache[] {
     return this.layers.map(({ window }) => window === null ? new KVCache() : new RotatingKVCache(window));

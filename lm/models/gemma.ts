@@ -2,11 +2,9 @@
  * Gemma: Llama with scaled embeddings, norms around `1 + w`, and GELU in the gate.
  * @module
  */
-import type { NDArray } from "../../core/mod.ts";
 import { gelu, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel } from "../model.ts";
 import { OffsetRMSNorm } from "../norms.ts";
 import { ropeConfig } from "../rope.ts";
 
@@ -27,19 +25,11 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `gemma` (`mlx_lm.models.gemma`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "gemma";
-  model: Stack<TransformerBlock>;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
     const hidden = config.size("hidden_size"), norm = new OffsetRMSNorm(hidden, config.number("rms_norm_eps"));
-    this.model = new Stack(config, () => new TransformerBlock(config), norm, Math.sqrt(hidden));
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.model.embed_tokens.asLinear(this.model.forward(tokens, options));
+    super(config, () => new TransformerBlock(config), { norm, embeddingScale: Math.sqrt(hidden), tied: true });
   }
 }

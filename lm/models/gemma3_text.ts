@@ -5,12 +5,12 @@
  */
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
-import { geluApprox, Linear, Module } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, type HeadSizes, Stack } from "../blocks.ts";
+import { geluApprox, Module } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, type HeadSizes, StackedModel } from "../blocks.ts";
 import { type Cache, KVCache, RotatingKVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
+import type { Weights } from "../model.ts";
 import { OffsetRMSNorm } from "../norms.ts";
 import { initializeRope, type Rope } from "../rope.ts";
 
@@ -84,24 +84,14 @@ function inBfloat16(x: number): number {
   return Number(mx.array(x, mx.bfloat16).item());
 }
 /** `gemma3_text` (`mlx_lm.models.gemma3_text`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "gemma3_text";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
     const c = config.withDefaults({ vocab_size: 262144, hidden_size: 1152, num_hidden_layers: 26 });
     const hidden = c.size("hidden_size"), norm = new OffsetRMSNorm(hidden, c.number("rms_norm_eps", 1e-6));
-    this.model = new Stack(c, (i) => new TransformerBlock(c, i), norm, inBfloat16(Math.sqrt(hidden)));
-    this.lm_head = new Linear(hidden, c.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    const embeddingScale = inBfloat16(Math.sqrt(hidden));
+    super(c, (i) => new TransformerBlock(c, i), { norm, embeddingScale, tied: false });
   }
   override makeCache(): Cache[] {
     return this.layers.map(({ window }) => window === null ? new KVCache() : new RotatingKVCache(window));

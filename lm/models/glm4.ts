@@ -3,12 +3,11 @@
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { FusedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { Module, RMSNorm, RoPE } from "../../nn/mod.ts";
+import { FusedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
 import { ropeConfig } from "../rope.ts";
 
 class Glm4DecoderLayer extends Module {
@@ -41,21 +40,10 @@ class Glm4DecoderLayer extends Module {
 }
 
 /** `glm4` (`mlx_lm.models.glm4`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<Glm4DecoderLayer> {
   readonly modelType: string = "glm4";
-  model: Stack<Glm4DecoderLayer>;
-  lm_head: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new Glm4DecoderLayer(config), norm);
-    this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly Glm4DecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.lm_head.forward(this.model.forward(tokens, options));
+    super(config, () => new Glm4DecoderLayer(config), { tied: false });
   }
 }

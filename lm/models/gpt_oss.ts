@@ -5,10 +5,10 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import { type Cache, KVCache, RotatingKVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { SwitchGLU, topIndices } from "../moe.ts";
 import { initializeRope } from "../rope.ts";
 
@@ -76,24 +76,13 @@ const DEFAULTS = {
   sliding_window: 128,
 };
 /** `gpt_oss` (`mlx_lm.models.gpt_oss`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "gpt_oss";
-  model: Stack<TransformerBlock>;
-  lm_head: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const c = config.withDefaults(DEFAULTS), hidden = c.size("hidden_size"), types = c.texts("layer_types", null);
+    const c = config.withDefaults(DEFAULTS), types = c.texts("layer_types", null);
     const isFull = (i: number) => types ? types[i] === "full_attention" : i % 2 === 1;
-    const layer = (i: number) => new TransformerBlock(c, isFull(i) ? null : c.size("sliding_window"));
-    this.model = new Stack(c, layer, new RMSNorm(hidden, { eps: c.number("rms_norm_eps") }));
-    this.lm_head = new Linear(hidden, c.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.lm_head.forward(this.model.forward(tokens, options));
+    super(c, (i) => new TransformerBlock(c, isFull(i) ? null : c.size("sliding_window")), { tied: false });
   }
   override makeCache(): Cache[] {
     return this.layers.map(({ window }) => window === null ? new KVCache() : new RotatingKVCache(window));

@@ -4,12 +4,11 @@
  */
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { Module, RMSNorm } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
 class TransformerBlock extends Module {
@@ -42,31 +41,16 @@ class TransformerBlock extends Module {
 }
 
 /** `granite` (`mlx_lm.models.granite`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "granite";
   readonly logitsScaling: number;
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    const scale = config.number("embedding_multiplier");
-    this.model = new Stack(config, () => new TransformerBlock(config), norm, scale);
+    const embeddingScale = config.number("embedding_multiplier"), tied = config.flag("tie_word_embeddings", true);
+    super(config, () => new TransformerBlock(config), { embeddingScale, tied });
     this.logitsScaling = config.number("logits_scaling");
-    if (!config.flag("tie_word_embeddings", true)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
   }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    const logits = this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
-    return logits.divide(mx.float(this.logitsScaling));
-  }
-  override sanitize(weights: Weights): Weights {
-    return withoutWeights(weights, (name) => !this.lm_head && name === "lm_head.weight");
+  override logits(h: NDArray): NDArray {
+    return super.logits(h).divide(mx.float(this.logitsScaling));
   }
 }

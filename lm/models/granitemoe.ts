@@ -5,11 +5,11 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
@@ -69,33 +69,22 @@ class DecoderLayer extends Module {
 }
 
 /** `granitemoe` (`mlx_lm.models.granitemoe`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<DecoderLayer> {
   readonly modelType: string = "granitemoe";
   readonly logitsScaling: number;
-  model: Stack<DecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new DecoderLayer(config), norm, config.number("embedding_multiplier"));
+    const embeddingScale = config.number("embedding_multiplier"), tied = config.flag("tie_word_embeddings", true);
+    super(config, () => new DecoderLayer(config), { embeddingScale, tied });
     this.logitsScaling = config.number("logits_scaling");
-    if (!config.flag("tie_word_embeddings", true)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
   }
-  get layers(): readonly DecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    const logits = this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
-    return logits.divide(mx.float(this.logitsScaling));
+  override logits(h: NDArray): NDArray {
+    return super.logits(h).divide(mx.float(this.logitsScaling));
   }
   /** The original files have gate and up projection of all experts in one array. */
   override sanitize(weights: Weights): Weights {
     const own: Weights = new Map();
-    for (const [name, x] of withoutWeights(weights, (k) => !this.lm_head && k === "lm_head.weight")) {
+    for (const [name, x] of super.sanitize(weights)) {
       if (name.endsWith("block_sparse_moe.input_linear.weight")) {
         const [gate, up] = mx.split(x, 2, 1);
         own.set(name.replace("input_linear", "switch_mlp.gate_proj"), gate!);

@@ -2,11 +2,9 @@
  * Helium: Llama with interleaved rotary pairs.
  * @module
  */
-import type { NDArray } from "../../core/mod.ts";
-import { Linear, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { RMSNorm, RoPE } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
 import { ropeConfig } from "../rope.ts";
 
 class HeliumDecoderLayer extends PreNormBlock {
@@ -27,27 +25,10 @@ class HeliumDecoderLayer extends PreNormBlock {
 }
 
 /** `helium` (`mlx_lm.models.helium`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<HeliumDecoderLayer> {
   readonly modelType: string = "helium";
-  model: Stack<HeliumDecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new HeliumDecoderLayer(config), norm);
-    if (!config.flag("tie_word_embeddings")) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly HeliumDecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
-  }
-  override sanitize(weights: Weights): Weights {
-    return withoutWeights(weights, (name) => !this.lm_head && name === "lm_head.weight");
+    super(config, () => new HeliumDecoderLayer(config), { tied: config.flag("tie_word_embeddings") });
   }
 }

@@ -6,11 +6,11 @@
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, GatedMLP, headSizes, joined, PreNormBlock, Stack } from "../blocks.ts";
+import { byHeads, GatedMLP, headSizes, joined, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
+import type { Projection } from "../model.ts";
 import { type Rope, ropeConfig } from "../rope.ts";
 
 class Attention extends Module {
@@ -66,27 +66,10 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `hunyuan_v1_dense` (`mlx_lm.models.hunyuan_v1_dense`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "hunyuan_v1_dense";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new TransformerBlock(config), norm);
-    if (!config.flag("tie_word_embeddings", false)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
-  }
-  override sanitize(weights: Weights): Weights {
-    return withoutWeights(weights, (name) => !this.lm_head && name === "lm_head.weight");
+    super(config, () => new TransformerBlock(config), { tied: config.flag("tie_word_embeddings", false) });
   }
 }

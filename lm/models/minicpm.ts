@@ -4,12 +4,12 @@
  */
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { Module, RMSNorm } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
+import type { Weights } from "../model.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
 class DecoderLayer extends Module {
@@ -43,29 +43,18 @@ class DecoderLayer extends Module {
 }
 
 /** `minicpm` (`mlx_lm.models.minicpm`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<DecoderLayer> {
   readonly modelType: string = "minicpm";
   /** How much wider than the base model it is. */
   readonly width: number;
-  model: Stack<DecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new DecoderLayer(config), norm, config.number("scale_emb"));
-    this.width = hidden / config.number("dim_model_base");
-    if (!config.flag("tie_word_embeddings", false)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
+    const embeddingScale = config.number("scale_emb"), tied = config.flag("tie_word_embeddings", false);
+    super(config, () => new DecoderLayer(config), { embeddingScale, tied });
+    this.width = config.size("hidden_size") / config.number("dim_model_base");
   }
-  get layers(): readonly DecoderLayer[] {
-    return this.model.layers;
-  }
-  /** As in mlx-lm the width counts only beside a head of its own. */
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h.divide(mx.float(this.width))) : this.model.embed_tokens.asLinear(h);
+  override logits(h: NDArray): NDArray {
+    return super.logits(this.lm_head ? h.divide(mx.float(this.width)) : h);
   }
   /** A head that is not there is the embeddings. */
   override sanitize(weights: Weights): Weights {

@@ -5,11 +5,11 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { ropeConfig } from "../rope.ts";
 
@@ -62,26 +62,14 @@ const DEFAULTS = {
   rms_norm_eps: 1e-5,
 };
 /** `mixtral` (`mlx_lm.models.mixtral`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<MixtralDecoderLayer> {
   readonly modelType: string = "mixtral";
-  model: Stack<MixtralDecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const c = config.withDefaults(DEFAULTS), hidden = c.size("hidden_size");
-    this.model = new Stack(c, () => new MixtralDecoderLayer(c), new RMSNorm(hidden, { eps: c.number("rms_norm_eps") }));
-    if (!c.flag("tie_word_embeddings", false)) this.lm_head = new Linear(hidden, c.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly MixtralDecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    const c = config.withDefaults(DEFAULTS);
+    super(c, () => new MixtralDecoderLayer(c), { tied: c.flag("tie_word_embeddings", false) });
   }
   override sanitize(weights: Weights): Weights {
-    const own = withoutWeights(weights, (name) => !this.lm_head && name === "lm_head.weight");
-    return stackedExperts(own, { w1: "gate_proj", w2: "down_proj", w3: "up_proj" });
+    return stackedExperts(super.sanitize(weights), { w1: "gate_proj", w2: "down_proj", w3: "up_proj" });
   }
 }

@@ -4,9 +4,9 @@
  */
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, relu2, RoPE } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
+import type { Projection } from "../model.ts";
 import { OffsetLayerNorm } from "../norms.ts";
 import { type Rope, ropeConfig } from "../rope.ts";
 
@@ -45,24 +45,11 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `nemotron` (`mlx_lm.models.nemotron`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "nemotron";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new OffsetLayerNorm(hidden, { eps: config.number("norm_eps") });
-    this.model = new Stack(config, () => new TransformerBlock(config), norm);
-    if (!config.flag("tie_word_embeddings", false)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    const norm = new OffsetLayerNorm(config.size("hidden_size"), { eps: config.number("norm_eps") });
+    super(config, () => new TransformerBlock(config), { norm, tied: config.flag("tie_word_embeddings", false) });
   }
 }

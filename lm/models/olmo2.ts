@@ -3,12 +3,12 @@
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { byHeads, GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { Module, RMSNorm } from "../../nn/mod.ts";
+import { byHeads, GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
+import { type Weights, withoutWeights } from "../model.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
 class Attention extends HeadAttention {
@@ -53,27 +53,13 @@ class TransformerBlock extends Module {
 }
 
 /** `olmo2` (`mlx_lm.models.olmo2`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "olmo2";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new TransformerBlock(config), norm);
-    if (!config.flag("tie_word_embeddings", true)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    super(config, () => new TransformerBlock(config), { tied: config.flag("tie_word_embeddings", true) });
   }
   override sanitize(weights: Weights): Weights {
-    return withoutWeights(weights, (name) => name.includes("self_attn.rotary_emb.inv_freq"));
+    return super.sanitize(withoutWeights(weights, (name) => name.includes("self_attn.rotary_emb.inv_freq")));
   }
 }

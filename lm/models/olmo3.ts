@@ -3,12 +3,11 @@
  * @module
  */
 import type { NDArray } from "../../core/mod.ts";
-import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { byHeads, GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { Module, RMSNorm } from "../../nn/mod.ts";
+import { byHeads, GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import { type Cache, KVCache, RotatingKVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
 class Attention extends HeadAttention {
@@ -50,27 +49,14 @@ class DecoderLayer extends Module {
 }
 
 /** `olmo3` (`mlx_lm.models.olmo3`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<DecoderLayer> {
   readonly modelType: string = "olmo3";
-  model: Stack<DecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
     const types = config.texts("layer_types", null), window = config.size("sliding_window");
     const isFull = (i: number) => types ? types[i] === "full_attention" : (i + 1) % 4 === 0;
-    this.model = new Stack(config, (i) => new DecoderLayer(config, isFull(i) ? null : window), norm);
-    if (!config.flag("tie_word_embeddings", false)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly DecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    const layer = (i: number) => new DecoderLayer(config, isFull(i) ? null : window);
+    super(config, layer, { tied: config.flag("tie_word_embeddings", false) });
   }
   override makeCache(): Cache[] {
     return this.layers.map(({ window }) => window === null ? new KVCache() : new RotatingKVCache(window));

@@ -5,9 +5,9 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm } from "../../nn/mod.ts";
-import { byHeads, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { byHeads, HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
@@ -68,27 +68,13 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `olmoe` (`mlx_lm.models.olmoe`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "olmoe";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new TransformerBlock(config), norm);
-    if (!config.flag("tie_word_embeddings", true)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    super(config, () => new TransformerBlock(config), { tied: config.flag("tie_word_embeddings", true) });
   }
   override sanitize(weights: Weights): Weights {
-    return stackedExperts(weights);
+    return stackedExperts(super.sanitize(weights));
   }
 }

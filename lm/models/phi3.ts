@@ -6,11 +6,11 @@ import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, FusedMLP, headSizes, joined, PreNormBlock, Stack } from "../blocks.ts";
+import { byHeads, FusedMLP, headSizes, joined, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
+import type { Projection } from "../model.ts";
 import { initializeRope, type Rope, ropeConfig } from "../rope.ts";
 
 /** LongRoPE and linear scalings; others are ignored, as in mlx-lm. */
@@ -67,24 +67,10 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `phi3` (`mlx_lm.models.phi3`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "phi3";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new TransformerBlock(config), norm);
-    if (!config.flag("tie_word_embeddings", false)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    super(config, () => new TransformerBlock(config), { tied: config.flag("tie_word_embeddings", false) });
   }
 }

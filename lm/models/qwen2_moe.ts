@@ -6,9 +6,9 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { ropeConfig } from "../rope.ts";
 
@@ -55,22 +55,11 @@ class Qwen2MoeDecoderLayer extends PreNormBlock {
 }
 
 /** `qwen2_moe` (`mlx_lm.models.qwen2_moe`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<Qwen2MoeDecoderLayer> {
   readonly modelType: string = "qwen2_moe";
-  model: Stack<Qwen2MoeDecoderLayer>;
-  lm_head: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new Qwen2MoeDecoderLayer(config), norm);
-    this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly Qwen2MoeDecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.lm_head.forward(this.model.forward(tokens, options));
+    super(config, () => new Qwen2MoeDecoderLayer(config), { tied: false });
   }
   override sanitize(weights: Weights): Weights {
     return stackedExperts(weights);

@@ -5,9 +5,9 @@
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
 import { Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
+import type { Projection, Weights } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { ropeConfig } from "../rope.ts";
 
@@ -63,27 +63,13 @@ class Qwen3MoeDecoderLayer extends PreNormBlock {
 }
 
 /** `qwen3_moe` (`mlx_lm.models.qwen3_moe`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<Qwen3MoeDecoderLayer> {
   readonly modelType: string = "qwen3_moe";
-  model: Stack<Qwen3MoeDecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, (i) => new Qwen3MoeDecoderLayer(config, i), norm);
-    if (!config.flag("tie_word_embeddings")) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly Qwen3MoeDecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    super(config, (i) => new Qwen3MoeDecoderLayer(config, i), { tied: config.flag("tie_word_embeddings") });
   }
   override sanitize(weights: Weights): Weights {
-    return stackedExperts(withoutWeights(weights, (name) => !this.lm_head && name === "lm_head.weight"));
+    return stackedExperts(super.sanitize(weights));
   }
 }

@@ -7,19 +7,12 @@ import type { NDArray } from "../../core/mod.ts";
 import { Conv1d, Linear, Module, RMSNorm, silu } from "../../nn/mod.ts";
 import { ArraysCache, arraysOf, withHistory } from "../arrays_cache.ts";
 import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, GatedMLP, headSizes, joined, Stack } from "../blocks.ts";
+import { byHeads, GatedMLP, headSizes, joined, StackedModel } from "../blocks.ts";
 import { type Cache, KVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import { deltaDecay } from "../gated_delta.ts";
 import type { Mask } from "../mask.ts";
-import {
-  type ForwardOptions,
-  LanguageModel,
-  type Projection,
-  type Weights,
-  withoutWeights,
-  withOwnKernels,
-} from "../model.ts";
+import { type Projection, type Weights, withoutWeights, withOwnKernels } from "../model.ts";
 import { stackedExperts, SwitchGLU, topIndices, weighted } from "../moe.ts";
 import { initializeRope, type Rope, ropeConfig } from "../rope.ts";
 
@@ -181,25 +174,11 @@ class DecoderLayer extends Module {
 /** Norms whose weights are stored as the distance from one. */
 const OFFSET_NORMS = /(\.(input_layernorm|post_attention_layernorm|q_norm|k_norm)|^model\.norm)\.weight$/;
 /** `qwen3_next` (`mlx_lm.models.qwen3_next`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<DecoderLayer> {
   readonly modelType: string = "qwen3_next";
-  model: Stack<DecoderLayer>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, (i) => new DecoderLayer(config, i), norm);
-    if (!config.flag("tie_word_embeddings", false)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly DecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    super(config, (i) => new DecoderLayer(config, i), { tied: config.flag("tie_word_embeddings", false) });
   }
   override makeCache(): Cache[] {
     return this.layers.map((layer) => layer.isRecurrent ? new ArraysCache(2) : new KVCache());

@@ -2,11 +2,9 @@
  * Seed-OSS: Llama with a bias of its own for the last projection of attention.
  * @module
  */
-import type { NDArray } from "../../core/mod.ts";
-import { Linear, RMSNorm } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { RMSNorm } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
 import { initializeRope, ropeConfig } from "../rope.ts";
 
 class TransformerBlock extends PreNormBlock {
@@ -33,27 +31,10 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `seed_oss` (`mlx_lm.models.seed_oss`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "seed_oss";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new RMSNorm(hidden, { eps: config.number("rms_norm_eps") });
-    this.model = new Stack(config, () => new TransformerBlock(config), norm);
-    if (!config.flag("tie_word_embeddings", true)) {
-      this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-    }
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
-  }
-  override sanitize(weights: Weights): Weights {
-    return withoutWeights(weights, (name) => !this.lm_head && name === "lm_head.weight");
+    super(config, () => new TransformerBlock(config), { tied: config.flag("tie_word_embeddings", true) });
   }
 }

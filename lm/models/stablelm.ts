@@ -4,12 +4,11 @@
  */
 import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
-import { LayerNorm, Linear, Module, RoPE } from "../../nn/mod.ts";
-import { GatedMLP, HeadAttention, headSizes, Stack } from "../blocks.ts";
+import { LayerNorm, Module, RoPE } from "../../nn/mod.ts";
+import { GatedMLP, HeadAttention, headSizes, StackedModel } from "../blocks.ts";
 import type { Cache } from "../cache.ts";
 import type { Config } from "../config.ts";
 import type { Mask } from "../mask.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
 import { ropeConfig } from "../rope.ts";
 
 /** A norm for each head, [B, heads, L, D]. */
@@ -72,21 +71,11 @@ class DecoderLayer extends Module {
 }
 
 /** `stablelm` (`mlx_lm.models.stablelm`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<DecoderLayer> {
   readonly modelType: string = "stablelm";
-  model: Stack<DecoderLayer>;
-  lm_head: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const hidden = config.size("hidden_size"), norm = new LayerNorm(hidden, { eps: config.number("layer_norm_eps") });
-    this.model = new Stack(config, () => new DecoderLayer(config), norm);
-    this.lm_head = new Linear(hidden, config.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly DecoderLayer[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    return this.lm_head.forward(this.model.forward(tokens, options));
+    const norm = new LayerNorm(config.size("hidden_size"), { eps: config.number("layer_norm_eps") });
+    super(config, () => new DecoderLayer(config), { norm, tied: false });
   }
 }

@@ -5,9 +5,9 @@
  */
 import type { NDArray } from "../../core/mod.ts";
 import { gelu, LayerNorm, Linear, Module, RoPE } from "../../nn/mod.ts";
-import { HeadAttention, headSizes, PreNormBlock, Stack } from "../blocks.ts";
+import { HeadAttention, headSizes, PreNormBlock, StackedModel } from "../blocks.ts";
 import type { Config } from "../config.ts";
-import { type ForwardOptions, LanguageModel, type Projection } from "../model.ts";
+import type { Projection } from "../model.ts";
 import { ropeConfig } from "../rope.ts";
 
 class MLP extends Module {
@@ -39,23 +39,12 @@ class TransformerBlock extends PreNormBlock {
 }
 
 /** `starcoder2` (`mlx_lm.models.starcoder2`). */
-export class Model extends LanguageModel {
+export class Model extends StackedModel<TransformerBlock> {
   readonly modelType: string = "starcoder2";
-  model: Stack<TransformerBlock>;
-  lm_head?: Projection;
   /** Builds the model that a config describes, with random weights. */
   constructor(config: Config) {
-    super();
-    const c = config.withDefaults({ vocab_size: 49152, norm_epsilon: 1e-5 }), hidden = c.size("hidden_size");
-    const norm = new LayerNorm(hidden, { eps: c.number("norm_epsilon") });
-    this.model = new Stack(c, () => new TransformerBlock(c), norm);
-    if (!c.flag("tie_word_embeddings", true)) this.lm_head = new Linear(hidden, c.size("vocab_size"), { bias: false });
-  }
-  get layers(): readonly TransformerBlock[] {
-    return this.model.layers;
-  }
-  forward(tokens: NDArray, options: ForwardOptions = {}): NDArray {
-    const h = this.model.forward(tokens, options);
-    return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
+    const c = config.withDefaults({ vocab_size: 49152, norm_epsilon: 1e-5 });
+    const norm = new LayerNorm(c.size("hidden_size"), { eps: c.number("norm_epsilon") });
+    super(c, () => new TransformerBlock(c), { norm, tied: c.flag("tie_word_embeddings", true) });
   }
 }
