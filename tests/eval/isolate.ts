@@ -9,8 +9,8 @@ import * as mx from "../../mod.ts";
 export interface Work {
   /** Arrays of 256 KiB to make and keep. */
   readonly steps: number;
-  /** Leave work in the queue. */
-  readonly queue: boolean;
+  /** Products to leave in the queue. */
+  readonly queue: number;
 }
 const kept: NDArray[] = [];
 
@@ -24,6 +24,6 @@ addEventListener("message", (event) => {
     kept.push(h);
   }
   const value = h.index(0, 0).item();
-  if (queue) { for (let i = 0; i < 200; i++) mx.asyncEval(h = mx.tanh(mx.matmul(h, h))); }
+  for (let i = 0; i < queue; i++) mx.asyncEval(h = mx.tanh(mx.matmul(h, h)));
   Reflect.apply(Reflect.get(globalThis, "postMessage"), globalThis, [value]);
 });

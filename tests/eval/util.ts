@@ -10,6 +10,8 @@ import { clearCache } from "../../core/device.ts";
 import type { NDArray } from "../../core/array.ts";
 import * as mx from "../../mod.ts";
 
+/** Do the tests run on a GPU (`DENIM_DEVICE=gpu`)? */
+export const ON_GPU: boolean = mx.defaultDevice().type === "gpu";
 /** Elements of an array that is too big to count as a small result. */
 export const N = 500;
 /** What `cell` gives for constants 1 and 2: `1 * 2 / sqrt(1 + 3)`. */

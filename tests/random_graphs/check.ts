@@ -1,6 +1,6 @@
 /**
  * Runs a program in several ways that must agree: all at once (fused), in two parts, compiled, and every node on its
- * own with loops in place of vmap.
+ * own, on the CPU, with loops in place of vmap.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";
@@ -10,12 +10,14 @@ import { collect } from "../../core/plan.ts";
 import {
   checkpoint,
   compile,
+  cpu,
   disableCompile,
   enableCompile,
   grad,
   jvp,
   onesLike,
   stack,
+  stream,
   sum,
   vjp,
   vmap,
@@ -129,7 +131,10 @@ function nudge(seed: number): (x: NDArray) => NDArray {
 export function verdict(p: Program): Verdict {
   const arrays = () => p.inputs.map(toArray), g = transformed((...xs) => run(p, xs), p.transforms);
   const apart = (after?: (x: NDArray) => NDArray) =>
-    computedApart(transformed((...xs) => run(p, xs, after), p.transforms, true), arrays()).map(fromArray);
+    stream(
+      cpu,
+      () => computedApart(transformed((...xs) => run(p, xs, after), p.transforms, true), arrays()).map(fromArray),
+    );
   let how = "every node on its own throws";
   try {
     const wanted = apart(), isHalf = avals(p).some((a) => a.dtype.size === 2 && a.dtype.kind === "float");

@@ -13,12 +13,13 @@ import type { Case, Input, Variant } from "../cases/case.ts";
 import { Random } from "../cases/generate.ts";
 import { allCases } from "../cases/mod.ts";
 import { count, type Tensor, tensor } from "../cases/tensor.ts";
+import { ON_GPU, withoutFloat64 } from "../ops/harness.ts";
 import type { Program, Source, Step, Transform } from "./program.ts";
 
 /** Larger inputs take time and find nothing more. */
 const MOST = 200;
 const SHAPES: readonly Shape[] = [[2, 3], [4], [3, 2, 2], [], [6, 5], [1, 4]];
-const TYPES: readonly DType[] = [float32, float32, float64, float16, bfloat16];
+const TYPES: readonly DType[] = [float32, float32, ON_GPU ? float32 : float64, float16, bfloat16];
 const TRANSFORMS: readonly Transform[] = ["grad", "vjp", "jvp", "vmap", "compile", "checkpoint"];
 
 /**
@@ -28,9 +29,10 @@ function usable(c: Case): Variant[] {
   const fitting = c.variants.filter((v) => v.inputs.every(({ shape }) => count(shape) > 0 && count(shape) <= MOST));
   return fitting.some((v) => !v.label) ? fitting.filter((v) => !v.label) : fitting;
 }
-const CHOICES: readonly (readonly [PrimitiveName, Case, readonly Variant[]])[] = allCases.map((
-  [name, c],
-) => [name, c, usable(c)]);
+const CHOICES: readonly (readonly [PrimitiveName, Case, readonly Variant[]])[] = allCases
+  .map(([name, c]) => [name, ON_GPU ? withoutFloat64(c) : c] as const)
+  .map(([name, c]) => [name, c, usable(c)] as const)
+  .filter(([, , variants]) => variants.length > 0);
 
 /** Numbers of an input's domain. */
 function drawn(input: Input, shape: Shape, dtype: DType, r: Random): Tensor {

@@ -1,6 +1,7 @@
 /**
  * Random programs by the thousand: `SEEDS=10000 deno run -A tests/random_graphs/main.ts [first seed]`. Prints each
- * failure as a program to paste, and how often each primitive took part.
+ * failure as a program to paste, and how often each primitive took part. With `DENIM_DEVICE=gpu` they run on the GPU and
+ * are compared with the CPU.
  * @module
  */
 import { allPrimitives } from "../../core/graph.ts";

@@ -16,10 +16,11 @@ export interface DTypeValue {
 export type Value = null | boolean | number | bigint | string | HostArray | DTypeValue | readonly Value[] | {
   readonly [key: string]: Value;
 };
-/** Allowed distance: `atol + rtol * |want|`. */
+/** Allowed distance: `atol + rtol * |want|`, and a part of the largest `|want|` where sums in another order cancel. */
 export interface Tolerance {
   readonly rtol: number;
   readonly atol: number;
+  readonly ofLargest?: number;
 }
 
 /** Whether a value is an array. */
@@ -131,8 +132,13 @@ function processed(x: HostArray, post: Post): { values: Float64Array; complex: b
   throw new Error(`unknown post-processing ${name}`);
 }
 
+/** The largest finite absolute value. */
+function largestOf(values: Float64Array): number {
+  return values.reduce((m, v) => Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m, 0);
+}
 /** Why `got[from], got[from + step], ...` is not close to `want`, or null. */
-function distant(got: Float64Array, want: Float64Array, { rtol, atol }: Tolerance, from = 0, step = 1): string | null {
+function distant(got: Float64Array, want: Float64Array, t: Tolerance, from = 0, step = 1): string | null {
+  const largest = t.ofLargest ? largestOf(want) : 0, { rtol } = t, atol = t.atol + (t.ofLargest ?? 0) * largest;
   let worst = 0, at = -1;
   for (let i = from; i < want.length; i += step) {
     const g = got[i] ?? NaN, w = want[i] ?? NaN;
@@ -223,7 +229,7 @@ export function perturbed(value: Value, { rtol, atol }: Tolerance, post: Post): 
     const { data } = value, first = Number(data[0]);
     if (post !== null || data.length === 0) return otherShape(value);
     const moved = data.slice(), far = float64(data).slice();
-    const largest = far.reduce((m, v) => Number.isFinite(v) ? Math.max(m, Math.abs(v)) : m, 0);
+    const largest = largestOf(far);
     const exact = isInteger(value.dtype) && rtol === 0 && atol === 0;
     if (exact && (moved instanceof BigInt64Array || moved instanceof BigUint64Array)) moved[0] = (moved[0] ?? 0n) ^ 1n;
     else if (exact) moved[0] = first ^ 1;

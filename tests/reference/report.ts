@@ -10,7 +10,9 @@ import { perturbation } from "./perturb.ts";
 /** How a case ended. */
 export type Outcome =
   | { readonly kind: "passed" }
-  | { readonly kind: "missing" | "value" | "error" | "no error"; readonly why: string };
+  | { readonly kind: Kind; readonly why: string };
+/** Kinds of failures: "float64" is what a GPU cannot compute, MLX's either. */
+type Kind = "missing" | "value" | "error" | "no error" | "float64";
 /** The outcome of a case that is as recorded. */
 export const passed: Outcome = { kind: "passed" };
 
@@ -31,6 +33,7 @@ export const isExpected = (e: unknown): boolean => !(e instanceof Missing) && !i
 export function outcomeOf(e: unknown): Outcome {
   if (e instanceof Missing) return { kind: "missing", why: e.what };
   const text = e instanceof Error ? `${e.name}: ${e.message}` : String(e);
+  if (/cannot run float64 on the GPU/.test(text)) return { kind: "float64", why: text };
   const at = isInternal(e) && e instanceof Error
     ? ` (${e.stack?.split("\n").find((l) => /^\s+at /.test(l))?.trim()})`
     : "";
@@ -87,7 +90,7 @@ export class Report {
       Deno.stderr.writeSync(new TextEncoder().encode(this.done === this.total ? "\r\x1b[K" : line));
     }
   }
-  private failure(id: string, name: string, kind: "missing" | "value" | "error" | "no error", why: string): void {
+  private failure(id: string, name: string, kind: Kind, why: string): void {
     const counts = this.groups.get(kind) ?? new Map<string, number>(), key = kind === "missing" ? why : name;
     this.groups.set(kind, counts.set(key, (counts.get(key) ?? 0) + 1));
     const before = this.shown.get(key) ?? 0;
@@ -106,8 +109,9 @@ export class Report {
       value: "wrong values",
       error: "unexpected errors",
       "no error": "errors not thrown",
+      float64: "no float64 on the GPU",
     };
-    for (const kind of ["missing", "value", "error", "no error"] as const) {
+    for (const kind of ["missing", "value", "error", "no error", "float64"] as const) {
       const counts = [...this.groups.get(kind) ?? []].sort(([a, m], [b, n]) => n - m || (a < b ? -1 : 1));
       if (this.quiet || counts.length === 0) continue;
       const sum = counts.reduce((n, [, k]) => n + k, 0);

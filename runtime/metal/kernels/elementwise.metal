@@ -195,26 +195,67 @@ inline float op_logaddexp(float a, float b) {
   return high == low ? high + 0.693147180559945f : high + op_log1p(precise::exp(low - high));
 }
 
+/// ---- sums of two floats --------------------------------------------------------------------------------------------
+/// hi + lo stands for about 48 bits: sums, products and aranges are computed in these, as there is no float64.
+inline float2 pair_add(float2 a, float b) {
+  float s = a.x + b, t = s - a.x;
+  return float2(s, a.y + ((a.x - (s - t)) + (b - t)));
+}
+inline float2 pair_add(float2 a, float2 b) { return pair_add(float2(a.x, a.y + b.y), b.x); }
+inline float2 pair_multiply(float2 a, float2 b) {
+  float p = a.x * b.x;
+  return float2(p, fma(a.x, b.x, -p) + fma(a.x, b.y, a.y * b.x));
+}
+inline float pair_value(float2 a) { return isfinite(a.y) ? a.x + a.y : a.x; }
+inline float2 pair_times(float2 a, float b) {
+  float p = a.x * b;
+  return float2(p, fma(a.x, b, -p) + a.y * b);
+}
 /// ---- complex functions ---------------------------------------------------------------------------------------------
+/// The exponent that brings x near 1.
+inline int exponent_of(float x) { return clamp((int)(as_type<uint>(x) >> 23 & 255u), 1, 253) - 127; }
+inline float2 scaled(float2 z, int exponent) { return float2(ldexp(z.x, exponent), ldexp(z.y, exponent)); }
+/// a b + c d
+inline float2 pair_products(float a, float b, float c, float d) {
+  float p = a * b, q = c * d;
+  return pair_add(float2(p, fma(a, b, -p) + fma(c, d, -q)), q);
+}
+inline float pair_ratio(float2 a, float2 b) {
+  float q = a.x / b.x;
+  return q + (fma(-q, b.x, a.x) + fma(-q, b.y, a.y)) / b.x;
+}
 inline float modulus(float2 z) {
-  float x = fabs(z.x), y = fabs(z.y), a = max(x, y), b = min(x, y);
+  float x = fabs(z.x), y = fabs(z.y), a = max(x, y);
   if (isinf(x) || isinf(y)) return INFINITY;
   if (is_nan(z)) return NAN;
-  return a == 0.0f ? 0.0f : a * precise::sqrt(fma(b / a, b / a, 1.0f));
+  if (a == 0.0f) return 0.0f;
+  float2 w = scaled(z, -exponent_of(a)), s = pair_products(w.x, w.x, w.y, w.y);
+  float r = precise::sqrt(s.x);
+  return ldexp(r + (fma(-r, r, s.x) + s.y) / (2.0f * r), exponent_of(a));
 }
 inline float op_abs(float2 z) { return modulus(z); }
 inline float2 op_sign(float2 z) {
   float m = modulus(z);
   return m == 0.0f ? z : float2(z.x / m, z.y / m);
 }
-/// By the larger part of b, so that nothing overflows in between (Smith).
-inline float2 op_divide(float2 a, float2 b) {
+/// By the larger part of b (Smith): for zeros, infinities and NaN.
+inline float2 divide_extremes(float2 a, float2 b) {
   if (fabs(b.x) >= fabs(b.y)) {
     float r = b.y / b.x, d = fma(b.y, r, b.x);
     return b.x == 0.0f ? float2(a.x / b.x, a.y / b.x) : float2(fma(a.y, r, a.x) / d, fma(-a.x, r, a.y) / d);
   }
   float r = b.x / b.y, d = fma(b.x, r, b.y);
   return float2(fma(a.x, r, a.y) / d, fma(a.y, r, -a.x) / d);
+}
+/// a conj(b) / |b|^2 in pairs, of numbers scaled so that nothing overflows in between.
+inline float2 op_divide(float2 a, float2 b) {
+  float of_a = fabs(a.x) + fabs(a.y), of_b = fabs(b.x) + fabs(b.y);
+  if (!(of_a > 0.0f && of_a < INFINITY && of_b > 0.0f && of_b < INFINITY)) return divide_extremes(a, b);
+  int up = exponent_of(of_a), down = exponent_of(of_b);
+  float2 p = scaled(a, -up), q = scaled(b, -down), d = pair_products(q.x, q.x, q.y, q.y);
+  float re = pair_ratio(pair_products(p.x, q.x, p.y, q.y), d);
+  float im = pair_ratio(pair_products(p.y, q.x, -p.x, q.y), d);
+  return scaled(float2(re, im), up - down);
 }
 inline float2 op_floorDivide(float2 a, float2 b) { return op_divide(a, b); }
 /// ln |z|; near the unit circle by |z|^2 - 1 = (a - 1)(a + 1) + b^2.
@@ -332,22 +373,6 @@ inline float to_float(float2 z) { return z.x; }
 template <class From> inline float2 to_complex(From x) { return float2((float)x, 0.0f); }
 inline float2 to_complex(float2 z) { return z; }
 
-/// ---- sums of two floats --------------------------------------------------------------------------------------------
-/// hi + lo stands for about 48 bits: sums, products and aranges are computed in these, as there is no float64.
-inline float2 pair_add(float2 a, float b) {
-  float s = a.x + b, t = s - a.x;
-  return float2(s, a.y + ((a.x - (s - t)) + (b - t)));
-}
-inline float2 pair_add(float2 a, float2 b) { return pair_add(float2(a.x, a.y + b.y), b.x); }
-inline float2 pair_multiply(float2 a, float2 b) {
-  float p = a.x * b.x;
-  return float2(p, fma(a.x, b.x, -p) + fma(a.x, b.y, a.y * b.x));
-}
-inline float pair_value(float2 a) { return isfinite(a.y) ? a.x + a.y : a.x; }
-inline float2 pair_times(float2 a, float b) {
-  float p = a.x * b;
-  return float2(p, fma(a.x, b, -p) + a.y * b);
-}
 /// start + step i, each of the two given as a pair.
 inline float arange_float(float2 start, float2 step, ulong i) {
   float low = (float)(i & 0xffffff), high = (float)(i >> 24) * 16777216.0f;
