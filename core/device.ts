@@ -48,6 +48,8 @@ export class Stream {
 /** Streams that are there from the start: one of each device. */
 const first = { cpu: new Stream(0, cpu), gpu: new Stream(1, gpu) };
 const streams: Stream[] = [first.cpu, first.gpu];
+/** Where each device's work goes by default. */
+const defaults = { ...first };
 if (setting("DENIM_DEVICE") === "gpu") setActiveStream(first.gpu.index);
 
 /** The device that new work runs on (`mlx.core.default_device`). */
@@ -85,11 +87,14 @@ function checked(op: string, device: Device): Device {
 /** The stream of a device that work goes to by default (`mlx.core.default_stream`). */
 export function defaultStream(device: Device = defaultDevice()): Stream {
   checked("defaultStream", device);
-  return first[device.type];
+  return defaults[device.type];
 }
-/** Makes a stream the default one (`mlx.core.set_default_stream`). */
+/**
+ * Makes a stream the default one of its device (`mlx.core.set_default_stream`). The default device stays what it is.
+ */
 export function setDefaultStream(s: Stream): void {
-  setActiveStream(s.index);
+  defaults[s.device.type] = s;
+  if (s.device.type === defaultDevice().type) setActiveStream(s.index);
 }
 /** A new stream on a device (`mlx.core.new_stream`). */
 export function newStream(device: Device = defaultDevice()): Stream {
@@ -106,7 +111,9 @@ export function newStream(device: Device = defaultDevice()): Stream {
   return streams[index] = new Stream(index, device);
 }
 /**
- * Runs `fn` with the stream (or the device's stream) as the one that new work goes to (`mlx.core.stream`).
+ * Runs `fn` with the stream (or the device's stream) as the one that new work goes to (`mlx.core.stream`): its device is
+ * the default device meanwhile, and it that device's default stream. Work of several streams runs side by side, but a
+ * compiled function's program runs on one of them at a time.
  *
  * @example
  * ```ts
@@ -115,10 +122,13 @@ export function newStream(device: Device = defaultDevice()): Stream {
  * ```
  */
 export function stream<T>(s: Stream | Device, fn: () => T): T {
-  const before = setActiveStream(s instanceof Stream ? s.index : defaultStream(s).index);
+  const to = s instanceof Stream ? s : defaultStream(s), { type } = to.device, own = defaults[type];
+  const before = setActiveStream(to.index);
+  defaults[type] = to;
   try {
     return fn();
   } finally {
+    defaults[type] = own;
     setActiveStream(before);
   }
 }

@@ -2,11 +2,12 @@
  * Streams beside one another, isolates beside one another, and what crosses between them.
  * @module
  */
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import type { NDArray } from "../../core/array.ts";
 import { collectGarbage } from "../../core/memory.ts";
 import { runtime } from "../../ffi/runtime.ts";
 import * as mx from "../../mod.ts";
+import { Random } from "../cases/generate.ts";
 import type { Work } from "./isolate.ts";
 import { cell, dot, first, full, N, ON_GPU, test, values } from "./util.ts";
 
@@ -46,6 +47,55 @@ test("streams: synchronize waits for one stream, and setDefaultStream moves new 
   mx.asyncEval(y);
   mx.synchronize(s);
   assertEquals(first(y), 0.5);
+});
+
+test("streams: the default is one for each device, and scopes change it", () => {
+  const before = mx.defaultStream(), s = mx.newStream(), t = mx.newStream();
+  mx.setDefaultStream(s);
+  assertEquals([mx.defaultStream().index, mx.ones([2]).add(1).stream], [s.index, s.index]);
+  mx.stream(t, () => {
+    assertEquals([mx.defaultStream().index, mx.zeros([2]).stream], [t.index, t.index]);
+    mx.stream(mx.cpu, () => assertEquals(mx.zeros([2]).stream, t.index));
+  });
+  assertThrows(() => mx.stream(t, () => mx.ones([2]).reshape([3])));
+  assertEquals(mx.defaultStream(), s);
+  mx.setDefaultDevice(mx.defaultDevice());
+  assertEquals(mx.zeros([2]).stream, s.index);
+  mx.setDefaultStream(before);
+  assertEquals([mx.defaultStream(), mx.zeros([2]).stream], [before, before.index]);
+});
+test("streams: an error reaches the call that waits, whatever stream that is on, and the stream lives on", async () => {
+  const s = mx.newStream(), other = mx.newStream(), x = full(N, 1), at = (i: number) => mx.array([i], mx.int32);
+  const bad = mx.stream(s, () => mx.take(cell(x, x), at(N + 3), 0)), good = mx.stream(s, () => cell(x, x).sum());
+  const reader = mx.stream(other, () => bad.add(1).sum());
+  mx.asyncEval(bad, reader);
+  mx.asyncEval(good);
+  mx.synchronize(s);
+  mx.synchronize(other);
+  assertThrows(() => bad.item(), mx.IndexError, "out of range");
+  assertThrows(() => reader.item(), mx.IndexError, "out of range");
+  await assertRejects(async () => await mx.asyncEval(mx.stream(other, () => reader.mul(2))), mx.IndexError);
+  assertEquals(good.item(), N / 2);
+  assertEquals(mx.stream(s, () => mx.take(x, at(3), 0)).item(), 1);
+  assertEquals(mx.stream(other, () => x.sum()).item(), N);
+});
+test("streams: a random graph over eight streams gives what one stream gives", () => {
+  const r = new Random(3), all = Array.from({ length: 8 }, () => mx.newStream());
+  const steps = Array.from(
+    { length: 200 },
+    (_, i) => [r.below(3), r.below(i + 2), r.below(i + 2), r.below(8)] as const,
+  );
+  const results = (on: (stream: number, f: () => NDArray) => NDArray): NDArray[] => {
+    const made = [full(N, 1), full(N, 2)];
+    for (const [kind, a, b, s] of steps) {
+      const x = made[a]!, y = made[b]!;
+      made.push(on(s, () => kind === 0 ? cell(x, y) : kind === 1 ? x.add(y).mul(0.5) : mx.sort(x).sub(y.mean())));
+    }
+    return made.slice(-40);
+  };
+  const expected = results((_, f) => f()), got = results((s, f) => mx.stream(all[s]!, f));
+  for (const y of got) mx.asyncEval(y);
+  got.forEach((y, i) => assertEquals(values(y), values(expected[i]!), `result ${i}`));
 });
 
 const url = import.meta.resolve("./isolate.ts");
