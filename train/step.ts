@@ -6,11 +6,14 @@
 import {
   all,
   compile,
+  DenimError,
   depends,
   type DType,
   float32,
   isfinite,
+  nanGuard,
   NDArray,
+  NonFiniteError,
   random,
   stack,
   type Tree,
@@ -141,6 +144,17 @@ function combined(
     tree,
     ...more,
   );
+}
+
+/** Why a step was not finite: the first operation that made a NaN or an infinity, if a second run finds it. */
+export function firstNonFinite(step: () => StepResult): NonFiniteError | null {
+  try {
+    nanGuard(step);
+  } catch (error) {
+    if (error instanceof NonFiniteError) return error;
+    if (!(error instanceof DenimError)) throw error; // too little memory for each operation on its own, say
+  }
+  return null;
 }
 
 /** Compiles the step of a model, its optimizer and a loss: one update by the mean gradient over all batches of the list. */

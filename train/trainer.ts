@@ -24,7 +24,7 @@ import { INTERRUPTED, Interrupts, ownCommand } from "./interrupt.ts";
 import { Metrics, type MetricsRow } from "./metrics.ts";
 import { Progress, type ProgressOutput, shownLoss, standardError } from "./progress.ts";
 import { commonFacts, reportText } from "./report.ts";
-import { type LossResult, makeStep, type Scalars, type StepOptions, type StepResult } from "./step.ts";
+import { firstNonFinite, type LossResult, makeStep, type Scalars, type StepOptions, type StepResult } from "./step.ts";
 
 /** What is trained, by a loss: the step (gradients, clipping, update) is made and compiled by the trainer. */
 export interface Objective<B> {
@@ -250,7 +250,7 @@ export class Trainer<B extends Tree<NDArray>> {
     const result = this.#step(...group);
     const scalars = Object.fromEntries(Object.entries(result.scalars).map(([name, x]) => [name, value(x)]));
     const loss = scalars.loss ?? NaN, step = this.#state.step + 1, [sum, count] = this.#state.round;
-    this.#requireFinite(result, step);
+    this.#requireFinite(result, step, group);
     const now = performance.now(), items = group.reduce((n, batch) => n + rowsOf(batch), 0);
     const itemsPerSecond = 1000 * items / (now - this.#lastAt), seconds = (now - this.#startedAt) / 1000;
     const data = this.#data.state();
@@ -281,7 +281,7 @@ export class Trainer<B extends Tree<NDArray>> {
     this.#metrics.add(row);
     this.#options.onLog?.(row);
   }
-  #requireFinite({ finite }: StepResult, step: number): void {
+  #requireFinite({ finite }: StepResult, step: number, group: readonly B[]): void {
     const flags = finite[0]?.tolist();
     if (!Array.isArray(flags) || flags.every(Boolean)) return;
     const names = treeFlatten<NDArray>(this.#what.model.trainableParameters()).map(([path]) => path);
@@ -291,11 +291,14 @@ export class Trainer<B extends Tree<NDArray>> {
       bad.length ? `the gradients of ${some}${bad.length > 3 ? ", ..." : ""}` : "",
     ];
     this.#progress?.end();
+    const first = firstNonFinite(() => this.#step(...group));
+    const why = first ? ` ${first.cannot.replace("go on ", "")}: ${first.got}` : "";
     fail(ValueError, "train", {
       cannot: `take step ${step}`,
       expected: "finite numbers",
-      got: `none in ${what.filter((text) => text !== "").join(" and ")}`,
+      got: `none in ${what.filter((text) => text !== "").join(" and ")}${why}`,
       fix: "use a smaller learning rate or clipNorm, or look at the batch; the parameters are those before the step",
+      madeAt: first?.madeAt ?? "",
     });
   }
 

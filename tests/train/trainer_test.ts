@@ -119,6 +119,14 @@ Deno.test("the guard keeps the parameters from before a step that is not finite,
   assertEquals([weights(model), optimizer.step.item()], states.at(-1));
   assertEquals(optimizer.step.item(), 2n);
 });
+Deno.test("the guard tells which operation made the first value that is not finite, and its line", async () => {
+  const { model, optimizer, x } = regression();
+  const data = fromStream(() => [1, 0], ([scale]) => ({ x: x.mul(scale!) }), { batchSize: 1 });
+  const loss = ({ x }: { x: mx.NDArray }) => mx.log(x.abs()).mean().add(model.forward(x).sum());
+  const trainer = new Trainer({ model, optimizer, loss }, data, { steps: 2, nanGuard: true, progress: null });
+  const error = await assertRejects(() => trainer.run(), mx.ValueError, "got none in the loss after log: float32[");
+  assert(error.madeAt.includes("trainer_test.ts"), error.madeAt);
+});
 
 Deno.test("validation, the best round, patience, and a step of one's own", async () => {
   const { model, optimizer, data, x, y, loss } = regression(1), folder = await Deno.makeTempDir();
