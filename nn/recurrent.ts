@@ -13,17 +13,19 @@ import {
   matmul,
   moveaxis,
   type NDArray,
+  onesLike,
   random,
   sigmoid,
   split,
   stack,
   tanh,
   unstack,
-  vjp,
   zeros,
   zerosLike,
 } from "../core/mod.ts";
 import { sliceAxis } from "../core/ops/view.ts";
+import { pullback } from "../core/transforms/grad.ts";
+import { traceAt } from "../core/transforms/trace.ts";
 import { Module } from "./module.ts";
 
 /** Options of {@linkcode GRU} and {@linkcode LSTM}. */
@@ -53,50 +55,82 @@ interface Cell {
   /** Are the input's part x and the state's part Wh h of the gates added up? Else they come one after the other. */
   readonly joint: boolean;
   /**
-   * The gates (without the state's part while the state is zero), the state before (empty while it is zero), and other
-   * parameters -> the state after. The first array of a state is h.
+   * The gates, each [..., H] (without the state's part while the state is zero), the state before (empty while it is
+   * zero), and other parameters -> the state after. The first array of a state is h. Elementwise: entry k of the
+   * result comes of the entries k.
    */
   readonly step: (gates: readonly NDArray[], state: readonly NDArray[], extra: readonly NDArray[]) => NDArray[];
 }
 /** Of a loop: x [L, ..., G], Wh [G, H], the first state or nothing for zeros, and other parameters of the cell. */
 type LoopArguments = [x: NDArray, wh: NDArray, initial: readonly NDArray[], extra: readonly NDArray[]];
 
-const gatesOf = ({ joint }: Cell, x: NDArray, h: NDArray, turned: NDArray): NDArray[] =>
-  joint ? [addmm(x, h, turned)] : [x, matmul(h, turned)];
-/** The states after all steps, each array of a state stacked to [L, ..., H]. */
+/** The gates of x and, if there is one, of the product with the state: of their sum where the cell is joint. */
+function gatesOf(cell: Cell, x: NDArray, product: NDArray | null, size: number): NDArray[] {
+  const parts = (y: NDArray): NDArray[] => split(y, y.shape.at(-1)! / size, -1);
+  return cell.joint ? parts(product ?? x) : [...parts(x), ...product ? parts(product) : []];
+}
+/** The states after all steps, each array of a state stacked to [L, ..., H]; then the products with the state. */
 function loop(cell: Cell, [x, wh, initial, extra]: LoopArguments): NDArray[] {
   let state: readonly NDArray[] = initial;
-  const turned = contiguous(wh.T); // once, not in each product
-  const all = unstack(x, 0).map((now) =>
-    state = cell.step(state[0] ? gatesOf(cell, now, state[0], turned) : [now], state, extra)
+  const size = wh.shape[1]!, turned = contiguous(wh.T); // once, not in each product
+  const steps = unstack(x, 0).map((now) => {
+    const h = state[0], product = !h ? null : cell.joint ? addmm(now, h, turned) : matmul(h, turned);
+    state = cell.step(gatesOf(cell, now, product, size), state, extra);
+    return [...state, product ?? (cell.joint ? now : zerosLike(now))];
+  });
+  return steps[0]!.map((_, i) => stack(steps.map((s) => s[i]!), 0));
+}
+/** Of a cell's result i: the derivative by each argument, entry by entry; null where it does not depend on it. */
+function slopes(step: (xs: readonly NDArray[]) => NDArray[], args: readonly NDArray[], i: number): (NDArray | null)[] {
+  return traceAt(
+    args,
+    (xs) => [step(xs)[i]!],
+    (t) => pullback(t, args, t.outputs.map((y) => onesLike(y))).grads,
   );
-  return state.map((_, i) => stack(all.map((s) => s[i]!), 0));
+}
+/** The sum of products of slopes and cotangents, of those that are there. */
+function weighted(factors: readonly (NDArray | null)[], cts: readonly NDArray[]): NDArray | null {
+  return factors.reduce<NDArray | null>((sum, f, i) => {
+    const part = f && f.mul(cts[i]!);
+    return sum && part ? sum.add(part) : part ?? sum;
+  }, null);
 }
 /**
- * The derivative of {@linkcode loop}. With p_t = Wh h_{t-1}: going back, `dh_{t-1} = dp_t Wh` and what the cell adds;
- * then `dWh = Σ_t dp_tᵀ h_{t-1}` is one matrix product, where the loop's own derivative is a sum of L.
+ * The derivative of {@linkcode loop}. A cell is elementwise, so its slopes are arrays like the gates and states, and
+ * those of all steps are computed at once. Left for the loop, which goes back: with p_t = Wh h_{t-1}, dp_t and what the
+ * cell hands to the state before are slopes times the state's cotangents, and `dh_{t-1}` gets dp_t Wh. Then
+ * `dWh = Σ_t dp_tᵀ h_{t-1}` is one matrix product, where the loop's own derivative is a sum of L.
  */
-function loopVjp(cell: Cell, [x, wh, initial, extra]: LoopArguments, cotangents: NDArray[], states: NDArray[]) {
-  const steps = x.shape[0]!, at = (all: readonly NDArray[], t: number): NDArray[] => all.map((y) => y.index(t));
+function loopVjp(cell: Cell, [x, wh, initial, extra]: LoopArguments, cotangents: NDArray[], results: NDArray[]) {
+  const states = results.slice(0, -1), like = states[0]!, [steps, size] = [x.shape[0]!, wh.shape[1]!];
   const before = states.map((y, i) =>
     concatenate([expandDims(initial[i] ?? zerosLike(y.index(0)), 0), sliceAxis(y, 0, 0, steps - 1)], 0)
   );
-  const h = before[0]!, gates = gatesOf(cell, x, h, wh.T), ofGates: NDArray[][] = [];
-  let carried: NDArray[] | null = null, ofExtra: NDArray[] = [];
-  const [nGates, nState] = [gates.length, states.length];
-  const step = (...xs: NDArray[]): NDArray[] =>
-    cell.step(xs.slice(0, nGates), xs.slice(nGates, nGates + nState), xs.slice(nGates + nState));
+  const gates = gatesOf(cell, x, results.at(-1)!, size), [n, m] = [gates.length, states.length];
+  const args = [...gates, ...before, ...extra.map((e) => broadcastTo(e, like.shape))];
+  const step = (xs: readonly NDArray[]): NDArray[] => cell.step(xs.slice(0, n), xs.slice(n, n + m), xs.slice(n + m));
+  const slope = states.map((_, i) => slopes(step, args, i)), own = cell.joint ? 0 : n / 2;
+  const ofProduct = slope.map((s) => stack(s.slice(own, n).map((y) => y ?? zerosLike(like)), -2)); // [L, ..., n, H]
+  const given = cotangents.at(-1)!.reshape(ofProduct[0]!.shape), dp: NDArray[] = [], dStates: NDArray[][] = [];
+  let carried: (NDArray | null)[] = [];
   for (let t = steps - 1; t >= 0; t--) {
-    const ct = at(cotangents, t).map((c, i) => carried ? c.add(carried[i]!) : c);
-    const [, parts] = vjp(step, [...at(gates, t), ...at(before, t), ...extra], ct);
-    ofGates.unshift(parts.slice(0, nGates));
-    carried = parts.slice(nGates, nGates + nState);
-    carried[0] = carried[0]!.add(matmul(parts[nGates - 1]!, wh));
-    ofExtra = parts.slice(nGates + nState).map((d, i) => ofExtra[i] ? ofExtra[i].add(d) : d);
+    const cts = states.map((_, i) => carried[i] ? cotangents[i]!.index(t).add(carried[i]) : cotangents[i]!.index(t));
+    if (dp[0]) cts[0] = addmm(cts[0]!, dp[0], wh);
+    const d = weighted(ofProduct.map((y) => y.index(t)), cts.map((ct) => expandDims(ct, -2)))!.add(given.index(t));
+    dp.unshift(d.reshape([...d.shape.slice(0, -2), -1]));
+    dStates.unshift(cts);
+    carried = states.map((_, j) => weighted(slope.map((s) => s[n + j]?.index(t) ?? null), cts));
   }
-  const all = gates.map((_, i) => stack(ofGates.map((g) => g[i]!), 0));
-  const rows = (y: NDArray): NDArray => y.reshape([-1, y.shape.at(-1)!]);
-  return [all[0]!, matmul(rows(all.at(-1)!).T, rows(h)), initial.length > 0 ? carried! : [], ofExtra];
+  const rows = (y: NDArray): NDArray => y.reshape([-1, y.shape.at(-1)!]), dProduct = stack(dp, 0);
+  const whole = states.map((_, i) => stack(dStates.map((s) => s[i]!), 0));
+  const by = (argument: number): NDArray => weighted(slope.map((s) => s[argument]!), whole) ?? zerosLike(like);
+  carried[0] = carried[0] ? addmm(carried[0], dp[0]!, wh) : matmul(dp[0]!, wh);
+  return [
+    cell.joint ? dProduct : concatenate(gates.slice(0, own).map((_, j) => by(j)), -1),
+    matmul(rows(dProduct).T, rows(before[0]!)),
+    initial.length > 0 ? carried : [],
+    extra.map((_, j) => rows(by(n + m + j)).sum(0)),
+  ];
 }
 /** All states of a layer: x [L, ..., G], first state (null: zeros) -> each array of a state as [..., L, H]. */
 function recurrence(
@@ -112,7 +146,7 @@ function recurrence(
     vjp: (args, cotangents, states) => loopVjp(cell, args, cotangents, states),
   });
   const first = given ? initial.map((s) => s ? broadcastTo(s, shape) : zeros(shape, { dtype: x.dtype })) : [];
-  return run(x, wh, first, extra).map((y) => y.ndim > 2 ? moveaxis(y, 0, -2) : y);
+  return run(x, wh, first, extra).slice(0, -1).map((y) => y.ndim > 2 ? moveaxis(y, 0, -2) : y);
 }
 
 /**
@@ -202,13 +236,11 @@ export class GRU extends Module {
 const gruCell: Cell = {
   joint: false,
   captures: false,
-  step: ([x, p], [h], [bhn]) => {
-    const size = x!.shape.at(-1)! / 3,
-      part = (y: NDArray, from: number, to: number) => sliceAxis(y, y.ndim - 1, from * size, to * size);
-    const [r, z] = split(sigmoid(p ? part(x!, 0, 2).add(part(p, 0, 2)) : part(x!, 0, 2)), 2, -1);
-    const inner = p ? (bhn ? part(p, 2, 3).add(bhn) : part(p, 2, 3)) : bhn;
-    const n = tanh(inner ? part(x!, 2, 3).add(r!.mul(inner)) : part(x!, 2, 3)), fresh = z!.neg().add(1).mul(n);
-    return [h ? fresh.add(z!.mul(h)) : fresh];
+  step: ([xr, xz, xn, pr, pz, pn], [h], [bhn]) => {
+    const r = sigmoid(pr ? xr!.add(pr) : xr!), z = sigmoid(pz ? xz!.add(pz) : xz!);
+    const inner = pn && bhn ? pn.add(bhn) : pn ?? bhn;
+    const n = tanh(inner ? xn!.add(r.mul(inner)) : xn!), fresh = z.neg().add(1).mul(n);
+    return [h ? fresh.add(z.mul(h)) : fresh];
   },
 };
 /** What {@linkcode LSTM} may start from. */
@@ -258,8 +290,8 @@ export class LSTM extends Module {
 const lstmCell: Cell = {
   joint: true,
   captures: false,
-  step: ([gates], [, c]) => {
-    const [i, f, g, o] = split(gates!, 4, -1), added = sigmoid(i!).mul(tanh(g!));
+  step: ([i, f, g, o], [, c]) => {
+    const added = sigmoid(i!).mul(tanh(g!));
     const next = c ? sigmoid(f!).mul(c).add(added) : added;
     return [sigmoid(o!).mul(tanh(next)), next];
   },

@@ -7,7 +7,7 @@ import type { NDArray } from "../array.ts";
 import { bool_, complex64 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
 import { bind, recorder } from "../graph.ts";
-import { commonShape, describe, describeShape, normalizeAxis, sizeOf } from "../shape.ts";
+import { commonShape, describe, describeShape, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
 import { add, greaterEqual, less, logicalAnd, multiply } from "./binary.ts";
 import { arange, zeros } from "./create.ts";
 import { type Indices, matrixIndices, pairedIndices, toIndices } from "./moves.ts";
@@ -105,6 +105,18 @@ export function addmm(c: Operand, a: Operand, b: Operand, options: number | Addm
   const [z, x, y] = promoted([toArray("addmm", c), toArray("addmm", a), toArray("addmm", b)]);
   if (z.dtype === complex64) return add(multiply(matmul(x, y), alpha), multiply(z, beta));
   const m = matrices("addmm", x, y, false);
+  if (y.shape.length === 2 && x.shape.length > 2) {
+    // One weight for all: the leading axes of a are rows, so that also the weight's cotangent is one product.
+    const n = y.shape[1]!,
+      lines = x.shape.slice(0, -1),
+      rows = sizeOf(lines),
+      whole = sameShape(z.shape, [...lines, n]);
+    if (whole || z.shape.length === 0 || (z.shape.length === 1 && (z.shape[0] === n || z.shape[0] === 1))) {
+      const c = whole ? reshape(z, [rows, n]) : broadcastTo(z, [rows, n]);
+      const product = bind("addmm", [c, reshape(m.a, [rows, x.shape.at(-1)!]), m.b], { alpha, beta });
+      return reshape(product, [...lines, n]);
+    }
+  }
   const [left, right] = batchedAlike("addmm", m.a, m.b);
   const shape = [...left.shape.slice(0, -1), right.shape.at(-1)!];
   const seen = shape.toSpliced(
