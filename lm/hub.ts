@@ -3,6 +3,7 @@
  * is used when none is named. What is cached is used without a network.
  * @module
  */
+import { fileURLToPath } from "node:url";
 import { CheckpointError, fail } from "../core/errors.ts";
 import { isRecord, type Json, type JsonRecord, shown } from "../core/io/json.ts";
 import { cacheFolder } from "../core/io/cache.ts";
@@ -24,6 +25,8 @@ export interface FetchOptions {
 
 /** Files that make a model, as mlx-lm takes them; programs and other weights stay away. */
 const WANTED = /^(?:[^/]+\.json|model[^/]*\.safetensors|tokenizer\.model|[^/]+\.tiktoken|[^/]+\.jinja|[^/]+\.txt)$/;
+/** Models that a clone of this project has, in its folder `models`. */
+const OWN: readonly string[] = ["storyteller"];
 const DEFAULT_ID = "HuggingFaceTB/SmolLM2-135M-Instruct";
 /** The list of a folder's files; it is written when all of them are there. */
 const COMPLETE = ".complete";
@@ -73,7 +76,8 @@ async function listFiles(
 }
 
 /**
- * The folder of a model: `id` itself where that is a path that exists, else a copy of the hub's files in the user's
+ * The folder of a model: `id` itself where that is a path that exists, `models/<id>` of this project for `storyteller`
+ * (in a clone; the published package has no models), else a copy of the hub's files in the user's
  * cache (`$DENIM_CACHE/models`, or the system's cache folder), fetched on first use. A fetch that was ended goes on
  * where it stopped; every file is checked by the hub's digest. `$HF_TOKEN` opens private models.
  *
@@ -84,6 +88,7 @@ async function listFiles(
  */
 export async function fetchModel(id: string, options: FetchOptions = {}): Promise<string> {
   if (await Deno.stat(id).then(() => true, () => false)) return id;
+  if (OWN.includes(id)) return await ownModel(id);
   const { revision = "main", endpoint = Deno.env.get("HF_ENDPOINT") ?? "https://huggingface.co", timeoutMs = 10_000 } =
     options;
   const advice = "give the path of a folder with config.json, tokenizer.json and model*.safetensors";
@@ -118,6 +123,18 @@ export async function fetchModel(id: string, options: FetchOptions = {}): Promis
   }
   await Deno.writeTextFile(`${folder}/${COMPLETE}`, list.files.map(({ name }) => name).join("\n"));
   return folder;
+}
+
+/** The folder of a model that comes with a clone. */
+async function ownModel(id: string): Promise<string> {
+  const url = new URL(`../models/${id}`, import.meta.url), folder = url.protocol === "file:" ? fileURLToPath(url) : "";
+  if (folder && await isFile(`${folder}/config.json`)) return folder;
+  return fail(CheckpointError, "fetch", {
+    cannot: `find the model ${id}`,
+    expected: `models/${id} beside the rooms of this package, as in a clone of the repository`,
+    got: `nothing at ${url}`,
+    fix: `copy that folder from a clone and give its path, or make it: deno run -A scripts/${id}.ts`,
+  });
 }
 
 /**

@@ -14,6 +14,7 @@ export { ArraysCache } from "./arrays_cache.ts";
 export * from "./attention.ts";
 export * from "./batch.ts";
 export * from "./batch_cache.ts";
+export { type BpeOptions, trainBpe } from "./bpe.ts";
 export * from "./cache.ts";
 export { CacheList } from "./cache_list.ts";
 export type { ChatMessage, ChatOptions } from "./chat_template.ts";

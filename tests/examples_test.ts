@@ -15,6 +15,7 @@ const STEPS: Readonly<Record<string, number>> = {
   lstm: 60,
   mlp: 150,
   mnist: 40,
+  pretrain: 60,
   resumable: 40,
   transformer_lm: 60,
   vmap_hyperparameters: 100,
