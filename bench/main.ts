@@ -13,7 +13,7 @@ import * as mx from "../mod.ts";
 import { defaultModel } from "../lm/mod.ts";
 import { machine } from "./machine.ts";
 import { describeMachine, describeRoofs, HEADING, line, type Report, type Result, result } from "./report.ts";
-import { measureRoofs, type Roofs } from "./roofs.ts";
+import { keepRoofs, measureRoofs, type Roofs } from "./roofs.ts";
 import { Timer, type Work } from "./work.ts";
 import { allWorks } from "./works/mod.ts";
 
@@ -42,6 +42,7 @@ async function main(): Promise<void> {
   });
   const about = await machine(), roofs = await measureRoofs(about.threads), most = roofs.at(-1);
   if (!most) throw new Error("no roofs were measured");
+  await keepRoofs(roofs);
   console.log(`${describeMachine(about)}\n${describeRoofs(roofs)}`);
   const model = values.model === "default" ? await defaultModel() : values.model ?? null;
   const results: Result[] = [];

@@ -3,28 +3,14 @@
  * the shortest time that they allow for a work.
  * @module
  */
-import { cacheFolder, exists, install, locked } from "../ffi/cache.ts";
+import { machineFacts } from "../core/profile.ts";
+import { type Roofs, roofsPath } from "../core/roofs.ts";
+import { cacheFolder, exists, install, locked, writeAtomic } from "../ffi/cache.ts";
 import { sha256 } from "../ffi/source.ts";
 import { findZig, run } from "../ffi/zig.ts";
 import { processorName } from "./machine.ts";
-import type { Cost } from "./work.ts";
 
-/** Bytes per second over a footprint. A copy counts what it reads and what it writes. */
-export interface MemoryRoof {
-  readonly footprint: number;
-  readonly read: number;
-  readonly copy: number;
-}
-/** What that many threads reach at most. */
-export interface Roofs {
-  readonly threads: number;
-  /** Float32 operations per second; a multiply-add is two. */
-  readonly fma: number;
-  /** The same with bfloat16 factors; 0 where the processor has no instruction for it. */
-  readonly bfloat16: number;
-  /** By ascending footprint: caches, then memory. */
-  readonly memory: readonly MemoryRoof[];
-}
+export { leastSeconds, type MemoryRoof, memoryRoof, type Roofs } from "../core/roofs.ts";
 
 const SOURCE = new URL("roofs.cc", import.meta.url);
 const FLAGS = [
@@ -60,18 +46,7 @@ export async function measureRoofs(threads: number, milliseconds: number = 100):
   return roofs;
 }
 
-/** The memory roof for that many bytes: of the largest measured footprint that is no larger, so it is never too low. */
-export function memoryRoof(roofs: Roofs, bytes: number): MemoryRoof {
-  const [smallest] = roofs.memory;
-  if (!smallest) throw new Error("roofs without memory");
-  return roofs.memory.findLast((m) => m.footprint <= bytes) ?? smallest;
-}
-/** The least seconds that a work of this cost can take here: the longer one of arithmetic and memory traffic. */
-export function leastSeconds(roofs: Roofs, { flops, read, written, footprint, dtype }: Cost): number {
-  const bytes = read + written, { read: reading, copy } = memoryRoof(roofs, footprint ?? bytes);
-
-  // What hardly writes is held against reading.
-  const traffic = bytes / (written * 8 > read ? copy : reading);
-  const arithmetic = flops / (dtype === "bfloat16" && roofs.bfloat16 > 0 ? roofs.bfloat16 : roofs.fma);
-  return Math.max(traffic, arithmetic);
+/** Keeps the roofs of this machine for profiles. */
+export async function keepRoofs(roofs: readonly Roofs[]): Promise<void> {
+  await writeAtomic(roofsPath(), JSON.stringify({ facts: machineFacts(), roofs }));
 }

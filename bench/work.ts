@@ -4,19 +4,9 @@
  * @module
  */
 
-/** What one call moves and computes at least. */
-export interface Cost {
-  /** Arithmetic operations, a multiply-add being two; 0 where only bytes count. */
-  readonly flops: number;
-  /** Bytes that have to be read. */
-  readonly read: number;
-  /** Bytes that have to be written. */
-  readonly written: number;
-  /** Bytes that successive calls go through before they come back to the first, if not those of one call. */
-  readonly footprint?: number;
-  /** Of the factors. Roofs differ: some processors multiply bfloat16 faster. */
-  readonly dtype?: "float32" | "bfloat16" | "float16";
-}
+import type { Cost } from "../core/roofs.ts";
+
+export type { Cost };
 /** A work that is ready: its inputs exist. */
 export interface Task {
   /** Does the work once and waits for its result. */

@@ -11,6 +11,7 @@ import { asked, type Entry, entryFor, survivors, used, watching } from "./learn.
 import { hostBytes, lower, type Lowered } from "./lower.ts";
 import { adopt, collectGarbage, countSpent, disown, relieve } from "./memory.ts";
 import { collect, schedule, usesOf } from "./plan.ts";
+import { recording } from "./recording.ts";
 import { sizeOf } from "./shape.ts";
 import { lineOf, running } from "./sites.ts";
 import { failure } from "./status.ts";
@@ -38,11 +39,13 @@ export function submit(roots: readonly NDArray[]): readonly NDArray[] {
 }
 /** Throws the error of the first root that was poisoned. */
 export function firstError(roots: readonly NDArray[]): void {
+  const begun = recording?.begin() ?? 0;
   for (const r of roots) {
     if (r.handle === 0) continue;
     const failed = runtime().wait(r.handle);
     if (failed) throw failure("eval", failed);
   }
+  recording?.span("wait", begun);
 }
 
 /** Sees what is about to be computed, and may compute parts of it before. */
@@ -141,6 +144,7 @@ function upload(n: NDArray): void {
 
 function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boolean, mode: Mode): void {
   if (!nodes.length) return;
+  const begun = recording?.begin() ?? 0;
   const uses = usesOf(nodes), program = new Set(nodes), rootSet = new Set(roots);
   settleReaders(program);
   const frontier = nodes.filter((n) =>
@@ -171,6 +175,8 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
   const plan = lower(order, runtime().tableHash);
   const stream = nodes.find((n) => n.prim.kind !== "constant")?.stream ?? nodes[0]!.stream;
   if (plan.sites) running(plan.sites);
+  recording?.span("plan", begun);
+  const planned = recording?.begin() ?? 0;
   const done = runtime().eval(
     stream,
     plan.words,
@@ -180,6 +186,8 @@ function run(nodes: readonly NDArray[], roots: readonly NDArray[], optional: boo
     mode === "wait",
   );
   if (done.failed) throw failure("eval", done.failed, plan.sites?.largest);
+  recording?.span(mode === "wait" ? "run" : "submit", planned);
+  recording?.submitted(stream, plan);
   // The call is made: from here on only states change.
   entry.turns++;
   for (const n of learned) entry.spend(position.get(n)!);

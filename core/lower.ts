@@ -17,7 +17,7 @@ import { rowMajorStrides, sizeOf } from "./shape.ts";
 import { debugging, type SiteTable, tableOf } from "./sites.ts";
 
 /** Storage of one result while the program runs. */
-interface Value {
+export interface Value {
   readonly id: number;
   readonly nbytes: number;
   place: number;
@@ -27,19 +27,21 @@ interface Value {
   leaf: NDArray | null;
 }
 /** A value seen through a layout. */
-interface Ref {
+export interface Ref {
   readonly value: Value;
   readonly layout: Layout;
   readonly shape: Shape;
   readonly dtype: DType;
 }
-/** An instruction before values have places. */
-interface Instruction {
+/** An instruction; its values get their places last of all. */
+export interface Instruction {
   readonly start: number;
   readonly reads: Ref[];
   readonly writes: Value[];
   /** What it computes. */
   readonly nodes: readonly NDArray[];
+  /** It only copies its node, for a kernel that needs another layout. */
+  readonly copy?: true;
   /** Which of the reads each write may lie on, if that read dies here. */
   readonly over: (write: Value) => readonly Ref[];
 }
@@ -58,6 +60,8 @@ export interface Lowered {
   readonly memory: { readonly arena: number; readonly live: number };
   /** When debugging: the lines of the instructions. */
   readonly sites: SiteTable | null;
+  /** In the order in which they run. */
+  readonly instructions: readonly Instruction[];
 }
 
 /** Are the elements in row-major order without gaps? */
@@ -145,6 +149,7 @@ class Lowering {
       takers,
       memory,
       sites,
+      instructions: this.#instructions,
       outputs: outputs.map(({ node, ref }) => ({ node, layout: plainLayout(ref), nbytes: ref.value.nbytes })),
     };
   }
@@ -208,7 +213,7 @@ class Lowering {
       this.#words.push(1);
       this.#loopOperand(from, n.shape);
       this.#words.pushAll([0, 0, 1, 0, value.id, n.dtype.code, 0]);
-      this.#close({ start, reads: [from], writes: [value], nodes: [reader], over: () => [] });
+      this.#close({ start, reads: [from], writes: [value], nodes: [reader], copy: true, over: () => [] });
     }
     return to;
   }

@@ -39,6 +39,16 @@ export * from "./ops/matmul.ts";
 export type { Axes, Axis, Operand } from "./ops/operand.ts";
 export { nonzero } from "./ops/nonzero.ts";
 export * from "./ops/quantized.ts";
+export {
+  type GpuCounts,
+  type KernelProfile,
+  Profile,
+  profile,
+  type ProfileOptions,
+  type SimulatorCounts,
+  type Trace,
+  type TraceEvent,
+} from "./profile.ts";
 export * as random from "./ops/random.ts";
 export * from "./ops/reduce.ts";
 export * from "./ops/scan.ts";

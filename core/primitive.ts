@@ -122,6 +122,16 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
    * dispatch.
    */
   readonly together?: boolean;
+  /**
+   * Arithmetic operations of a call, a multiply-add being two: a profile shows them. Absent: `cost` for each element of
+   * an elementwise primitive, one for each that a reduction reads, and none of any other.
+   */
+  readonly flops?: (x: Tuple<Aval, A>, y: Aval, p: Params<S>) => number;
+  /**
+   * Bytes that a call reads and writes, where that is not all of its inputs and its output. `inPlace` says that it
+   * writes over its input of that name.
+   */
+  readonly traffic?: (x: Tuple<Aval, A>, y: Aval, p: Params<S>, inPlace: boolean) => number;
   /** Shape and dtype of the result; throws the user's error. */
   readonly infer: (x: Tuple<Aval, A>, p: Params<S>) => Aval;
   /**

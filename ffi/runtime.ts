@@ -5,7 +5,7 @@
  */
 import { libraryPath, withoutPermission } from "./build.ts";
 import { libraryFailure } from "./errors.ts";
-import { symbols } from "./symbols.ts";
+import { SIMULATOR_WORDS, simulatorSymbols, symbols } from "./symbols.ts";
 
 /** A handle, and where its buffer is. */
 export interface Submitted {
@@ -77,6 +77,27 @@ export const settings = {
   wiredLimit: 6,
 } as const;
 
+/** When a program or one of its instructions ran, in milliseconds of `performance.now()`. */
+export interface Span {
+  readonly stream: number;
+  /** The program's number among those that the stream was given. */
+  readonly program: number;
+  /** Of the program; or `wholeProgram`, or `submission`. */
+  readonly instruction: number;
+  readonly begin: number;
+  readonly end: number;
+  /** Bytes of buffers in use at that time. */
+  readonly active: number;
+  /** On the stream's thread, and not on the one that submitted it. */
+  readonly worker: boolean;
+}
+/** Of a span: the whole program, and its submission. */
+export const wholeProgram = -1, submission = -2;
+/** What is noted of programs: nothing, when each ran, or also when each of its instructions did. */
+export type Profiling = "off" | "programs" | "instructions";
+const PROFILING: Record<Profiling, number> = { off: 0, programs: 1, instructions: 2 };
+const SPAN_WORDS = 7, SPANS = 4096;
+
 let observer: ((words: Float64Array) => void) | null = null;
 /** Shows every program to `f` before it runs: for tools that record them. */
 export function observePrograms(f: (words: Float64Array) => void): void {
@@ -93,6 +114,10 @@ export class Runtime {
   #outputs = new Float64Array(64);
   readonly #one = new Float64Array(3);
   readonly #encoder = new TextEncoder();
+  readonly #submitted: number[] = [];
+  readonly #ofGpu = new Set([1]);
+  #clock: number | undefined;
+  #simulator: Deno.DynamicLibrary<typeof simulatorSymbols>["symbols"]["dsim_stats"] | undefined;
   /** Hash of the op table that the library was built with. */
   readonly tableHash: number;
 
@@ -137,7 +162,7 @@ export class Runtime {
       nOutputs,
       wait ? 1 : 0,
     );
-    return this.#outcome(status, nOutputs);
+    return this.#outcome(status, nOutputs, stream);
   }
   /** Decodes a program for many runs. */
   prepare(words: Float64Array<ArrayBuffer>): { program: number; failed: NativeFailure | null } {
@@ -165,7 +190,11 @@ export class Runtime {
       nOutputs,
       wait ? 1 : 0,
     );
-    return this.#outcome(status, nOutputs);
+    return this.#outcome(status, nOutputs, stream);
+  }
+  /** How many programs the stream was given. */
+  submitted(stream: number): number {
+    return this.#submitted[stream] ?? 0;
   }
   /** Forgets a prepared program. */
   drop(program: number): void {
@@ -206,12 +235,69 @@ export class Runtime {
   }
   /** A new stream, of the CPU or the GPU. */
   openStream(onGpu: boolean): number {
-    return this.#c.rt_stream_open(this.#session, onGpu ? 1 : 0);
+    const stream = this.#c.rt_stream_open(this.#session, onGpu ? 1 : 0);
+    if (onGpu) this.#ofGpu.add(stream);
+    return stream;
+  }
+  /** Is it a stream of the GPU? */
+  isOfGpu(stream: number): boolean {
+    return this.#ofGpu.has(stream);
   }
   /** Records the GPU's work into a file, or (null) ends that. */
   capture(path: string | null): NativeFailure | null {
     const name = this.#encoder.encode(path ?? "");
     return this.#failed(this.#c.rt_capture(this.#session, name, name.length), 0);
+  }
+  /** Sets what is noted of the programs that are submitted from now on; returns what was noted since the last call. */
+  profile(what: Profiling): Span[] {
+    const words = new Float64Array(1 + SPANS * SPAN_WORDS), spans: Span[] = [];
+    const offset = this.#clock ??= this.#clockOffset();
+    let n: number;
+    do {
+      this.#c.rt_profile(this.#session, PROFILING[what], words, words.length);
+      n = words[0]!;
+      for (let i = 0; i < n; i++) {
+        const [stream, program, instruction, begin, end, active, worker] = words.subarray(1 + i * SPAN_WORDS);
+        spans.push({
+          stream: stream!,
+          program: program!,
+          instruction: instruction!,
+          begin: begin! / 1e6 + offset,
+          end: end! / 1e6 + offset,
+          active: active!,
+          worker: worker === 1,
+        });
+      }
+    } while (n === SPANS);
+    return spans;
+  }
+  /** What to add to the runtime's milliseconds for those of `performance.now()`: by the quickest of a few calls. */
+  #clockOffset(): number {
+    let least = Infinity, offset = 0;
+    for (let i = 0; i < 16; i++) {
+      const before = performance.now(), now = this.#c.rt_profile(this.#session, 0, this.#one, 1) / 1e6;
+      const after = performance.now();
+      if (after - before < least) [least, offset] = [after - before, (before + after) / 2 - now];
+    }
+    return offset;
+  }
+  /** What the simulator of a GPU has counted, where it is part of the library. */
+  simulatorCounts(): Record<"threadgroups" | "threads" | "barriers" | "bytesRead" | "bytesWritten", number> | null {
+    if (this.#simulator === undefined) {
+      const { symbols } = Deno.dlopen(this.path, simulatorSymbols);
+      this.#simulator = symbols.dsim_stats;
+    }
+    if (!this.#simulator) return null;
+    const words = new BigUint64Array(SIMULATOR_WORDS);
+    this.#simulator(words, 0);
+    const [, threadgroups, threads, barriers] = Array.from(words, Number), at = (i: number) => Number(words[i]);
+    return {
+      threadgroups: threadgroups!,
+      threads: threads!,
+      barriers: barriers!,
+      bytesRead: at(10),
+      bytesWritten: at(11),
+    };
   }
   /** Waits for a stream, or (-1) for all. */
   synchronize(stream: number): void {
@@ -252,9 +338,10 @@ export class Runtime {
       this.#inputs[2 * i + 1] = give[i] ? 1 : 0;
     }
   }
-  #outcome(status: number, n: number): Outcome {
+  #outcome(status: number, n: number, stream: number): Outcome {
     const failed = this.#failed(status, 0), outputs: Submitted[] = [];
     if (!failed) {
+      this.#submitted[stream] = this.submitted(stream) + 1;
       for (let i = 0; i < n; i++) {
         outputs.push({
           handle: this.#outputs[3 * i]!,

@@ -7,6 +7,7 @@
 
 #include "cpu/dispatch.h"
 #include "gpu.h"
+#include "profile.h"
 
 namespace denim {
 
@@ -515,7 +516,9 @@ void run_program(Program* p, const Run& run) {
     for (int i = 0; i < ins->n_in && !f; i++) f = poison[ins->operands[i].value];
     if (!f) {
       __atomic_fetch_add(&g_kernels, 1, __ATOMIC_RELAXED);
+      if (run.times) run.times[2 * k] = clock_ns();
       if (const char* message = run_instruction(p, ins, run)) f = made[k] = failed_kernel(p, ins, message);
+      if (run.times) run.times[2 * k + 1] = clock_ns();
     }
     for (int i = 0; i < ins->n_out; i++) poison[ins->operands[ins->n_in + i].value] = f;
   }

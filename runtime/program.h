@@ -73,6 +73,7 @@ struct Run {
   uint8_t* scratch;
   Failure** entry_poison;  // per input
   Failure** output_poison;
+  int64_t* times;  // begin and end of each instruction are noted here, if it is given
 };
 void run_program(Program* p, const Run& run);
 

@@ -252,6 +252,30 @@ uint32_t rt_info(uint8_t* text, uint32_t capacity) {
   const uint32_t used = static_cast<uint32_t>(n);
   return used + static_cast<uint32_t>(gpu::info(reinterpret_cast<char*>(text) + used, capacity - used));
 }
+double rt_profile(double session, int32_t what, double* out, uint32_t capacity) {
+  Lock hold;
+  Session* s = find_session(session);
+  if (!s || capacity < 1) return 0;
+  s->profiled = what > 0;
+  s->spans.kernels = what > 1;
+  Spans& spans = s->spans;
+  const int64_t room = (capacity - 1) / kSpanWords, n = spans.n < room ? spans.n : room;
+  out[0] = static_cast<double>(n);
+  for (int64_t i = 0; i < n; i++) {
+    const Span& span = spans.list[i];
+    double* w = out + 1 + i * kSpanWords;
+    w[kSpanStream] = span.stream;
+    w[kSpanProgram] = static_cast<double>(span.seq);
+    w[kSpanInstruction] = span.instruction;
+    w[kSpanBegin] = static_cast<double>(span.begin);
+    w[kSpanEnd] = static_cast<double>(span.end);
+    w[kSpanActive] = static_cast<double>(span.active);
+    w[kSpanWorker] = span.worker;
+  }
+  spans.n -= n;
+  if (spans.n) memmove(spans.list, spans.list + n, sizeof(Span) * static_cast<size_t>(spans.n));
+  return static_cast<double>(clock_ns());
+}
 int32_t rt_capture(double session, const uint8_t* path, uint32_t n) {
   char name[1024];
   Lock hold;

@@ -126,7 +126,7 @@ void wait_stream(Session* s, int32_t stream) {
   for (int i = 0; i < s->n_streams; i++)
     if (stream < 0 || i == stream) wait_for({s->streams[i], s->streams[i]->submitted});
 }
-static void execute(Stream* stream, Job* job);
+static void execute(Stream* stream, Job* job, bool worker);
 
 static void* work(void* argument) {
   Stream* s = static_cast<Stream*>(argument);
@@ -137,7 +137,7 @@ static void* work(void* argument) {
     if (!job) break;
     s->head = job->next;
     if (!s->head) s->tail = nullptr;
-    execute(s, job);
+    execute(s, job, true);
   }
   unlock();
   return nullptr;
@@ -171,6 +171,7 @@ void close_session(Session* s) {
     free(s->streams[i]);
   }
   unshare(s->last);
+  free(s->spans.list);
   free(s->slots);
   g_sessions[s->id % kMaxSessions] = nullptr;
   if (pthread_equal(s->thread, pthread_self())) pthread_setspecific(g_thread_end, nullptr);
@@ -210,7 +211,7 @@ Failure* entry_failure(const Job* job, int i) {
   return (job->copy_from[i] ? job->copy_from[i] : job->places[i])->poison;
 }
 /// Runs a job whose turn it is. The lock is held on entry and on return, not while kernels run.
-static void execute(Stream* stream, Job* job) {
+static void execute(Stream* stream, Job* job, bool worker) {
   Program* p = job->program;
   for (int i = 0; i < job->n_waits; i++) wait_for(job->waits[i]);
   size_t n_in = static_cast<size_t>(p->n_inputs), n = static_cast<size_t>(job->n_places),
@@ -223,14 +224,17 @@ static void execute(Stream* stream, Job* job) {
   for (size_t i = 0; i < n; i++) places[i] = job->places[i]->data;
   for (size_t i = 0; i < n_in; i++) entry[i] = entry_failure(job, static_cast<int>(i));
   unlock();
+  const int64_t begin = job->spans ? clock_ns() : 0;
+  int64_t* times = new_times(job);
   copy_entries(job);
   for (int i = 0; i < p->n_constants; i++) {
     const ConstantSpec& c = p->constants[i];
     memcpy(places[c.place], c.bytes, static_cast<size_t>(c.nbytes));
   }
   run_program(p, {places, job->arena ? job->arena->data : nullptr, job->scratch ? job->scratch->data : nullptr, entry,
-                  results});
+                  results, times});
   lock();
+  note_run(job, begin, times, worker);
   finish(stream, job, results);
   free(memory);
 }
@@ -376,6 +380,9 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
   // Nothing below can fail.
   submission.order();
   job->seq = ++stream->submitted;
+  job->stream = stream_id;
+  job->spans = s->profiled ? &s->spans : nullptr;
+  note_submitted(job);
   p->refs++;
   g_programs++;
   for (uint32_t i = 0; i < n_outputs; i++) {
@@ -389,7 +396,7 @@ int32_t submit(Session* s, int32_t stream_id, Program* p, const double* inputs, 
   }
   if (stream->device == kCpu && (wait || p->work <= kWorkToQueue) && stream->completed + 1 == job->seq &&
       all_reached(job)) {
-    execute(stream, job);
+    execute(stream, job, false);
     return kOk;
   }
   Ticket mine = {stream, job->seq};

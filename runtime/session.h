@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "memory.h"
+#include "profile.h"
 #include "program.h"
 
 namespace denim {
@@ -22,6 +23,8 @@ struct Job {
   Ticket* waits;
   int32_t n_waits;
   uint64_t seq;
+  int32_t stream;
+  Spans* spans;  // where to note when it ran, or null
   Buffer** outputs;
   void* gpu;  // what metal/ knows of it
 };
@@ -51,6 +54,8 @@ struct Session {
   int32_t n_streams;
   int32_t waiting;  // calls that wait inside, on this thread or others
   Failure* last;
+  bool profiled;
+  Spans spans;
 };
 
 Session* open_session();

@@ -6,9 +6,11 @@
  */
 import type { NDArray } from "../array.ts";
 import { primitives, spec } from "../primitive.ts";
+import { sizeOf } from "../shape.ts";
 import { type Convolution, convolved, convSizes, dilated } from "../ops/conv_rules.ts";
 import { flip, moveaxis, reshape, transpose } from "../ops/view.ts";
 import { addTangents } from "./matmul.ts";
+import { productFlops } from "./work.ts";
 
 const spatial = (x: NDArray): readonly number[] => x.shape.slice(1, -1);
 const sizesOf = (x: NDArray, dilation: readonly number[]): number[] =>
@@ -110,6 +112,7 @@ export const convPrimitives = primitives({
     },
     arity: 2,
     needs: ["any"],
+    flops: ([, w], y) => productFlops(y, sizeOf(w.shape.slice(1))),
     infer: ([x, w], p) => ({
       shape: [x.shape[0]!, ...convSizes(x.shape.slice(1, -1), w.shape.slice(1, -1), p), w.shape[0]!],
       dtype: x.dtype,

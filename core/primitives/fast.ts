@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { float32 } from "../dtype.ts";
-import { primitives, spec } from "../primitive.ts";
+import { type Aval, primitives, spec } from "../primitive.ts";
 import { add, multiply, subtract } from "../ops/binary.ts";
 import { zerosLike } from "../ops/create.ts";
 import { layerNorm, rmsNorm } from "../ops/fast.ts";
@@ -29,6 +29,7 @@ import { where } from "../ops/ternary.ts";
 import { rsqrt, square } from "../ops/unary.ts";
 import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "../ops/view.ts";
 import { addTangents } from "./matmul.ts";
+import { perElement } from "./work.ts";
 
 const last = { axis: -1, keepdims: true } as const;
 /** Sum over all axes but the last: the cotangent of a vector that is used in every row. */
@@ -235,7 +236,14 @@ function attentionVmap(inputs: readonly NDArray[], mapped: readonly boolean[], p
   return reshape(y, [size, batch, ...y.shape.slice(1)]);
 }
 
-/** Records of the family `fast`, in opcode order. */
+/** The products with the keys and with the values, for the keys that each query sees. */
+function attentionFlops(q: Aval, k: Aval, v: Aval, { causal, window }: Attention): number {
+  const [batch, heads, queries, width] = q.shape, keys = k.shape[2]!;
+  const seen = causal ? Math.max(keys - (queries! - 1) / 2, keys / 2) : keys;
+  return 2 * batch! * heads! * queries! * (window > 0 ? Math.min(seen, window) : seen) * (width! + v.shape[3]!);
+}
+
+/** Records of the family `fast`, in opcode order. Of `flops`, an exponential counts as 8. */
 export const fastPrimitives = primitives({
   softmax: spec({
     family: "fast",
@@ -243,6 +251,7 @@ export const fastPrimitives = primitives({
     params: { precise: "bool" },
     arity: 1,
     needs: ["rows"],
+    flops: perElement(11),
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     // dy = y (dx - sum(y dx)), symmetric.
     vjp: (_x, y, ct) => [multiply(y, subtract(ct, sum(multiply(y, ct), last)))],
@@ -255,6 +264,7 @@ export const fastPrimitives = primitives({
     params: {},
     arity: 1,
     needs: ["rows"],
+    flops: perElement(10),
     infer: ([x]) => ({ shape: x.shape.slice(0, -1), dtype: x.dtype }),
     vjp: ([x], _y, ct) => [multiply(expandDims(ct, -1), lastSoftmax(x, true))],
     jvp: ([x], _y, [t]) => t && sum(multiply(t, lastSoftmax(x, true)), { axis: -1 }),
@@ -266,6 +276,7 @@ export const fastPrimitives = primitives({
     params: { eps: "float" },
     arity: Infinity,
     needs: ["rows", "contiguous"],
+    flops: perElement(4),
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     vjp: ([x, weight], _y, ct, { eps }) => normVjp(x!, weight ?? null, null, ct, eps, false),
     jvp: ([x, weight], y, [tx, tw], { eps }) =>
@@ -286,6 +297,7 @@ export const fastPrimitives = primitives({
     params: { eps: "float", hasWeight: "bool", hasBias: "bool" },
     arity: Infinity,
     needs: ["rows", "contiguous"],
+    flops: perElement(8),
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     vjp: ([x, ...rest], _y, ct, { eps, hasWeight, hasBias }) =>
       normVjp(x!, ...affine(rest, hasWeight, hasBias), ct, eps, true),
@@ -306,6 +318,7 @@ export const fastPrimitives = primitives({
     params: { dims: "int", traditional: "bool", base: "float", scale: "float", hasFreqs: "bool" },
     arity: Infinity,
     needs: ["rows", "contiguous"],
+    flops: perElement(3),
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     // A rotation's transpose is the rotation back, by negative angles.
     vjp: ([, offset, freqs], _y, ct, p) => [
@@ -322,6 +335,7 @@ export const fastPrimitives = primitives({
     params: { scale: "float", causal: "bool", window: "int", hasMask: "bool", hasSinks: "bool", hasLength: "bool" },
     arity: Infinity,
     needs: ["rows", "rows", "rows", "any", "contiguous"],
+    flops: ([q, k, v], _y, p) => attentionFlops(q!, k!, v!, p),
     infer: ([q, , v]) => ({ shape: [...q!.shape.slice(0, 3), v!.shape[3]!], dtype: q!.dtype }),
     vjp: (x, _y, ct, p) => attentionVjp(x, ct, p),
     jvp: (x, y, t, p) => attentionJvp(x, t, y, p),

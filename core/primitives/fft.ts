@@ -11,6 +11,7 @@ import { complexTransform, fromSpectrum, toSpectrum } from "../ops/fft.ts";
 import { where } from "../ops/ternary.ts";
 import { reshape } from "../ops/view.ts";
 import { primitives, spec } from "../primitive.ts";
+import { fourierFlops } from "./work.ts";
 
 /**
  * The spectrum of a real signal of length n, times `edge` where a frequency is its own mirror image (0 and n/2), and
@@ -31,6 +32,7 @@ export const fftPrimitives = primitives({
     params: { axis: "int", inverse: "bool", scale: "float" },
     arity: 1,
     needs: ["any"],
+    flops: ([x], _y, p) => fourierFlops(x, x.shape[p.axis]!, p.axis),
     infer: ([x]) => ({ shape: x.shape, dtype: complex64 }),
     vjp: (_x, _y, ct, p) => [complexTransform(ct, p.axis, !p.inverse, p.scale)],
     jvp: (_x, _y, [t], p) => t && complexTransform(t, p.axis, p.inverse, p.scale),
@@ -43,6 +45,7 @@ export const fftPrimitives = primitives({
     params: { axis: "int", scale: "float" },
     arity: 1,
     needs: ["any"],
+    flops: ([x], _y, p) => fourierFlops(x, x.shape[p.axis]!, p.axis) / 2,
     infer: ([x], p) => ({
       shape: x.shape.with(p.axis, Math.floor(x.shape[p.axis]! / 2) + 1),
       dtype: complex64,
@@ -62,6 +65,7 @@ export const fftPrimitives = primitives({
     params: { axis: "int", n: "int", scale: "float" },
     arity: 1,
     needs: ["any"],
+    flops: ([x], _y, p) => fourierFlops(x, p.n, p.axis) / 2,
     infer: ([x], p) => ({ shape: x.shape.with(p.axis, p.n), dtype: float32 }),
     vjp: (_x, _y, ct, p) => [weighted(toSpectrum(ct, p.axis, p.scale), p.axis, p.n, 1, 2)],
     jvp: (_x, _y, [t], p) => t && fromSpectrum(t, p.axis, p.n, p.scale),

@@ -23,6 +23,7 @@ import {
 import { where } from "../ops/ternary.ts";
 import { astype, conjugate } from "../ops/unary.ts";
 import { broadcastTo, reshape, sliceOf } from "../ops/view.ts";
+import { bytesOf, updateBytes } from "./work.ts";
 
 const modeOf = (mode: number): UpdateMode => UPDATE_MODES[mode]!;
 const plus = (axes: readonly number[]): number[] => axes.map((axis) => axis + 1);
@@ -228,6 +229,7 @@ export const indexPrimitives = primitives({
     params: { axes: "ints", sliceSizes: "ints" },
     arity: Infinity,
     needs: ["any", "contiguous"],
+    traffic: ([, ...indices], y) => indices.reduce((sum, i) => sum + bytesOf(i), 2 * bytesOf(y)),
     infer: ([x, index], { sliceSizes }) => ({ shape: [...index?.shape ?? [], ...sliceSizes], dtype: x!.dtype }),
     vjp: ([x, ...indices], _y, ct, { axes }) => [
       scatter(zerosLike(x!), ct, indices, axes, "add"),
@@ -243,6 +245,7 @@ export const indexPrimitives = primitives({
     arity: Infinity,
     needs: ["any", "any", "contiguous"],
     inPlace: 0,
+    traffic: ([x, updates, ...indices], _y, _p, inPlace) => updateBytes(x!, updates!, indices, inPlace),
     infer: ([x]) => ({ shape: x!.shape, dtype: x!.dtype }),
     vjp: ([x, updates, ...indices], y, ct, { axes, mode }) => [
       ...scatterVjp(x!, updates!, indices, y, ct, axes, modeOf(mode)),
@@ -258,6 +261,7 @@ export const indexPrimitives = primitives({
     params: { axis: "int" },
     arity: 2,
     needs: ["any", "contiguous"],
+    traffic: ([, indices], y) => bytesOf(indices) + 2 * bytesOf(y),
     infer: ([x, indices]) => ({ shape: indices.shape, dtype: x.dtype }),
     vjp: ([x, indices], _y, ct, { axis }) => [scatterAxis(zerosLike(x), indices, ct, axis, "add"), null],
     jvp: ([, indices], _y, [t], { axis }) => t && gatherAxis(t, indices, axis),
@@ -271,6 +275,7 @@ export const indexPrimitives = primitives({
     arity: 3,
     needs: ["any", "contiguous", "any"],
     inPlace: 0,
+    traffic: ([x, indices, updates], _y, _p, inPlace) => updateBytes(x, updates, [indices], inPlace),
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     vjp: ([, indices, updates], _y, ct, { axis, mode }) => [
       mode === 0 ? scatterAxis(ct, indices, zerosLike(updates), axis, "set") : ct,
@@ -295,6 +300,7 @@ export const indexPrimitives = primitives({
     arity: 2,
     needs: ["any"],
     inPlace: 0,
+    traffic: ([x, updates], _y, _p, inPlace) => updateBytes(x, updates, [], inPlace),
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     vjp: ([x, updates], y, ct, { starts, steps, mode }) =>
       sliceUpdateVjp(x, updates, y, ct, starts, steps, modeOf(mode)),
@@ -309,6 +315,7 @@ export const indexPrimitives = primitives({
     params: { axes: "ints", sizes: "ints" },
     arity: 2,
     needs: ["any", "contiguous"],
+    traffic: ([, start], y) => bytesOf(start) + 2 * bytesOf(y),
     infer: ([x], { sizes }) => ({ shape: sizes, dtype: x.dtype }),
     vjp: ([x, start], _y, ct, { axes }) => [dynamicSliceUpdate(zerosLike(x), ct, start, axes), null],
     jvp: ([, start], _y, [t], { axes, sizes }) => t && dynamicSlice(t, start, axes, sizes),
@@ -321,6 +328,7 @@ export const indexPrimitives = primitives({
     arity: 3,
     needs: ["any", "any", "contiguous"],
     inPlace: 0,
+    traffic: ([x, updates, start], _y, _p, inPlace) => updateBytes(x, updates, [start], inPlace),
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     vjp: ([, updates, start], _y, ct, { axes }) => [
       dynamicSliceUpdate(ct, zerosLike(updates), start, axes),

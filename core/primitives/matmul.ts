@@ -12,6 +12,7 @@ import { addmm, gatherMm, matmul } from "../ops/matmul.ts";
 import { scatter } from "../ops/moves.ts";
 import { conjugate } from "../ops/unary.ts";
 import { broadcastTo, reshape, swapaxes } from "../ops/view.ts";
+import { bytesOf, namedMatrices, productFlops } from "./work.ts";
 
 /** The conjugate transpose of each matrix. */
 function adjoint(x: NDArray): NDArray {
@@ -56,6 +57,7 @@ export const matmulPrimitives = primitives({
     params: {},
     arity: 2,
     needs: ["any"],
+    flops: ([a], y) => productFlops(y, a.shape.at(-1)!),
     infer: ([a, b]) => ({ shape: [...a.shape.slice(0, -1), b.shape.at(-1)!], dtype: a.dtype }),
     // y = a b: da = ct b^H, db = a^H ct.
     vjp: ([a, b], _y, ct) => [matmul(ct, adjoint(b)), matmul(adjoint(a), ct)],
@@ -68,6 +70,7 @@ export const matmulPrimitives = primitives({
     params: { alpha: "float", beta: "float" },
     arity: 3,
     needs: ["any"],
+    flops: ([, a], y) => productFlops(y, a.shape.at(-1)!),
     infer: ([c]) => ({ shape: c.shape, dtype: c.dtype }),
     vjp: ([, a, b], _y, ct, { alpha, beta }) => [
       multiply(ct, beta),
@@ -88,6 +91,8 @@ export const matmulPrimitives = primitives({
     params: {},
     arity: 4,
     needs: ["any"],
+    flops: ([a], y) => productFlops(y, a.shape.at(-1)!),
+    traffic: ([a, b, lhs, rhs], y) => namedMatrices(a, lhs) + namedMatrices(b, rhs) + 2 * bytesOf(lhs) + bytesOf(y),
     infer: ([a, b, lhs]) => ({ shape: [...lhs.shape, a.shape.at(-2)!, b.shape.at(-1)!], dtype: a.dtype }),
     // Each product gives its factors their cotangents; those of one matrix add up.
     vjp: ([a, b, lhs, rhs], _y, ct) => [

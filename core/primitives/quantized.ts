@@ -9,6 +9,7 @@
 import type { NDArray } from "../array.ts";
 import { float32 } from "../dtype.ts";
 import { type Aval, primitives, type Shape, spec } from "../primitive.ts";
+import { sizeOf } from "../shape.ts";
 import { multiply } from "../ops/binary.ts";
 import { onesLike, zerosLike } from "../ops/create.ts";
 import { gatherMm, matmul } from "../ops/matmul.ts";
@@ -17,6 +18,7 @@ import { gatheredProduct, type Quantization, quantizedProduct, unpack } from "..
 import { sum } from "../ops/reduce.ts";
 import { broadcastTo, reshape, swapaxes } from "../ops/view.ts";
 import { addTangents, batchedIndices, collect, inOrder } from "./matmul.ts";
+import { bytesOf, namedMatrices, productFlops } from "./work.ts";
 
 /** Parameters of a product. */
 interface Product extends Quantization {
@@ -160,6 +162,7 @@ export const quantizedPrimitives = primitives({
     arity: Infinity,
     together: true,
     needs: ["contiguous"],
+    flops: ([x], y) => productFlops(y, x!.shape.at(-1)!),
     infer: ([x, w], p) => ({ shape: [...x!.shape.slice(0, -1), width(w!, p)], dtype: x!.dtype }),
     vjp: (x, _y, ct, p) => productVjp(x, ct, p),
     jvp: (x, _y, t, p) => productJvp(x, t, p),
@@ -171,6 +174,11 @@ export const quantizedPrimitives = primitives({
     params: { transpose: "bool", groupSize: "int", bits: "int", mode: "int" },
     arity: Infinity,
     needs: ["contiguous"],
+    flops: ([x], y) => productFlops(y, x!.shape.at(-1)!),
+    traffic: ([x, ...rest], y) => {
+      const indices = rest.at(-1)!, packed = rest.slice(0, -2).reduce((sum, w) => sum + namedMatrices(w, indices), 0);
+      return namedMatrices(x!, indices) + packed + 2 * bytesOf(indices) + bytesOf(y);
+    },
     infer: (x, p) => {
       const indices = x.at(-1)!;
       return { shape: [...indices.shape, x[0]!.shape.at(-2)!, width(x[1]!, p)], dtype: x[0]!.dtype };
@@ -185,6 +193,7 @@ export const quantizedPrimitives = primitives({
     params: { groupSize: "int", bits: "int", mode: "int", dtype: "dtype" },
     arity: Infinity,
     needs: ["contiguous"],
+    flops: (_x, y) => 2 * sizeOf(y.shape),
     infer: ([w], p) => ({ shape: unpackedShape(w!, p), dtype: p.dtype }),
     vjp: ([w, scales, biases], _y, ct, p) => [null, ...groupSums(ct, w!, scales!, biases, packing(p))],
     jvp: ([w, scales, biases], _y, [, ts, tb], p) => {

@@ -13,6 +13,7 @@ import { where } from "../ops/ternary.ts";
 import { conjugate, exp, isneginf, log, negative } from "../ops/unary.ts";
 import { broadcastTo, reshape, sliceOf } from "../ops/view.ts";
 import { type Params, primitives, type Spec, spec } from "../primitive.ts";
+import { perElement } from "./work.ts";
 
 type Schema = { readonly axis: "int"; readonly reverse: "bool"; readonly inclusive: "bool" };
 type Scan = Params<Schema>;
@@ -26,6 +27,7 @@ function scan(name: Name, rules: Rules): Spec<Schema, 1> {
     params: { axis: "int", reverse: "bool", inclusive: "bool" },
     arity: 1,
     needs: ["any"],
+    flops: perElement(1),
     infer: ([x]) => ({ shape: x.shape, dtype: x.dtype }),
     ...rules,
     vmap: ([x], _mapped, p) => bind(name, [x], { ...p, axis: p.axis + 1 }),

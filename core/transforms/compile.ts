@@ -12,6 +12,7 @@ import { activeStream, evaluatedNode, failDonated, Holder, settleReaders } from 
 import { lower, type Lowered } from "../lower.ts";
 import { adopt, relieve } from "../memory.ts";
 import { schedule } from "../plan.ts";
+import { recording } from "../recording.ts";
 import { running } from "../sites.ts";
 import { failure } from "../status.ts";
 import { cellsOf, dense } from "./cells.ts";
@@ -119,6 +120,7 @@ function compiledFunction<A extends readonly unknown[], R>(
     let c = cache.get(key);
     if (c) cache.delete(key);
     else {
+      const begun = recording?.begin() ?? 0;
       places.missed(flat.arrays);
       const loose = options.shapeless ? signature(args, state, true) : null;
       const { made, ran, guards } = tracedCall({ f, flat, cells, xs, outputs: options.outputs }, loose, records);
@@ -127,6 +129,7 @@ function compiledFunction<A extends readonly unknown[], R>(
         return finish(options, made, rebuild(made.trace, xs));
       }
       c = prepare(made, flat.arrays.length);
+      recording?.span("compile", begun);
       if (ran) history.add(entries(args, state), { ...c.outcome, guards });
       else statistics.replays++;
     }
@@ -263,8 +266,11 @@ function call(c: Compiled, xs: readonly NDArray[], nArgs: number): NDArray[] {
   if (c.plan.sites) running(c.plan.sites);
   relieve();
   withMemory(() => {
+    const begun = recording?.begin() ?? 0;
     const done = runtime().run(stream, c.program, leaves.map((x) => x.handle), give, c.plan.outputs.length, false);
     if (done.failed) throw failure("compile", done.failed, c.plan.sites?.largest);
+    recording?.span("submit", begun);
+    recording?.submitted(stream, c.plan);
     c.plan.outputs.forEach((o, i) => {
       const y = evaluatedNode(o.node);
       adopt(y, done.outputs[i]!, o.layout, o.nbytes);

@@ -90,6 +90,7 @@ struct Flight {
   Failure* broken;  // of a command buffer
   Word* words;
   int32_t n_words, words_capacity;
+  int64_t begin, *times;  // for a profile
 };
 
 // ---- encoder.cc -----------------------------------------------------------------------------------------------------

@@ -128,6 +128,15 @@ static void break_flight(Flight* f, Failure* failure) {
   else f->broken = failure;
   unlock();
 }
+/// For a profile: waits until the GPU is done. Instructions that share a dispatch get equal parts of its time.
+static void time_alone(Queue* q, int64_t begin, int32_t n, int64_t* times) {
+  drain(q);
+  const int64_t each = (clock_ns() - begin) / n;
+  for (int32_t i = 0; i < n; i++) {
+    times[2 * i] = begin + i * each;
+    times[2 * i + 1] = begin + (i + 1) * each;
+  }
+}
 void encode_program(Queue* q, Flight* f, Program* p, const Run& run) {
   Encoder::State s = {};
   s.queue = q;
@@ -144,14 +153,16 @@ void encode_program(Queue* q, Flight* f, Program* p, const Run& run) {
     count(&g_kernels, join.count);
     s.instruction = k;
     s.failure = nullptr;
+    const int64_t begin = run.times ? clock_ns() : 0;
     if (join.count > 1) {
       f->made[k] = encode_joined(&s, p, k, join, run);
       for (int32_t i = 1; f->made[k] && i < join.count; i++) f->made[k + i] = share(f->made[k]);
-      continue;
+    } else {
+      Run own = run;
+      own.scratch = run.scratch + prepared->scratch[k];
+      f->made[k] = prepared->on_gpu[k] ? encode(&s, p, ins, own) : run_on_cpu(q, p, ins, own);
     }
-    Run own = run;
-    own.scratch = run.scratch + prepared->scratch[k];
-    f->made[k] = prepared->on_gpu[k] ? encode(&s, p, ins, own) : run_on_cpu(q, p, ins, own);
+    if (run.times) time_alone(q, begin, join.count, run.times + 2 * k);
   }
   pthread_mutex_unlock(&p->running);
 }

@@ -140,6 +140,7 @@ static void finish_flight(Queue* q, Flight* f) {
   for (int k = 0; k < p->n_instructions; k++) unshare(f->made[k]);
   unshare(f->broken);
   give_words(q, f);
+  note_run(f->job, f->begin, f->times, true);
   finish(q->stream, f->job, results);
   free(results);
   free(f->made);
@@ -304,6 +305,8 @@ static Flight* new_flight(Queue* q, Job* job) {
   Flight* f = static_cast<Flight*>(calloc(1, sizeof(Flight)));
   if (!f) abort();
   f->job = job;
+  f->begin = job->spans ? clock_ns() : 0;
+  f->times = new_times(job);
   f->made = static_cast<Failure**>(calloc(static_cast<size_t>(job->program->n_instructions) + 1, sizeof(Failure*)));
   if (!f->made) abort();
   if (q->tail) q->tail->next = f;
@@ -325,7 +328,7 @@ static void encode_job(Queue* q, Job* job) {
   write_constants(job->program, places);
   encode_program(q, f, job->program,
                  {places, job->arena ? job->arena->data : nullptr, job->scratch ? job->scratch->data : nullptr, nullptr,
-                  nullptr});
+                  nullptr, f->times});
   free(places);
   lock();
   f->batch = q->batches;
