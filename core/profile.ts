@@ -25,7 +25,7 @@ export type { TraceEvent } from "./trace_events.ts";
 export interface ProfileOptions {
   /** The file that the trace is written to. */
   readonly out?: string;
-  /** Whether the table is printed. Default true. */
+  /** Whether the table is printed, to where errors go. Default true. */
   readonly print?: boolean;
   /**
    * Whether each kernel is timed. A GPU gets each in a command buffer of its own then, and is waited for; without it
@@ -43,7 +43,9 @@ export interface KernelProfile {
   readonly device: string;
   /** When debugging is on (`mx.debug`): the lines that made its operations. */
   readonly madeAt: string;
+  /** How often it ran. */
   readonly calls: number;
+  /** Time of all calls. */
   readonly seconds: number;
   /** Bytes that all calls read and write. */
   readonly bytes: number;
@@ -57,8 +59,11 @@ export interface KernelProfile {
 }
 /** What the GPU was given. */
 export interface GpuCounts {
+  /** Kernels. */
   readonly dispatches: number;
+  /** Waits between dispatches, because one needs what another writes. */
   readonly barriers: number;
+  /** Command buffers. */
   readonly commandBuffers: number;
   /** Kernels that were compiled. */
   readonly pipelines: number;
@@ -224,6 +229,7 @@ function kernelProfiles(r: Recorded, roofs: Roofs | null): KernelProfile[] {
  * ```
  */
 export function profile<R>(fn: () => Promise<R>, options?: ProfileOptions): Promise<Profile<R>>;
+/** Of a function that is not asynchronous. */
 export function profile<R>(fn: () => R, options?: ProfileOptions): Profile<R>;
 export function profile<R>(fn: () => R | Promise<R>, options: ProfileOptions = {}): Profile<R> | Promise<Profile<R>> {
   const recording = new Recording(options.kernels === false ? "programs" : "instructions");
@@ -232,7 +238,7 @@ export function profile<R>(fn: () => R | Promise<R>, options: ProfileOptions = {
     evaluateTree(result);
     const profile = new Profile(recording.finish(), result);
     if (options.out !== undefined) profile.write(options.out);
-    if (options.print ?? true) console.log(profile.table());
+    if (options.print ?? true) console.error(profile.table());
     return profile;
   };
   const over = () => void setRecording(before);

@@ -4,7 +4,7 @@
  * one variable. What users call, the table and the trace are in `profile.ts`.
  * @module
  */
-import { type Profiling, runtime, type Span, type Stats } from "../ffi/runtime.ts";
+import { type Profiling, runtime, type SimulatorCounts, type Span, type Stats } from "../ffi/runtime.ts";
 import type { Instruction, Lowered, Ref } from "./lower.ts";
 import { describe, sizeOf } from "./shape.ts";
 import { lineOf } from "./sites.ts";
@@ -47,8 +47,7 @@ export interface Recorded {
   /** There was more than a recording holds. */
   readonly full: boolean;
 }
-/** Counts of the simulator of a GPU: bytes as often as they are touched. */
-export type SimulatorCounts = Record<"threadgroups" | "threads" | "barriers" | "bytesRead" | "bytesWritten", number>;
+export type { SimulatorCounts };
 
 /** Most spans that a recording holds: about 100 MB. The runtime is asked for its spans after so many instructions. */
 const MOST_SPANS = 400_000, ASK = 50_000;

@@ -4,6 +4,7 @@
  * @module
  */
 import { cacheFolder } from "../ffi/cache.ts";
+import { fail, ValueError } from "./errors.ts";
 
 /** Bytes per second over a footprint. A copy counts what it reads and what it writes. */
 export interface MemoryRoof {
@@ -37,7 +38,13 @@ export interface Cost {
 
 /** The memory roof for that many bytes: of the largest measured footprint that is no larger, so it is never too low. */
 export function memoryRoof(roofs: Roofs, bytes: number): MemoryRoof {
-  return roofs.memory.findLast((m) => m.footprint <= bytes) ?? roofs.memory[0] ?? { footprint: 0, read: 0, copy: 0 };
+  const [smallest] = roofs.memory;
+  return roofs.memory.findLast((m) => m.footprint <= bytes) ?? smallest ?? fail(ValueError, "roofs", {
+    cannot: "hold work against the machine's memory",
+    expected: "roofs of memory",
+    got: "roofs without memory",
+    fix: "measure them again",
+  });
 }
 /** The least seconds that a work of this cost can take here: the longer one of arithmetic and memory traffic. */
 export function leastSeconds(roofs: Roofs, { flops, read, written, footprint, dtype }: Cost): number {

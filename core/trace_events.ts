@@ -8,20 +8,30 @@ import { type KernelInfo, programKey, type Recorded } from "./recording.ts";
 
 /** One event; times are microseconds. */
 export interface TraceEvent {
+  /** What happened. */
   readonly name: string;
   /** `X` something that lasts, `C` a value that changes, `M` a name of a track. */
   readonly ph: "X" | "C" | "M";
+  /** When it began. */
   readonly ts: number;
+  /** How long it took. */
   readonly dur: number;
+  /** Process: there is one. */
   readonly pid: number;
+  /** Track: 0 the thread of JavaScript, from 1 on the streams. */
   readonly tid: number;
+  /** `host`, `program` or `kernel`. */
   readonly cat?: string;
+  /** Facts that the viewer shows. */
   readonly args?: Readonly<Record<string, string | number | boolean | readonly string[]>>;
 }
 /** What a file holds. */
 export interface Trace {
+  /** By their begin, outer ones first. */
   readonly traceEvents: readonly TraceEvent[];
+  /** The viewer's unit. */
   readonly displayTimeUnit: "ms";
+  /** Facts about the machine. */
   readonly otherData: Readonly<Record<string, string | number>>;
 }
 

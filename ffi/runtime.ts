@@ -98,6 +98,20 @@ export type Profiling = "off" | "programs" | "instructions";
 const PROFILING: Record<Profiling, number> = { off: 0, programs: 1, instructions: 2 };
 const SPAN_WORDS = 7, SPANS = 4096;
 
+/** What the simulator of a GPU counts. */
+export interface SimulatorCounts {
+  /** Threadgroups that ran. */
+  readonly threadgroups: number;
+  /** Their threads. */
+  readonly threads: number;
+  /** Barriers inside kernels, once for each threadgroup. */
+  readonly barriers: number;
+  /** Bytes that kernels read, as often as they do. */
+  readonly bytesRead: number;
+  /** Bytes that they write. */
+  readonly bytesWritten: number;
+}
+
 let observer: ((words: Float64Array) => void) | null = null;
 /** Shows every program to `f` before it runs: for tools that record them. */
 export function observePrograms(f: (words: Float64Array) => void): void {
@@ -282,7 +296,7 @@ export class Runtime {
     return offset;
   }
   /** What the simulator of a GPU has counted, where it is part of the library. */
-  simulatorCounts(): Record<"threadgroups" | "threads" | "barriers" | "bytesRead" | "bytesWritten", number> | null {
+  simulatorCounts(): SimulatorCounts | null {
     if (this.#simulator === undefined) {
       const { symbols } = Deno.dlopen(this.path, simulatorSymbols);
       this.#simulator = symbols.dsim_stats;

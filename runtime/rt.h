@@ -65,9 +65,9 @@ RT_API double rt_set(int32_t setting, double value);
 RT_API uint32_t rt_info(uint8_t* text, uint32_t capacity);
 /// Records the GPU's work into a file for Xcode; n = 0 ends that.
 RT_API int32_t rt_capture(double session, const uint8_t* path, uint32_t n);
-/// From now on notes when the session's programs run (1), and also when each of their instructions does (2), for which a
-/// GPU gets command buffers of their own; or no more (0). out: how many spans follow, and kSpanWords of each; they are
-/// forgotten then, and others wait for the next call. Returns the clock's time in nanoseconds.
+/// From now on notes when the session's programs run (1), and also when each of their instructions does (2), for which
+/// a GPU gets command buffers of their own; or no more (0). out: how many spans follow, and kSpanWords of each; they
+/// are forgotten then, and others wait for the next call. Returns the clock's time in nanoseconds.
 RT_API double rt_profile(double session, int32_t what, double* out, uint32_t capacity);
 
 enum RtSpan : uint32_t {

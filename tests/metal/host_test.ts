@@ -148,3 +148,19 @@ test("metalKernel: the compiler's words, the CPU, and wrong calls", () => {
   });
   assertThrows(() => mx.stream(mx.cpu, () => bad([x], facts)), mx.ValueError, "cannot run bad on the CPU");
 });
+test("a profile has the kernels of the GPU, what it was given, and what the simulator counted", () => {
+  const x = mx.ones([64, 32]);
+  mx.eval(x);
+  const f = () => onGpu(() => x.matmul(x.T).exp().sum());
+  f().item(); // the kernels are compiled
+  const p = mx.profile(f, { print: false }), labels = p.kernels.map((k) => [k.device, k.operations.join(" ")]);
+  assertEquals(labels.sort(), [["gpu", "exp sum"], ["gpu", "matmul"]]);
+  assert(p.kernels.every((k) => k.seconds > 0 && k.calls === 1 && k.roofShare === null));
+  assert(p.gpu !== null && p.gpu.commandBuffers >= 2 && p.gpu.bytes > 0 && p.gpu.fallbacks === 0);
+  const whole = mx.profile(f, { print: false, kernels: false });
+  assertEquals([whole.kernels, whole.gpu?.commandBuffers], [[], 1]);
+  if (!`${mx.deviceInfo(mx.gpu).deviceName}`.startsWith("Simulated")) return;
+  const counts = whole.gpu?.simulated;
+  assert(counts && counts.bytesRead >= x.nbytes && counts.bytesWritten >= 4 && counts.threadgroups >= 2);
+  assertMatch(whole.table(), /GPU: \d+ dispatches, .* 1 command buffer, .*\nsimulated: .* read, .* written/);
+});
