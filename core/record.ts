@@ -32,9 +32,15 @@ export interface Guard {
 interface Entry {
   /** Arrays that it got, as arguments or by their shapes. */
   readonly inputs: readonly NDArray[];
+  readonly f: Callable;
+  readonly args: readonly unknown[];
   readonly again: (now: (x: NDArray) => NDArray) => unknown;
   readonly results: readonly NDArray[];
 }
+/** A function of arrays and anything else. */
+export type Callable = (...args: never[]) => unknown;
+/** A step of a record: a node as it is, or a call and what came out of it. */
+export type Step = { readonly node: NDArray } | Pick<Entry, "f" | "args" | "results">;
 type Build = (now: (x: NDArray) => NDArray) => unknown;
 
 /** What one run of a function did. */
@@ -85,7 +91,7 @@ export class Recorder implements ShapeRecorder {
     if (!inputs.some((x) => x.traced)) return this.#quietly(() => f(...args));
     const result = this.#quietly(() => f(...args)), results: NDArray[] = [];
     const visible = this.#aliased(result, results);
-    const entry: Entry = { inputs, again: (now) => apply(f, build(now)), results };
+    const entry: Entry = { inputs, f, args, again: (now) => apply(f, build(now)), results };
     for (const y of results) this.#entries.set(y, entry);
     return visible;
   }
@@ -107,6 +113,24 @@ export class Recorder implements ShapeRecorder {
     });
     if (isOther || this.guards.some((g) => now(g.node).shape[g.axis] !== g.length)) return null;
     return { inputs, outputs: outputs.map(now) };
+  }
+  /** What leads to the outputs and guards, in order. */
+  steps(outputs: readonly NDArray[]): Step[] {
+    const seen = new Set<Entry>(), steps: Step[] = [];
+    for (const node of this.#needed([...outputs, ...this.guards.map((g) => g.node)])) {
+      const entry = this.#entries.get(node);
+      if (!entry) steps.push({ node });
+      else if (!seen.has(entry)) {
+        seen.add(entry);
+        steps.push(entry);
+      }
+    }
+    return steps;
+  }
+  /** The array whose shape the list is, if it is one that is watched. */
+  ownerOf(value: unknown): NDArray | null {
+    const shape = this.#asShape(value);
+    return shape && (this.#owners.get(shape) ?? null);
   }
   /** What has to be made again, in the order in which it was made. */
   #needed(roots: readonly NDArray[]): NDArray[] {
@@ -191,6 +215,7 @@ export class Recorder implements ShapeRecorder {
 function apply<A extends readonly unknown[], R>(f: (...args: A) => R, args: unknown): unknown {
   return Reflect.apply(f, undefined, Array.isArray(args) ? args : [args]);
 }
-function arraysIn(result: unknown): NDArray[] {
+/** The arrays of an operation's result. */
+export function arraysIn(result: unknown): NDArray[] {
   return Array.isArray(result) ? result.flatMap(arraysIn) : isArray(result) ? [result] : [];
 }

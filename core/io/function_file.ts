@@ -5,7 +5,8 @@
  * "denimfun"   version: u32   bytes of JSON: u32   JSON   padding to 64   constants, each padded to 64   SHA-256
  * ```
  *
- * `decodeFunction` trusts nothing: it checks the form of everything, and `core/transforms/export.ts`, which makes arrays
+ * Version 2 has records beside the traces: graphs for any shape, whose operations are called again. A file of version 1
+ * has none. `decodeFunction` trusts nothing: it checks the form of everything, and `core/transforms/export.ts`, which makes arrays
  * of it, checks each node by its record.
  * @module
  */
@@ -15,7 +16,7 @@ import { CheckpointError, fail } from "../errors.ts";
 import { isRecord, type Json, shown } from "./json.ts";
 import { elementCount } from "./source.ts";
 
-const MAGIC = "denimfun", VERSION = 1, HEADER = 16, ALIGN = 64, HASH = 32, MAX_AXES = 64;
+const MAGIC = "denimfun", VERSION = 2, HEADER = 16, ALIGN = 64, HASH = 32, MAX_AXES = 64;
 
 /** An array of the file, or of its arguments and results. */
 export interface FileArray {
@@ -26,11 +27,31 @@ export interface FileArray {
 export interface FileConstant extends FileArray {
   readonly bytes: Uint8Array;
 }
-/** One node: values are numbered, inputs first, then the constants, then the nodes. */
-export interface FileNode extends FileArray {
+/** A primitive on numbered values. */
+export interface FileOperation {
   readonly op: string;
   readonly inputs: readonly number[];
   readonly params: { readonly [name: string]: Json | undefined };
+}
+/** One node: values are numbered, inputs first, then the constants, then the nodes. */
+export interface FileNode extends FileOperation, FileArray {}
+/** What is known of a value whose shape is not: how many axes it has. */
+export interface FileRank {
+  readonly dtype: DType;
+  readonly axes: number;
+}
+/** A function of the library, to be called with these arguments: `transforms/export_record.ts` says how they are written. */
+export interface FileCall {
+  readonly call: string;
+  readonly args: readonly Json[];
+}
+/** One step of a record: its results get the next numbers. */
+export type FileStep = (FileOperation | FileCall) & { readonly results: readonly FileRank[] };
+/** A length that the function read, and which therefore has to stay. */
+export interface FileGuard {
+  readonly value: number;
+  readonly axis: number;
+  readonly length: number;
 }
 /** Lists and objects of numbered arrays and of plain values. */
 export type FileTree =
@@ -51,10 +72,16 @@ export interface FileTrace {
   /** The result; arrays are outputs. */
   readonly result: FileTree;
 }
+/** The graph for any shapes: the lengths of the inputs are those of an example. */
+export interface FileRecord extends Omit<FileTrace, "nodes"> {
+  readonly steps: readonly FileStep[];
+  readonly guards: readonly FileGuard[];
+}
 /** All of a file. */
 export interface FunctionFile {
   readonly constants: readonly FileConstant[];
   readonly traces: readonly FileTrace[];
+  readonly records: readonly FileRecord[];
   /** Free text of whoever wrote it. */
   readonly metadata: string;
 }
@@ -64,7 +91,7 @@ const digest = (bytes: Uint8Array): Uint8Array => createHash("sha256").update(by
 const plain = ({ dtype, shape }: FileArray): Json => ({ dtype: dtype.name, shape });
 
 /** The bytes of a file. */
-export function encodeFunction({ constants, traces, metadata }: FunctionFile): Uint8Array {
+export function encodeFunction({ constants, traces, records, metadata }: FunctionFile): Uint8Array {
   const json = new TextEncoder().encode(JSON.stringify({
     metadata,
     constants: constants.map(plain),
@@ -72,6 +99,11 @@ export function encodeFunction({ constants, traces, metadata }: FunctionFile): U
       ...t,
       inputs: t.inputs.map(plain),
       nodes: t.nodes.map(({ op, inputs, params, ...array }) => ({ op, inputs, params, ...Object(plain(array)) })),
+    })),
+    records: records.map((r) => ({
+      ...r,
+      inputs: r.inputs.map(plain),
+      steps: r.steps.map((s) => ({ ...s, results: s.results.map((x) => ({ dtype: x.dtype.name, axes: x.axes })) })),
     })),
   }));
   const start = padded(HEADER + json.length), data = constants.reduce((n, c) => n + padded(c.bytes.length), 0);
@@ -105,7 +137,7 @@ export function decodeFunction(bytes: Uint8Array): FunctionFile {
     failFile("an exported function", `${bytes.length} bytes of something else`);
   }
   const version = view.getUint32(8, true), length = view.getUint32(12, true), end = bytes.length - HASH;
-  if (version !== VERSION) failFile(`version ${VERSION}`, `version ${version}`);
+  if (version < 1 || version > VERSION) failFile(`a version up to ${VERSION}`, `version ${version}`);
   if (digest(bytes.subarray(0, end)).some((b, i) => b !== bytes[end + i])) {
     failFile("the checksum of its contents", "another one: the file is damaged or was changed");
   }
@@ -127,7 +159,12 @@ export function decodeFunction(bytes: Uint8Array): FunctionFile {
   if (at !== end) failFile("nothing after the constants", `${end - at} bytes`);
   const { metadata = "" } = file;
   if (typeof metadata !== "string") return failFile("text as metadata", shown(metadata));
-  return { constants, traces: listOf(file.traces).map((t) => traceOf(t, constants.length)), metadata };
+  return {
+    constants,
+    traces: listOf(file.traces).map((t) => traceOf(t, constants.length)),
+    records: listOf(version === 1 ? [] : file.records).map((r) => recordOf(r, constants.length)),
+    metadata,
+  };
 }
 
 function fields(x: Json | undefined): { readonly [key: string]: Json | undefined } {
@@ -148,10 +185,13 @@ function arrayOf(x: Json | undefined): FileArray {
   if (typeof dtype !== "string" || lengths.length > MAX_AXES || elementCount(lengths) === null) {
     return failFile("a dtype and a shape", shown(x));
   }
+  return { dtype: dtypeNamed(dtype), shape: lengths };
+}
+function dtypeNamed(name: string): DType {
   try {
-    return { dtype: dtypeOf(dtype), shape: lengths };
+    return dtypeOf(name);
   } catch {
-    return failFile("a dtype", shown(dtype));
+    return failFile("a dtype", shown(name));
   }
 }
 function traceOf(x: Json, nConstants: number): FileTrace {
@@ -159,8 +199,7 @@ function traceOf(x: Json, nConstants: number): FileTrace {
   let known = inputs.length + constants.length;
   const nodes = listOf(t.nodes).map((n): FileNode => {
     const { op, inputs, params } = fields(n);
-    if (typeof op !== "string") return failFile("the name of an operation", shown(op));
-    return { op, inputs: numbersOf(inputs, known++), params: fields(params), ...arrayOf(n) };
+    return { op: nameOf(op), inputs: numbersOf(inputs, known++), params: fields(params), ...arrayOf(n) };
   });
   const outputs = numbersOf(t.outputs, known);
   return {
@@ -171,6 +210,32 @@ function traceOf(x: Json, nConstants: number): FileTrace {
     args: treeOf(t.args, inputs.length),
     result: treeOf(t.result, outputs.length),
   };
+}
+function nameOf(x: Json | undefined): string {
+  return typeof x === "string" ? x : failFile("the name of an operation", shown(x));
+}
+function recordOf(x: Json, nConstants: number): FileRecord {
+  const r = fields(x), inputs = listOf(r.inputs).map(arrayOf), constants = numbersOf(r.constants, nConstants);
+  let known = inputs.length + constants.length;
+  const steps = listOf(r.steps).map((s): FileStep => {
+    const step = fields(s), before = known, results = listOf(step.results).map(rankOf);
+    known += results.length;
+    if (step.call !== undefined) return { call: nameOf(step.call), args: listOf(step.args), results };
+    if (results.length !== 1) failFile("one result of an operation", shown(step.results));
+    return { op: nameOf(step.op), inputs: numbersOf(step.inputs, before), params: fields(step.params), results };
+  });
+  const guards = listOf(r.guards).map((g): FileGuard => {
+    const guard = fields(g), [value = 0] = numbersOf([guard.value ?? null], known);
+    const [axis = 0, length = 0] = numbersOf([guard.axis ?? null, guard.length ?? null], Number.MAX_SAFE_INTEGER);
+    return { value, axis, length };
+  });
+  const outputs = numbersOf(r.outputs, known);
+  const args = treeOf(r.args, inputs.length), result = treeOf(r.result, outputs.length);
+  return { inputs, constants, steps, guards, outputs, args, result };
+}
+function rankOf(x: Json): FileRank {
+  const { dtype, axes } = fields(x), [n = 0] = numbersOf([axes ?? null], MAX_AXES + 1);
+  return { dtype: dtypeNamed(nameOf(dtype)), axes: n };
 }
 /** The tree, whose arrays have the numbers 0 to `n - 1` in order. */
 function treeOf(x: Json | undefined, n: number): FileTree {

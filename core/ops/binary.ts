@@ -6,50 +6,13 @@
 import type { NDArray } from "../array.ts";
 import { atLeastFloat, bool_, complex64, type DType, issubdtype, uint8 } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
-import { bind, recorder } from "../graph.ts";
 import { describe, sameShape } from "../shape.ts";
 import { full } from "./create.ts";
-import { broadcasted, cast, commonType, isArray, numberArg, type Operand, operands, toArray } from "./operand.ts";
+import { binary, meet } from "./meet.ts";
+import { commonType, isArray, numberArg, type Operand, operands, toArray } from "./operand.ts";
 import { all } from "./reduce.ts";
 import { abs, floor, isinf, isnan, logicalNot } from "./unary.ts";
 
-type Name =
-  | "add"
-  | "subtract"
-  | "multiply"
-  | "divide"
-  | "power"
-  | "maximum"
-  | "minimum"
-  | "remainder"
-  | "floorDivide"
-  | "logaddexp"
-  | "arctan2"
-  | "equal"
-  | "notEqual"
-  | "greater"
-  | "greaterEqual"
-  | "less"
-  | "lessEqual"
-  | "logicalAnd"
-  | "logicalOr"
-  | "bitwiseAnd"
-  | "bitwiseOr"
-  | "bitwiseXor"
-  | "leftShift"
-  | "rightShift";
-
-/** Binds after casting both to a dtype and broadcasting them. */
-function meet(name: Name, a: NDArray, b: NDArray, dtype: DType): NDArray {
-  if (recorder) return recorder.call(meet, [name, a, b, dtype]);
-  return bind(name, broadcasted(name, [cast(a, dtype), cast(b, dtype)]), {});
-}
-function binary(name: Name, a: Operand, b: Operand): NDArray {
-  if (recorder) return recorder.call(binary, [name, a, b]);
-  if (isArray(a) && isArray(b) && a.dtype === b.dtype && sameShape(a.shape, b.shape)) return bind(name, [a, b], {});
-  const [x, y] = operands(name, a, b);
-  return meet(name, x, y, commonType([x, y]));
-}
 function refuse(op: string, a: NDArray, b: NDArray, expected: string, fix: string): never {
   fail(DTypeError, op, {
     cannot: `combine ${describe(a)} and ${describe(b)}`,

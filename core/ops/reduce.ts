@@ -22,6 +22,7 @@ import { bind, recorder } from "../graph.ts";
 import { describe, keptAxes, normalizeAxes, normalizeAxis, sameShape, sizeOf, withoutAxes } from "../shape.ts";
 import { add, divide, multiply, notEqual, subtract } from "./binary.ts";
 import { type Axes, axisArg, cast, oneAxisArg, type Operand, scalar, toArray } from "./operand.ts";
+import * as own from "./reduce.ts";
 import { sort } from "./sort.ts";
 import { where } from "./ternary.ts";
 import { conjugate, exp, isinf, isnan, log, real, sqrt, square } from "./unary.ts";
@@ -163,7 +164,7 @@ export function all(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
  * ```
  */
 export function any(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): NDArray {
-  if (recorder) return recorder.call((...given: Parameters<typeof all>) => any(...given), [a, axis, options]);
+  if (recorder) return recorder.call(own.any, [a, axis, options]);
   const [which, o] = axisArg(axis, options);
   const x = cast(toArray("any", a), bool_);
   return bindReduce("any", x, normalizeAxes("any", which, x.shape.length), o?.keepdims ?? false);

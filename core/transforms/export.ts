@@ -3,9 +3,8 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { DType, dtypeOf } from "../dtype.ts";
-import { fail, TransformError } from "../errors.ts";
-import { type AnyParams, bindRecord, findPrimitive, Holder, hostData, tracer } from "../graph.ts";
+import { DenimError, fail, TransformError } from "../errors.ts";
+import { Holder, tracer } from "../graph.ts";
 import { allocate } from "../host.ts";
 import { writeAtomic } from "../io/atomic.ts";
 import {
@@ -14,56 +13,47 @@ import {
   failFile,
   type FileConstant,
   type FileNode,
+  type FileRecord,
   type FileTrace,
   type FileTree,
   type FunctionFile,
 } from "../io/function_file.ts";
-import { type Json, shown } from "../io/json.ts";
 import { uploadTensor } from "../io/mapped.ts";
-import { bytesOf } from "../io/safetensors.ts";
 import { hostBytes } from "../lower.ts";
-import type { ParamTypes, Primitive } from "../primitive.ts";
 import { describe, sameShape } from "../shape.ts";
+import { callArgs, Constants, guarded, operationIn, paramsOut, treeIn, treeOut } from "./export_parts.ts";
+import { recordIn, recordOut } from "./export_record.ts";
 import { simplify } from "./simplify.ts";
-import { flatten, isBranch, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
+import { flatten, outputArrays, rebuild, type Trace, trace } from "./trace.ts";
 
 /** A function from a file: on trees of arrays like those that it was exported with. */
 export type ImportedFunction = (...args: readonly unknown[]) => unknown;
 
-/** Constants of all traces, each once. */
-class Constants {
-  readonly list: FileConstant[] = [];
-  readonly #at = new Map<NDArray, number>();
-  indexOf(x: NDArray): number {
-    const known = this.#at.get(x);
-    if (known !== undefined) return known;
-    const isHost = x.prim.kind === "constant" && x.state === "lazy";
-    const bytes = isHost ? hostBytes(hostData(x)) : bytesOf("a constant", asSaved(x), x.dataSync());
-    this.#at.set(x, this.list.length);
-    return this.list.push({ dtype: x.dtype, shape: x.shape, bytes }) - 1;
-  }
-}
-function asSaved(x: NDArray) {
-  return { dtype: x.dtype, shape: x.shape, data: () => x.dataSync() };
-}
 /** Options of {@linkcode exporter}. */
 export interface ExporterOptions {
   /** Free text, which {@linkcode importFunction} gives back. Default "". */
   readonly metadata?: string;
+  /**
+   * Is each graph written for any lengths of its arguments' axes? As in a shapeless compile: lengths that the function
+   * itself reads (`x.shape[0]`) have to stay, and gradients, batches and compiled functions inside are an error. Default
+   * false.
+   */
+  readonly shapeless?: boolean;
 }
 /** A file in the making: {@linkcode exporter} returns it (`mlx.core.FunctionExporter`). */
 export class FunctionExporter<A extends readonly unknown[]> {
   readonly #constants = new Constants();
   readonly #traces: FileTrace[] = [];
+  readonly #records: FileRecord[] = [];
   readonly #path: string;
   readonly #f: (...args: A) => unknown;
-  readonly #metadata: string;
+  readonly #options: Required<ExporterOptions>;
   #isClosed = false;
   /** What {@linkcode exporter} calls. */
-  constructor(file: string, f: (...args: A) => unknown, { metadata = "" }: ExporterOptions = {}) {
+  constructor(file: string, f: (...args: A) => unknown, { metadata = "", shapeless = false }: ExporterOptions = {}) {
     this.#path = file;
     this.#f = f;
-    this.#metadata = metadata;
+    this.#options = { metadata, shapeless };
   }
   /** Adds the graph that the function makes for these arguments. */
   add(...args: A): void {
@@ -75,12 +65,13 @@ export class FunctionExporter<A extends readonly unknown[]> {
         fix: "add everything before close()",
       });
     }
-    this.#traces.push(exported(this.#f, args, this.#constants));
+    if (this.#options.shapeless) this.#records.push(recordOut(this.#f, args, this.#constants));
+    else this.#traces.push(exported(this.#f, args, this.#constants));
   }
   /** Writes the file, whole or not at all. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    if (this.#traces.length === 0) {
+    if (this.#traces.length + this.#records.length === 0) {
       fail(TransformError, "exportFunction", {
         cannot: `write ${this.#path}`,
         expected: "at least one list of arguments",
@@ -89,7 +80,12 @@ export class FunctionExporter<A extends readonly unknown[]> {
       });
     }
     this.#isClosed = true;
-    const bytes = encodeFunction({ constants: this.#constants.list, traces: this.#traces, metadata: this.#metadata });
+    const bytes = encodeFunction({
+      constants: this.#constants.list,
+      traces: this.#traces,
+      records: this.#records,
+      metadata: this.#options.metadata,
+    });
     await writeAtomic(this.#path, (sink) => sink.write(bytes), "exportFunction");
   }
   /** For `await using`. */
@@ -121,7 +117,8 @@ export function exporter<A extends readonly unknown[]>(
 /**
  * Writes a function to a file, as the graphs that it makes for these lists of arguments (`mlx.core.export_function`).
  * Arguments and results are trees of arrays; numbers and strings among the arguments become constants, and so does what
- * the function captures. The file appears whole or not at all.
+ * the function captures. With `shapeless` a graph is good for other lengths of the axes, too. The file appears whole or
+ * not at all.
  *
  * @example
  * ```ts ignore
@@ -129,15 +126,29 @@ export function exporter<A extends readonly unknown[]>(
  * const f = (x: mx.NDArray) => x.mul(2).sum();
  * await mx.exportFunction("double.denim", f, [mx.zeros([3])], [mx.zeros([4, 4])]);
  * mx.importFunction("double.denim")(mx.ones([3])); // array(6, dtype=float32)
+ * await mx.exportFunction("any.denim", f, [mx.zeros([3])], { shapeless: true });
+ * mx.importFunction("any.denim")(mx.ones([7])); // array(14, dtype=float32)
  * ```
  */
-export async function exportFunction<A extends readonly unknown[]>(
+export function exportFunction<A extends readonly unknown[]>(
   file: string,
   f: (...args: A) => unknown,
   ...examples: readonly (readonly [...A])[]
+): Promise<void>;
+/** As above, with options: `await mx.exportFunction("f.denim", f, [x], { shapeless: true })`. */
+export function exportFunction<A extends readonly unknown[]>(
+  file: string,
+  f: (...args: A) => unknown,
+  ...examplesAndOptions: readonly [...(readonly [...A])[], ExporterOptions]
+): Promise<void>;
+export async function exportFunction<A extends readonly unknown[]>(
+  file: string,
+  f: (...args: A) => unknown,
+  ...given: readonly (readonly [...A] | ExporterOptions)[]
 ): Promise<void> {
-  const all = exporter(file, f);
-  for (const args of examples) all.add(...args);
+  const isOptions = (x: readonly [...A] | ExporterOptions): x is ExporterOptions => !Array.isArray(x);
+  const all = exporter(file, f, given.find(isOptions));
+  for (const args of given) if (!isOptions(args)) all.add(...args);
   await all.close();
 }
 function exported<A extends readonly unknown[]>(
@@ -173,86 +184,15 @@ function exported<A extends readonly unknown[]>(
     result: treeOut(result),
   };
 }
-function callArgs<A extends readonly unknown[]>(args: unknown): A;
-function callArgs(args: unknown): unknown {
-  return args;
-}
-function treeOut(tree: unknown): FileTree {
-  let next = 0;
-  const walk = (x: unknown): FileTree => {
-    if (x !== null && typeof x === "object" && "prim" in x) return { array: next++ };
-    if (Array.isArray(x)) return { list: x.map(walk) };
-    if (isBranch(x)) return { object: Object.fromEntries(Object.entries(x).map(([k, v]) => [k, walk(v)])) };
-    if (x === null || typeof x === "string" || typeof x === "boolean") return { value: x };
-    if (typeof x === "number" && Number.isFinite(x)) return { value: x };
-    return fail(TransformError, "exportFunction", {
-      cannot: "describe the arguments or the result",
-      expected: "trees of arrays, finite numbers, strings, booleans and null",
-      got: typeof x === "object" ? x?.constructor?.name ?? "an object" : String(x),
-      fix: "let the function capture it",
-    });
-  };
-  return walk(tree);
-}
-/** Numbers that JSON has not are written as text. */
-const numberOut = (n: number): Json =>
-  Number.isFinite(n) && !Object.is(n, -0) ? n : Object.is(n, -0) ? "-0" : String(n);
-function paramsOut(n: NDArray): Record<string, Json> {
-  return Object.fromEntries(
-    Object.keys(n.prim.params).map((key): [string, Json] => {
-      const value = n.params[key]!;
-      if (value instanceof DType) return [key, value.name];
-      return [
-        key,
-        typeof value === "number" ? numberOut(value) : typeof value === "boolean" ? value : Array.from(value, Number),
-      ];
-    }),
-  );
-}
-
-/** How each kind of parameter is read; null where the value is none. */
-const READ: { readonly [K in keyof ParamTypes]: (x: Json | undefined) => ParamTypes[K] | null } = {
-  int: (x) => Number.isSafeInteger(x) ? Number(x) : null,
-  float: (x) => typeof x === "number" ? x : typeof x === "string" && /^(-0|NaN|-?Infinity)$/.test(x) ? Number(x) : null,
-  bool: (x) => typeof x === "boolean" ? x : null,
-  ints: (x) => Array.isArray(x) && x.every((n) => Number.isSafeInteger(n)) ? x.map(Number) : null,
-  dtype: (x) => typeof x === "string" ? dtypeOf(x) : null,
-  host: () => null,
-};
-function paramsIn({ params: schema, name }: Primitive, given: FileNode["params"]): AnyParams {
-  const odd = Object.keys(given).find((key) => !(key in schema));
-  if (odd !== undefined) failFile(`parameters of ${name}`, shown(odd));
-  return Object.fromEntries(
-    Object.entries(schema).map(([key, kind]): [string, AnyParams[string]] => {
-      const value = READ[kind](given[key]);
-      return value === null ? failFile(`${kind} for ${key} of ${name}`, shown(given[key])) : [key, value];
-    }),
-  );
-}
-/** A node of the file on arrays, if its record finds nothing wrong with it. */
-function nodeIn(n: FileNode, inputs: readonly NDArray[]): NDArray {
-  const prim = findPrimitive(n.op);
-  if (!prim || prim.kind === "constant") return failFile("operations of this version", shown(n.op));
-  if (Number.isFinite(prim.arity) && inputs.length !== prim.arity) {
-    failFile(`${prim.arity} inputs of ${n.op}`, String(inputs.length));
-  }
-  const params = paramsIn(prim, n.params);
-  let made: NDArray | null = null;
-  try {
-    const alike = prim.kind !== "elementwise" || inputs.every((x) => x.ndim === 0 || sameShape(x.shape, n.shape));
-    if (alike && prim.valid?.(inputs, params) !== false) made = bindRecord(prim, inputs, params);
-  } catch (error) {
-    return failFile(`inputs and parameters that ${n.op} takes`, error instanceof Error ? error.message : String(error));
-  }
-  if (made && made.dtype === n.dtype && sameShape(made.shape, n.shape)) return made;
-  return failFile(
-    `${describe(n)} from ${n.op}`,
-    made ? describe(made) : `impossible inputs ${inputs.map(describe).join(", ")}`,
-  );
-}
 function traceIn(t: FileTrace, constants: readonly NDArray[]): Trace {
   const inputs = t.inputs.map(tracer), values = [...inputs, ...t.constants.map((i) => constants[i]!)];
-  for (const n of t.nodes) values.push(nodeIn(n, n.inputs.map((i) => values[i]!)));
+  for (const n of t.nodes) {
+    const made = operationIn(n, n.inputs.map((i) => values[i]!));
+    if (made.dtype !== n.dtype || !sameShape(made.shape, n.shape)) {
+      failFile(`${describe(n)} from ${n.op}`, describe(made));
+    }
+    values.push(made);
+  }
   return { inputs, outputs: t.outputs.map((i) => values[i]!) };
 }
 function constantIn({ dtype, shape, bytes }: FileConstant): NDArray {
@@ -280,40 +220,61 @@ export function importFunction(
   file: string,
   { returnMetadata = false }: { readonly returnMetadata?: boolean } = {},
 ): ImportedFunction | [ImportedFunction, string] {
-  const { traces, metadata } = readFunction(Deno.readFileSync(file)), f = imported(file, traces);
+  const { graphs, metadata } = readFunction(Deno.readFileSync(file)), f = imported(file, graphs);
   return returnMetadata ? [f, metadata] : f;
 }
-function imported(file: string, traces: readonly Imported[]): ImportedFunction {
+function imported(file: string, graphs: readonly Imported[]): ImportedFunction {
   return (...args) => {
     const key = JSON.stringify(treeOut(args)), { arrays } = flatten(args);
-    const fits = traces.find((t) =>
-      t.key === key &&
-      t.trace.inputs.every((x, i) => x.dtype === arrays[i]!.dtype && sameShape(x.shape, arrays[i]!.shape))
-    );
-    if (fits) return treeIn(fits.result, rebuild(fits.trace, arrays));
+    let refused: unknown = null;
+    for (const g of graphs) {
+      if (g.key !== key || !g.inputs.every((x, i) => x.dtype === arrays[i]!.dtype)) continue;
+      try {
+        const outputs = g.run(arrays);
+        if (outputs) return treeIn(g.result, outputs);
+      } catch (error) {
+        refused ??= error;
+      }
+    }
+    if (refused instanceof DenimError) throw refused; // an operation that cannot be for these shapes
     return fail(TransformError, "importFunction", {
       cannot: `call the function of ${file} with ${arrays.map(describe).join(", ") || "no arrays"}`,
-      expected: traces.map((t) => t.trace.inputs.map(describe).join(", ")).join(" or "),
+      expected: graphs.map((g) => g.shapes).join(" or "),
       got: key,
       fix: "export it with these arguments, too",
     });
   };
 }
+/** A graph of a file: for fixed shapes, or for any. */
 interface Imported {
   readonly key: string;
-  readonly trace: Trace;
+  readonly inputs: FileTrace["inputs"];
   readonly result: FileTree;
+  /** For messages. */
+  readonly shapes: string;
+  /** Null where it does not hold for these arrays. */
+  readonly run: (xs: readonly NDArray[]) => readonly NDArray[] | null;
 }
-function readFunction(bytes: Uint8Array): { traces: Imported[]; metadata: string } {
-  const { constants, traces, metadata }: FunctionFile = decodeFunction(bytes), arrays = constants.map(constantIn);
-  return {
-    traces: traces.map((t) => ({ key: JSON.stringify(t.args), trace: traceIn(t, arrays), result: t.result })),
-    metadata,
-  };
+function readFunction(bytes: Uint8Array): { graphs: Imported[]; metadata: string } {
+  const { constants, traces, records, metadata }: FunctionFile = decodeFunction(bytes);
+  const arrays = constants.map(constantIn);
+  const fixed = traces.map((t): Imported => {
+    const { args, inputs, result } = t, made = traceIn(t, arrays), shapes = inputs.map(describe).join(", ");
+    const fits = (xs: readonly NDArray[]) => inputs.every((x, i) => sameShape(x.shape, xs[i]!.shape));
+    return { key: JSON.stringify(args), inputs, result, shapes, run: (xs) => fits(xs) ? rebuild(made, xs) : null };
+  });
+  const free = records.map((r): Imported => {
+    const { args, inputs, result } = r, run = guarded("the function", () => recordIn(r, arrays));
+    const fits = (xs: readonly NDArray[]) =>
+      inputs.every((x, i) => x.shape.length === xs[i]!.ndim) &&
+      r.guards.every((g) => g.value >= inputs.length || xs[g.value]!.shape[g.axis] === g.length);
+    return { key: JSON.stringify(args), inputs, result, shapes: shapesOf(r), run: (xs) => fits(xs) ? run(xs) : null };
+  });
+  return { graphs: [...fixed, ...free], metadata };
 }
-function treeIn(tree: FileTree, arrays: readonly NDArray[]): unknown {
-  if ("array" in tree) return arrays[tree.array];
-  if ("list" in tree) return tree.list.map((x) => treeIn(x, arrays));
-  if ("object" in tree) return Object.fromEntries(Object.entries(tree.object).map(([k, x]) => [k, treeIn(x, arrays)]));
-  return tree.value;
+/** `float32[?,4]`: the lengths that have to be. */
+function shapesOf({ inputs, guards }: FileRecord): string {
+  const lengthOf = (value: number, axis: number) =>
+    guards.find((g) => g.value === value && g.axis === axis)?.length ?? "?";
+  return inputs.map(({ dtype, shape }, i) => `${dtype.name}[${shape.map((_, axis) => lengthOf(i, axis))}]`).join(", ");
 }

@@ -9,6 +9,7 @@ import * as mx from "../../mod.ts";
 import * as nn from "../../nn/mod.ts";
 import { Random } from "../cases/generate.ts";
 import { values } from "../eval/util.ts";
+import { drawn, free } from "./shapeless.ts";
 
 type NDArray = mx.NDArray;
 const draw = (shape: readonly number[], seed: number): NDArray => mx.random.normal(shape, { key: mx.random.key(seed) });
@@ -92,6 +93,76 @@ Deno.test("export: an imported function is differentiated, mapped and compiled",
   assertEquals(mx.compile(f)(x).item(), 42);
 });
 
+for (const [name, [f, shapes]] of Object.entries(free)) {
+  Deno.test(`export for any shape: ${name}`, async () => {
+    const [first, ...others] = drawn(12, shapes).map((list) => list.map((shape, i) => draw(shape, i)));
+    await withPath(async (path) => {
+      await mx.exportFunction(path, f, first!, { shapeless: true });
+      const back = mx.importFunction(path), compiled = mx.compile(back, { shapeless: true });
+      for (const xs of [first!, ...others]) {
+        const expected = f(...xs), [y, z] = [back(...xs), compiled(...xs)];
+        assert(y instanceof mx.NDArray && z instanceof mx.NDArray);
+        assertEquals([y.dtype, y.shape, values(y)], [expected.dtype, expected.shape, values(expected)]);
+        assertEquals(z.shape, expected.shape);
+      }
+      assertEquals(mx.compileStatistics(compiled).traces, 1);
+    });
+  });
+}
+const anyShape = <A extends readonly unknown[]>(f: (...args: A) => unknown, ...args: A) =>
+  withPath(async (path) => {
+    await mx.exportFunction(path, f, args, { shapeless: true });
+    return mx.importFunction(path);
+  });
+Deno.test("export for any shape: lengths that the function reads have to stay, and several examples count", async () => {
+  const f = (x: NDArray, k: number) => x.shape[0]! > 2 ? { wide: x.mul(k).sum(0) } : { narrow: x.divide(x.shape[0]!) };
+  const back = await withPath(async (path) => {
+    await mx.exportFunction(path, f, [mx.ones([2, 3]), 5], [mx.ones([4, 3]), 5], { shapeless: true });
+    return mx.importFunction(path);
+  });
+  const shown = (y: unknown): string => JSON.stringify(y, (_, v) => v instanceof mx.NDArray ? values(v) : v);
+  const text = (y: unknown): string =>
+    typeof y === "object" && y !== null ? Object.entries(y).map(([k, v]) => `${k} ${shown(values(v))}`).join() : "";
+  for (const n of [1, 8]) {
+    for (const m of [2, 4]) assertEquals(text(back(mx.ones([m, n]), 5)), text(f(mx.ones([m, n]), 5)));
+  }
+  assertThrows(() => back(mx.ones([3, 3]), 5), mx.TransformError, "float32[2,?] or float32[4,?]");
+  assertThrows(() => back(mx.ones([2, 3]), 6), mx.TransformError);
+  assertThrows(() => back(mx.ones([2]), 5), mx.TransformError);
+  assertThrows(() => back(mx.ones([2, 3], mx.int32), 5), mx.TransformError);
+});
+Deno.test("export for any shape: every kind of argument, constants, and results of ranks that must stay", async () => {
+  const w = draw([3], 8),
+    f = (x: NDArray): NDArray[] => [
+      x.mul(mx.float(2)).add(mx.complex(0, -0)).abs().mul(-0.5).add(NaN).divide(Infinity),
+      mx.stack(mx.split(x, 3, -1), 0).add(w.reshape([3, 1, 1])),
+      x.astype(mx.int64).mul(3n).index(mx.slice(null, null, -1), "...", null),
+      mx.zeros(x.shape, mx.float16).add(mx.full([1], 2, mx.bfloat16)),
+      mx.pad(x, [[1, 0], [0, 2]], { constantValues: 7 }),
+      mx.any(x.gt(0), 1, { keepdims: true }),
+    ];
+  const back = await anyShape(f, draw([2, 3], 1));
+  for (const shape of [[2, 3], [5, 6], [1, 9]]) {
+    const x = draw(shape, 2), got = back(x), expected = f(x);
+    assert(Array.isArray(got));
+    got.forEach((y, i) =>
+      assertEquals([y.dtype, y.shape, y.toString()], [
+        expected[i]!.dtype,
+        expected[i]!.shape,
+        expected[i]!.toString(),
+      ])
+    );
+  }
+  const squeezed = await anyShape((x: NDArray) => x.squeeze().add(1), mx.ones([2, 3]));
+  assertThrows(() => squeezed(mx.ones([1, 3])), mx.TransformError);
+  const sums = (x: NDArray): NDArray => {
+    const y = squeezed(x);
+    return y instanceof mx.NDArray ? y.sum() : mx.array(0);
+  };
+  assertEquals(mx.grad(sums)(mx.ones([4, 2])).sum().item(), 8);
+  await assertRejects(() => anyShape(mx.grad((x: NDArray) => x.sum()), mx.ones([2])), mx.TransformError, "gradients");
+});
+
 /** A file with its JSON changed and its checksum made right again. */
 function forged(bytes: Uint8Array, change: (json: Record<string, unknown>) => void): Uint8Array {
   const length = new DataView(bytes.buffer).getUint32(12, true), start = Math.ceil((16 + length) / 64) * 64;
@@ -159,9 +230,9 @@ Deno.test("import: damaged files are refused", () =>
       assertEquals(survives(path, good.slice(0, at), x), false);
     }
     const newer = good.slice();
-    newer[8] = 2;
+    newer[8] = 3;
     Deno.writeFileSync(path, newer);
-    assertThrows(() => mx.importFunction(path), mx.CheckpointError, "version 2");
+    assertThrows(() => mx.importFunction(path), mx.CheckpointError, "version 3");
     assertThrows(() => mx.importFunction(`${path}.absent`));
   }));
 Deno.test("import: files with a right checksum and a wrong graph are refused, or harmless", () =>
@@ -173,6 +244,66 @@ Deno.test("import: files with a right checksum and a wrong graph are refused, or
       const at = r.below(count), to = r.pick(bad);
       survives(path, forged(good, (json) => places(json)[at]!(to)), x);
     }
+  }));
+const anyVictim = (x: NDArray): NDArray =>
+  mx.concatenate(mx.split(x.reshape([-1, 2]).T, 2, 0), 1).index(mx.slice(0, 4)).sum(0).mul(mx.array([2])).add(1)
+    .exp();
+Deno.test("import: records with a right checksum and wrong steps are refused, or harmless", () =>
+  withPath(async (path) => {
+    const x = mx.ones([2, 2]), r = new Random(6);
+    const bad = [
+      -1,
+      0,
+      1,
+      7,
+      1e9,
+      2 ** 52,
+      0.5,
+      null,
+      "matmul",
+      "arange",
+      [],
+      [1e6, 1e6],
+      {},
+      { value: 0 },
+      {
+        shapeOf: 1,
+      },
+      { options: { __proto__: 1 } },
+      true,
+    ];
+    await mx.exportFunction(path, anyVictim, [x], { shapeless: true });
+    const good = Deno.readFileSync(path), count = countPlaces(good);
+    assert(survives(path, good, x));
+    for (let k = 0; k < 500; k++) {
+      const at = r.below(count), to = r.pick(bad);
+      survives(path, forged(good, (json) => places(json)[at]!(to)), mx.ones([r.below(5), r.below(4)]));
+    }
+  }));
+Deno.test("import: a record calls only what takes part in records, with arguments that it takes", () =>
+  withPath(async (path) => {
+    const x = mx.ones([4, 2]);
+    await mx.exportFunction(path, (x: NDArray) => x.reshape([-1]), [x], { shapeless: true });
+    const good = Deno.readFileSync(path);
+    const refused = (change: Record<string, unknown>, text: string) => {
+      Deno.writeFileSync(
+        path,
+        forged(good, (json) => Object.assign(Reflect.get(Object(json.records), 0).steps[0], change)),
+      );
+      assertThrows(() => mx.importFunction(path), mx.CheckpointError, text);
+    };
+    const value = { value: 0 }, results = [{ dtype: "float32", axes: 2 }];
+    refused({ call: "arange", args: [3] }, "take part in records");
+    refused({ call: "fromBuffer" }, "operations of this version");
+    refused({ call: "constructor" }, "operations of this version");
+    refused({ args: [value, [3, 3]] }, "reshape");
+    refused({ args: [{ value: 9 }, [-1]] }, "the number of a value");
+    refused({ args: [{ eval: "1" }, [-1]] }, "an argument of an operation");
+    refused({ call: "binary", args: ["exp", value, value], results }, "inputs and parameters that exp takes");
+    refused({ call: "binary", args: ["astype", value, value], results }, "importFunction");
+    refused({ call: "sliceAxis", args: [value, 0, 2, 9], results }, "inputs and parameters that slice takes");
+    refused({ call: "split", args: [value, 2 ** 40, 0] }, "a moderate number");
+    refused({ results }, "a record that holds for its own example");
   }));
 function countPlaces(bytes: Uint8Array): number {
   let n = 0;

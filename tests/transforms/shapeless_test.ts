@@ -5,13 +5,11 @@
  */
 import { assertEquals, assertThrows } from "@std/assert";
 import * as mx from "../../mod.ts";
-import * as nn from "../../nn/mod.ts";
 import { Random } from "../cases/generate.ts";
 import { assertNear, values } from "../eval/util.ts";
+import { draw, drawn, free, type Shapes } from "./shapeless.ts";
 
 type NDArray = mx.NDArray;
-type Shapes = readonly (readonly number[])[];
-const draw = (shape: readonly number[], seed: number): NDArray => mx.random.normal(shape, { key: mx.random.key(seed) });
 /** Calls `f` on arrays of all these shapes, compiled and plain; how often it was run for the compiled calls. */
 function runs(f: (...xs: NDArray[]) => NDArray, shapes: readonly Shapes[]): number {
   const compiled = mx.compile(f, { shapeless: true });
@@ -22,55 +20,25 @@ function runs(f: (...xs: NDArray[]) => NDArray, shapes: readonly Shapes[]): numb
   });
   return mx.compileStatistics(compiled).traces;
 }
-/** Lists of shapes in which lengths are the letters' values, drawn for each list; some of them are 1. */
-function drawn(count: number, of: (n: (letter: number) => number) => Shapes): Shapes[] {
-  const r = new Random(5);
-  return Array.from({ length: count }, () => {
-    const lengths = Array.from({ length: 4 }, () => 1 + r.below(9));
-    return of((letter) => lengths[letter]!);
-  });
-}
-const weight = draw([4, 6], 99), scale = draw([6], 98);
-/** Functions that read no length. */
-const free: Readonly<Record<string, [(...xs: NDArray[]) => NDArray, (n: (letter: number) => number) => Shapes]>> = {
-  "elementwise work that broadcasts": [(x, y) => x.mul(2).add(y).exp().minimum(3), (n) => [[n(0), n(1)], [1, n(1)]]],
-  "broadcasting that depends on lengths": [(x, y) => x.add(y), (n) => [[n(0) % 2 ? n(0) : 1, 3], [n(0), 1]]],
-  "means and variances, whose divisor is a length": [
-    (x) => x.sub(x.mean(0)).divide(x.var(-1, { keepdims: true }).add(1).sqrt()),
-    (n) => [[n(0), n(1)]],
-  ],
-  "a linear layer and a norm": [
-    (x) => mx.fast.rmsNorm(mx.matmul(x, weight), scale, 1e-5).reshape([-1]),
-    (n) => [[n(0), n(1), 4]],
-  ],
-  "shapes handed on as a whole": [
-    (x, y) => y.reshape(x.shape).add(mx.zeros(x.shape)).mul(mx.ones([]).broadcastTo(x.shape)),
-    (n) => [[n(0), n(1)], [n(1), n(0)]],
-  ],
-  "a reshape that changes nothing for some shapes": [(x) => x.reshape([-1, 3]).mul(2), (n) => [[n(0), 3 * n(1)]]],
-  "slices that end where the axis does": [
-    (x) => x.index(mx.slice(0, 5), mx.slice(null, null, -1)).sum(1),
-    (n) => [[n(0), n(1)]],
-  ],
-  "concatenation, stacking and splitting": [
-    (x, y) => mx.stack(mx.split(mx.concatenate([x, y, x, y], 0), 2, 0), 0).transpose([2, 0, 1]),
-    (n) => [[n(0), n(1)], [n(2), n(1)]],
-  ],
-  "softmax, sorting, and taking": [
-    (x, y) => mx.take(mx.softmax(x, -1), mx.argmax(y, -1).minimum(0), 0).add(mx.sort(x, 0).max(0)),
-    (n) => [[n(0), n(1)], [n(2), n(3)]],
-  ],
-  "flattening and axes of length 1": [
-    (x) => x.expandDims(1).squeeze(1).flatten({ startAxis: 1 }).swapaxes(0, 1).flatten(),
-    (n) => [[n(0), n(1), n(2)]],
-  ],
-};
 for (const [name, [f, shapes]] of Object.entries(free)) {
   Deno.test(`shapeless: ${name}`, () => assertEquals(runs(f, drawn(12, shapes)), 1));
 }
-Deno.test("shapeless: a whole layer of attention", () => {
-  const layer = new nn.MultiHeadAttention(8, 2), f = (x: NDArray): NDArray => layer.forward(x, x, x);
-  assertEquals(runs(f, [[[1, 3, 8]], [[2, 3, 8]], [[2, 5, 8]], [[1, 3, 8]], [[2, 5, 8]]]), 1);
+/** DENIM_FULL=1 draws 1,000 lists of shapes for each program. */
+const COUNT = Deno.env.get("DENIM_FULL") ? 1000 : 60;
+Deno.test(`shapeless: ${COUNT} random shapes for each program give what programs for each shape give, bit for bit`, () => {
+  const told: string[] = [];
+  for (const [name, [f, shapes]] of Object.entries(free)) {
+    const lists = drawn(COUNT, shapes, 40, 17), different = new Set(lists.map((l) => JSON.stringify(l))).size;
+    const once = mx.compile(f, { shapeless: true, limit: 4 }), each = mx.compile(f, { limit: 4 });
+    for (const [turn, list] of lists.entries()) {
+      const xs = list.map((shape, i) => draw(shape, 10 * turn + i)), got = once(...xs), expected = each(...xs);
+      assertEquals([got.shape, values(got)], [expected.shape, values(expected)], `${name} of ${JSON.stringify(list)}`);
+    }
+    const { traces, replays } = mx.compileStatistics(once);
+    told.push(`${name}: ${different} different, ${traces} traces, ${replays} replays`);
+    assertEquals(traces, 1, name);
+  }
+  console.log(told.join("\n"));
 });
 Deno.test("shapeless: a length that is computed with is a guard", () => {
   const f = (x: NDArray): NDArray => x.shape[0]! > 3 ? x.mul(x.shape[0]!) : x.sum(0);
