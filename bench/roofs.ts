@@ -4,7 +4,7 @@
  * @module
  */
 import { machineFacts } from "../core/profile.ts";
-import { type Roofs, roofsPath } from "../core/roofs.ts";
+import { knownRoofs, type Roofs, roofsPath } from "../core/roofs.ts";
 import { cacheFolder, exists, install, locked, writeAtomic } from "../ffi/cache.ts";
 import { sha256 } from "../ffi/source.ts";
 import { findZig, run } from "../ffi/zig.ts";
@@ -46,7 +46,20 @@ export async function measureRoofs(threads: number, milliseconds: number = 100):
   return roofs;
 }
 
-/** Keeps the roofs of this machine for profiles. */
+/** Keeps the roofs of this machine for profiles: the highest that were ever measured, as a busy machine shows low ones. */
 export async function keepRoofs(roofs: readonly Roofs[]): Promise<void> {
-  await writeAtomic(roofsPath(), JSON.stringify({ facts: machineFacts(), roofs }));
+  const facts = machineFacts();
+  const highest = roofs.map((r) => {
+    const before = knownRoofs(facts, r.threads);
+    return before ? higher(r, before) : r;
+  });
+  await writeAtomic(roofsPath(), JSON.stringify({ facts, roofs: highest }));
+}
+/** The higher one of two measurements, roof by roof. */
+export function higher(a: Roofs, b: Roofs): Roofs {
+  const memory = a.memory.map((m) => {
+    const other = b.memory.find((o) => o.footprint === m.footprint) ?? m;
+    return { footprint: m.footprint, read: Math.max(m.read, other.read), copy: Math.max(m.copy, other.copy) };
+  });
+  return { threads: a.threads, fma: Math.max(a.fma, b.fma), bfloat16: Math.max(a.bfloat16, b.bfloat16), memory };
 }

@@ -8,7 +8,7 @@ import { TextLineStream } from "../bench/lines.ts";
 import { machine } from "../bench/machine.ts";
 import { selected } from "../bench/main.ts";
 import { describeMachine, describeRoofs, duration, line, type Report, result } from "../bench/report.ts";
-import { leastSeconds, measureRoofs, memoryRoof, type Roofs } from "../bench/roofs.ts";
+import { higher, leastSeconds, measureRoofs, memoryRoof, type Roofs } from "../bench/roofs.ts";
 import { summary, Timer, type Work } from "../bench/work.ts";
 import { promptTokens } from "../bench/works/language.ts";
 import { allWorks } from "../bench/works/mod.ts";
@@ -65,6 +65,10 @@ Deno.test("bench: a memory roof is that of the next smaller footprint", () => {
   assertEquals(memoryRoof(ROOFS, 2 ** 28 - 1).footprint, 2 ** 20);
   assertEquals(memoryRoof(ROOFS, 2 ** 30).footprint, 2 ** 28);
   assertThrows(() => memoryRoof({ ...ROOFS, memory: [] }, 1), Error, "without memory");
+});
+Deno.test("bench: of two measurements of the roofs the higher one is kept, roof by roof", () => {
+  const [first, ...rest] = ROOFS.memory, busy = { ...ROOFS, fma: 1, memory: [{ ...first!, read: 1e12 }, ...rest] };
+  assertEquals(higher(busy, ROOFS), { ...ROOFS, memory: [{ ...first!, read: 1e12 }, ...rest] });
 });
 Deno.test("bench: a result has rates and its share of the roof", () => {
   const times = summary([2], 1), task = { run() {}, cost: { flops: 100e9, read: 4e9, written: 0 } };
