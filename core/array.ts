@@ -6,11 +6,12 @@
  */
 import { runtime } from "../ffi/runtime.ts";
 import { awaitArrays } from "./async.ts";
+import { type MediaBundle, mediaOf } from "./display.ts";
 import { type Complex, complex } from "./dtype.ts";
 import { fail, ShapeError, ValueError } from "./errors.ts";
 import { evaluate } from "./eval.ts";
 import { format } from "./format.ts";
-import { bind, describe, installArray, Node } from "./graph.ts";
+import { bind, describe, hostData, installArray, Node } from "./graph.ts";
 import { allocate, bfloat16Value } from "./host.ts";
 import { hostBytes } from "./lower.ts";
 import { dispose } from "./memory.ts";
@@ -26,10 +27,12 @@ import * as ternary from "./ops/ternary.ts";
 import * as unary from "./ops/unary.ts";
 import * as view from "./ops/view.ts";
 import type { HostData } from "./primitive.ts";
-import { sizeOf } from "./shape.ts";
+import { rowMajorStrides, sizeOf } from "./shape.ts";
 import { failure } from "./status.ts";
 import { concrete, valueOf } from "./values.ts";
 
+/** An array is inspected on a line of at most this length, and read for it only if it has no more elements. */
+const INSPECTED = 72;
 /** Parameters of a function after its first. */
 export type Rest<F> = F extends (x: never, ...rest: infer R) => unknown ? R : never;
 /** One value of an array: a number, a bigint for 64-bit integers, a boolean, or a complex number. */
@@ -151,13 +154,29 @@ export class NDArray extends Node {
       fix: "use x.tolist(), or save it with mx.save",
     });
   }
-  /** Deno prints arrays by this. */
+  /**
+   * How Deno inspects arrays: on one line, with the values of small ones that are there. Nothing is computed for it:
+   * what was not evaluated has no values yet. `${x}` has them.
+   */
   [Symbol.for("Deno.customInspect")](): string {
-    return this.toString();
+    return this.#line();
   }
-  /** Node prints arrays by this. */
+  /** Node inspects arrays by this. */
   [Symbol.for("nodejs.util.inspect.custom")](): string {
-    return this.toString();
+    return this.#line();
+  }
+  #line(): string {
+    const raw = this.#present(), text = raw && format(this.shape, this.dtype, (i) => this.#value(raw, i));
+    const line = text?.replace(/\s*\n\s*/g, " ");
+    if (line !== undefined && line.length <= INSPECTED) return line;
+    const state = { lazy: ", not evaluated", spent: ", not kept", donated: ", given away", evaluated: "" }[this.state];
+    return `array(shape=[${this.shape.join(", ")}], dtype=${this.dtype}${this.traced ? ", traced" : state})`;
+  }
+  /** Notebooks show arrays by this: as tables, and [height, width, 3 or 4] of uint8 or floats in 0..1 as pictures. */
+  [Symbol.for("Jupyter.display")](): MediaBundle {
+    if (!concrete(this)) return { "text/plain": this.toString() };
+    const raw = this.#raw();
+    return mediaOf(this, (i) => this.#value(raw, i), this.toString());
   }
   /** Gives the buffer back now instead of when the array is collected. The array must not be used afterwards. */
   dispose(): void {
@@ -175,6 +194,20 @@ export class NDArray extends Node {
     const v = raw[i]!;
     if (this.dtype.kind === "bool") return v !== 0;
     return this.dtype.name === "bfloat16" ? bfloat16Value(Number(v)) : v;
+  }
+  /** The values of a small array that need not be computed; null of others, and of one whose kernel failed. */
+  #present(): HostData | null {
+    if (this.traced || this.size > INSPECTED) return null;
+    if (this.state === "lazy" && this.prim.kind === "constant") return hostData(this);
+    if (this.state !== "evaluated") return null;
+    const data = allocate(this.dtype, this.size), bytes = hostBytes(data), { size } = this.dtype;
+    const { offset, strides } = this.layout ?? { offset: 0, strides: rowMajorStrides(this.shape) };
+    const steps = rowMajorStrides(this.shape);
+    for (let i = 0; i < this.size; i++) {
+      const at = this.shape.reduce((sum, n, k) => sum + Math.floor(i / steps[k]!) % n * strides[k]!, offset);
+      if (runtime().read(this.handle, at * size, bytes.subarray(i * size, (i + 1) * size))) return null;
+    }
+    return data;
   }
   /** The values as they are stored. */
   #raw(): HostData {

@@ -9,6 +9,7 @@ import "./primitives/mod.ts";
 
 expectTable(tableHash(tableText(allPrimitives())));
 
+export type { MediaBundle } from "./display.ts";
 export { type ArrayData, type Item, NDArray, type NestedList, type Rest } from "./array.ts";
 export * from "./constants.ts";
 export { debug, leaks, type LiveArrays } from "./debug.ts";

@@ -141,6 +141,10 @@ export class Profile<R = unknown> {
   toString(): string {
     return this.table();
   }
+  /** Deno prints profiles by this, in notebooks too. */
+  [Symbol.for("Deno.customInspect")](): string {
+    return this.table();
+  }
 }
 
 const HEADING = "       time  share  calls    GB/s GFLOP/s   roof  kernel", LABEL = 72;

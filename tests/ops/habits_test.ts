@@ -41,3 +41,24 @@ Deno.test("arrays and modules as text", () => {
   );
   assert.equal(Deno.inspect(model), String(model));
 });
+Deno.test("inspected arrays show small values that are there, through any layout", () => {
+  const x = mx.arange(6).reshape([2, 3]).add(0.5), view = x.T.index(mx.slice(1, 3)), large = mx.ones([100, 2]).add(1);
+  mx.eval(x, view, large);
+  assert.equal(Deno.inspect(view), "array([[1.5, 4.5], [2.5, 5.5]], dtype=float32)");
+  assert.equal(Deno.inspect(large), "array(shape=[100, 2], dtype=float32)");
+  view.dispose();
+  assert.equal(Deno.inspect(view), "array(shape=[2, 2], dtype=float32, given away)");
+  const bad = mx.take(x, mx.array([9], mx.int32), 0);
+  assert.throws(() => mx.eval(bad), mx.IndexError);
+  assert.equal(Deno.inspect(bad), "array(shape=[1, 3], dtype=float32)");
+});
+Deno.test("notebooks get the values of lazy arrays, and of traced ones their shape", () => {
+  const display = (x: mx.NDArray): mx.MediaBundle => Reflect.get(x, Symbol.for("Jupyter.display")).call(x);
+  const media = display(mx.ones([2]).add(1));
+  assert.equal(media["text/plain"], "array([2, 2], dtype=float32)");
+  assert.match(media["text/html"]!, /float32\[2\].*>2</);
+  assert.ok(display(mx.zeros([3, 3, 3], mx.uint8))["image/png"]);
+  let inside: mx.MediaBundle = {};
+  mx.vmap((x: mx.NDArray) => (inside = display(x), x))(mx.ones([2, 4]));
+  assert.deepEqual(inside, { "text/plain": "array(traced, shape=[4], dtype=float32)" });
+});
