@@ -4,7 +4,7 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { bool_, finfo, float32, int32 } from "../dtype.ts";
+import { bool_, type DType, finfo, float32, float64, int32 } from "../dtype.ts";
 import { bind } from "../graph.ts";
 import { add, greaterEqual, less, logicalAnd, multiply, subtract } from "./binary.ts";
 import { arange } from "./create.ts";
@@ -50,21 +50,27 @@ export function lastLogsumexp(x: NDArray): NDArray {
   return bind("logsumexp", [x], {});
 }
 
+/** The dtype that kernels of this family compute in. */
+const workingType = (dtype: DType): DType => dtype === float64 ? float64 : float32;
+/** The array in the dtype that kernels of this family compute in. */
+export function widened(x: NDArray): NDArray {
+  return cast(x, workingType(x.dtype));
+}
 /** What {@linkcode rope} computes, composed of other operations. */
 export function composedRope(x: NDArray, offset: NDArray, freqs: NDArray | null, p: Rotation): NDArray {
   const { dims, traditional, base, scale } = p;
-  const half = dims / 2;
+  const half = dims / 2, dtype = workingType(x.dtype);
   const last = x.shape.length - 1;
-  const rows = arange(0, x.shape.at(-2)!, { dtype: float32 });
-  const start = cast(offset, float32);
+  const rows = arange(0, x.shape.at(-2)!, { dtype });
+  const start = cast(offset, dtype);
   // One angle per row and pair; with one offset per batch row also per batch row, over the axes in between.
   const between = new Array<number>(x.shape.length - 3).fill(1);
   const first = start.shape.length === 0 ? start : reshape(start, [-1, ...between, 1]);
   const positions = multiply(add(first, rows), scale);
-  const exponents = multiply(arange(0, half, { dtype: float32 }), -Math.log(base) / half);
-  const angles = multiply(expandDims(positions, -1), freqs ? reciprocal(cast(freqs, float32)) : exp(exponents));
+  const exponents = multiply(arange(0, half, { dtype }), -Math.log(base) / half);
+  const angles = multiply(expandDims(positions, -1), freqs ? reciprocal(cast(freqs, dtype)) : exp(exponents));
   const [c, s] = [cos(angles), sin(angles)];
-  const turned = cast(sliceAxis(x, last, 0, dims), float32);
+  const turned = cast(sliceAxis(x, last, 0, dims), dtype);
   const pairs = reshape(turned, [...x.shape.slice(0, -1), ...traditional ? [half, 2] : [2, half]]);
   const axis = traditional ? last + 1 : last;
   const part = (i: number) => reshape(sliceAxis(pairs, axis, i, i + 1), [...x.shape.slice(0, -1), half]);
@@ -96,10 +102,10 @@ export function attentionInputs<T>(inputs: readonly T[], p: Attention): { [K in 
     length: take(p.hasLength),
   };
 }
-/** Heads [B, H, ...] as [B, G, H / G, ...], in float32. */
+/** Heads [B, H, ...] as [B, G, H / G, ...], in the dtype of the arithmetic. */
 export function grouped(x: NDArray, groups: number): NDArray {
   const [batch, heads, ...rest] = x.shape;
-  return cast(reshape(x, [batch!, groups, heads! / groups, ...rest]), float32);
+  return widened(reshape(x, [batch!, groups, heads! / groups, ...rest]));
 }
 /**
  * Which keys exist and which each query may see, by position and bool masks; null for all. Both broadcast to
@@ -125,7 +131,7 @@ function visible(
 }
 /** What the derivatives of attention are made of. */
 export interface AttentionWeights {
-  /** Probabilities [B, G, H / G, L, S] in float32. */
+  /** Probabilities [B, G, H / G, L, S] in the dtype of the arithmetic. */
   readonly weights: NDArray;
   /** Those of the sinks, [B, G, H / G, L, 1]. */
   readonly sink: NDArray | null;
@@ -138,16 +144,16 @@ export interface AttentionWeights {
  */
 export function attentionWeights(x: AttentionInputs, p: Attention): AttentionWeights {
   const groups = x.k.shape[1]!;
-  const [q, k] = [grouped(x.q, groups), expandDims(cast(x.k, float32), 2)];
+  const [q, k] = [grouped(x.q, groups), expandDims(widened(x.k), 2)];
   const [batch, heads, ...rest] = x.mask?.shape ?? [];
   const mask = x.mask && reshape(x.mask, [batch!, groups, heads! / groups, ...rest]);
   const { exists, seen } = visible(x, mask, p);
   let scores = multiply(matmul(q, swapaxes(k, -1, -2)), p.scale);
-  if (mask && mask.dtype !== bool_) scores = add(scores, cast(mask, float32));
-  if (seen) scores = where(seen, scores, scalar("attention", finfo(float32).min, float32));
-  if (exists) scores = where(exists, scores, scalar("attention", -Infinity, float32));
+  if (mask && mask.dtype !== bool_) scores = add(scores, cast(mask, scores.dtype));
+  if (seen) scores = where(seen, scores, scalar("attention", finfo(float32).min, scores.dtype));
+  if (exists) scores = where(exists, scores, scalar("attention", -Infinity, scores.dtype));
   if (!x.sinks) return { weights: softmax(scores, { axis: -1, precise: true }), sink: null, seen };
-  const sink = reshape(cast(x.sinks, float32), [1, groups, -1, 1, 1]);
+  const sink = reshape(cast(x.sinks, scores.dtype), [1, groups, -1, 1, 1]);
   const total = concatenate([broadcastTo(sink, [...scores.shape.slice(0, -1), 1]), scores], -1);
   const normalizer = logsumexp(total, { axis: -1, keepdims: true });
   return { weights: exp(subtract(scores, normalizer)), sink: exp(subtract(sink, normalizer)), seen };
@@ -155,6 +161,6 @@ export function attentionWeights(x: AttentionInputs, p: Attention): AttentionWei
 /** What {@linkcode scaledDotProductAttention} computes, composed of other operations. */
 export function composedAttention(x: AttentionInputs, p: Attention): NDArray {
   const { weights } = attentionWeights(x, p);
-  const y = matmul(weights, expandDims(cast(x.v, float32), 2));
+  const y = matmul(weights, expandDims(widened(x.v), 2));
   return cast(reshape(y, [...x.q.shape.slice(0, 3), x.v.shape[3]!]), x.q.dtype);
 }

@@ -1,10 +1,10 @@
 /**
- * Records of the fused operations of neural networks. Their derivatives are formulas in float32, written above each;
- * the composed forms of attention and rotary positions are in `core/ops/fast.ts`, beside the ops.
+ * Records of the fused operations of neural networks. Their derivatives are formulas in float32 (for float64 in
+ * float64), written above each; the composed forms of attention and rotary positions are in `core/ops/fast.ts`, beside
+ * the ops.
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { float32 } from "../dtype.ts";
 import { type Aval, primitives, spec } from "../primitive.ts";
 import { add, multiply, subtract } from "../ops/binary.ts";
 import { zerosLike } from "../ops/create.ts";
@@ -20,6 +20,7 @@ import {
   lastSoftmax,
   rotate,
   type Rotation,
+  widened,
 } from "../ops/fast_rules.ts";
 import { stack } from "../ops/index.ts";
 import { matmul } from "../ops/matmul.ts";
@@ -62,7 +63,7 @@ function batched(x: NDArray, mapped: boolean | undefined, size: number): NDArray
 
 /** The normalized rows n = (x - m) r, with r = 1 / sqrt(var + eps); m is 0 for the root mean square. */
 function normalized(x: NDArray, eps: number, centred: boolean): { n: NDArray; r: NDArray } {
-  const wide = cast(x, float32);
+  const wide = widened(x);
   const c = centred ? subtract(wide, mean(wide, last)) : wide;
   const r = rsqrt(add(mean(square(c), last), eps));
   return { n: multiply(c, r), r };
@@ -82,8 +83,8 @@ function normVjp(
   centred: boolean,
 ): NDArray[] {
   const { n, r } = normalized(x, eps, centred);
-  const wide = cast(ct, float32);
-  const dx = throughNorm(weight ? multiply(wide, cast(weight, float32)) : wide, n, r, centred);
+  const wide = cast(ct, n.dtype);
+  const dx = throughNorm(weight ? multiply(wide, cast(weight, n.dtype)) : wide, n, r, centred);
   return [
     cast(dx, x.dtype),
     ...weight ? [cast(overRows(multiply(wide, n)), weight.dtype)] : [],
@@ -101,10 +102,10 @@ function normJvp(
   centred: boolean,
 ): NDArray | null {
   const { n, r } = normalized(x, eps, centred);
-  const moved = tx && throughNorm(cast(tx, float32), n, r, centred);
-  const scaled = moved && weight ? multiply(moved, cast(weight, float32)) : moved;
-  const parts = addTangents(scaled, tw && multiply(n, cast(tw, float32)));
-  const total = addTangents(parts, tb && broadcastTo(cast(tb, float32), y.shape));
+  const moved = tx && throughNorm(cast(tx, n.dtype), n, r, centred);
+  const scaled = moved && weight ? multiply(moved, cast(weight, n.dtype)) : moved;
+  const parts = addTangents(scaled, tw && multiply(n, cast(tw, n.dtype)));
+  const total = addTangents(parts, tb && broadcastTo(cast(tb, n.dtype), y.shape));
   return total && cast(total, y.dtype);
 }
 /** The inputs of a layer norm by name. */
@@ -167,7 +168,7 @@ function attentionVjp(inputs: readonly NDArray[], ct: NDArray, p: Attention): (N
   const groups = x.k.shape[1]!;
   const { weights, sink, seen } = attentionWeights(x, p);
   const [wide, q] = [grouped(ct, groups), grouped(x.q, groups)];
-  const [k, v] = [expandDims(cast(x.k, float32), 2), expandDims(cast(x.v, float32), 2)];
+  const [k, v] = [expandDims(widened(x.k), 2), expandDims(widened(x.v), 2)];
   const pulled = matmul(wide, swapaxes(v, -1, -2));
   const rows = sum(multiply(pulled, weights), last);
   const ds = counted(multiply(weights, subtract(pulled, rows)), seen);
@@ -192,15 +193,18 @@ function attentionJvp(
   const t = attentionInputs(tangents, p);
   const groups = x.k.shape[1]!;
   const { weights, sink, seen } = attentionWeights(x, p);
-  const keys = (k: NDArray) => expandDims(cast(k, float32), 2);
+  const keys = (k: NDArray) => expandDims(widened(k), 2);
   const dq = t.q && matmul(grouped(t.q, groups), swapaxes(keys(x.k), -1, -2));
   const dk = t.k && matmul(grouped(x.q, groups), swapaxes(keys(t.k), -1, -2));
   const scores = addTangents(dq, dk);
   const floating = x.mask?.dtype.kind === "float" ? t.mask : null;
-  const moved = addTangents(scores && multiply(scores, p.scale), floating && grouped(floating, groups));
+  const moved = addTangents(
+    scores && multiply(scores, p.scale),
+    floating && cast(grouped(floating, groups), weights.dtype),
+  );
   const ds = moved && counted(moved, seen);
   const mid = ds && sum(multiply(weights, ds), last);
-  const sinkShift = sink && t.sinks && multiply(sink, reshape(cast(t.sinks, float32), [1, groups, -1, 1, 1]));
+  const sinkShift = sink && t.sinks && multiply(sink, reshape(cast(t.sinks, sink.dtype), [1, groups, -1, 1, 1]));
   const shift = addTangents(mid, sinkShift);
   const dp = shift && multiply(weights, subtract(ds ?? zerosLike(weights), shift));
   const out = addTangents(dp && matmul(dp, keys(x.v)), t.v && matmul(weights, keys(t.v)));
