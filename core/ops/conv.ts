@@ -5,6 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
+import { recorder } from "../graph.ts";
 import { describe, describeShape, sizeOf } from "../shape.ts";
 import { type Convolution, convolved, convSizes, dilated } from "./conv_rules.ts";
 import { type Operand, promoted, toArray } from "./operand.ts";
@@ -134,6 +135,7 @@ function general(
  * dilated inputs, groups and turned weights (`mlx.core.conv_general`).
  */
 export function convGeneral(input: Operand, weight: Operand, options: number | ConvGeneralOptions = {}): NDArray {
+  if (recorder) return recorder.call(convGeneral, [input, weight, options]);
   return general("convGeneral", input, weight, null, typeof options === "number" ? { stride: options } : options);
 }
 
@@ -164,6 +166,7 @@ function plain(op: string, input: Operand, weight: Operand, spatial: number, opt
  * ```
  */
 export function conv1d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
+  if (recorder) return recorder.call(conv1d, [input, weight, options]);
   return plain("conv1d", input, weight, 1, options);
 }
 /**
@@ -176,10 +179,12 @@ export function conv1d(input: Operand, weight: Operand, options: number | ConvOp
  * ```
  */
 export function conv2d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
+  if (recorder) return recorder.call(conv2d, [input, weight, options]);
   return plain("conv2d", input, weight, 2, options);
 }
 /** Convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv3d`). */
 export function conv3d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
+  if (recorder) return recorder.call(conv3d, [input, weight, options]);
   return plain("conv3d", input, weight, 3, options);
 }
 /** Options of {@linkcode convTranspose1d}, {@linkcode convTranspose2d} and {@linkcode convTranspose3d}. */
@@ -215,6 +220,7 @@ function transposed(
 }
 /** Transposed convolution of [N, L, C] with [O, K, C / groups] (`mlx.core.conv_transpose1d`). */
 export function convTranspose1d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
+  if (recorder) return recorder.call(convTranspose1d, [input, weight, options]);
   return transposed("convTranspose1d", input, weight, 1, options);
 }
 /**
@@ -227,10 +233,12 @@ export function convTranspose1d(input: Operand, weight: Operand, options: number
  * ```
  */
 export function convTranspose2d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
+  if (recorder) return recorder.call(convTranspose2d, [input, weight, options]);
   return transposed("convTranspose2d", input, weight, 2, options);
 }
 /** Transposed convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv_transpose3d`). */
 export function convTranspose3d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
+  if (recorder) return recorder.call(convTranspose3d, [input, weight, options]);
   return transposed("convTranspose3d", input, weight, 3, options);
 }
 /** Options of {@linkcode convolve}. */
@@ -251,6 +259,7 @@ export interface ConvolveOptions {
  * ```
  */
 export function convolve(a: Operand, v: Operand, options: ConvolveOptions = {}): NDArray {
+  if (recorder) return recorder.call(convolve, [a, v, options]);
   const { mode = "full" } = options;
   const [x, y] = [toArray("convolve", a), toArray("convolve", v)];
   const [long, short] = sizeOf(x.shape) < sizeOf(y.shape) ? [y, x] : [x, y];

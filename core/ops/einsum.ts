@@ -4,6 +4,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { fail, ShapeError, ValueError } from "../errors.ts";
+import { recorder } from "../graph.ts";
 import { describe, describeShape, sizeOf } from "../shape.ts";
 import { multiply } from "./binary.ts";
 import { matmul } from "./matmul.ts";
@@ -240,6 +241,7 @@ function run(terms: readonly Term[], others: readonly Term[], step: Step, length
  * ```
  */
 export function einsum(subscripts: string, ...operands: readonly Operand[]): NDArray {
+  if (recorder) return recorder.call(einsum, [subscripts, ...operands]);
   const problem = parse("einsum", subscripts, operands);
   const { output, lengths } = problem;
   let terms = problem.terms;

@@ -411,6 +411,7 @@ export function roll(
   shift: number | readonly number[],
   options: number | readonly number[] | null | { readonly axis?: number | readonly number[] | null } = {},
 ): NDArray {
+  if (recorder) return recorder.call(roll, [x, shift, options]);
   const a = toArray("roll", x);
   const given = options !== null && typeof options === "object" && "axis" in options ? options.axis : options;
   if (given === null || given === undefined || (typeof given === "object" && !("length" in given))) {
@@ -446,6 +447,7 @@ function rolled(a: NDArray, shift: number, axis: number): NDArray {
  * ```
  */
 export function kron(a: Operand, b: Operand): NDArray {
+  if (recorder) return recorder.call(kron, [a, b]);
   const [x, y] = [toArray("kron", a), toArray("kron", b)];
   const ndim = Math.max(x.shape.length, y.shape.length);
   const full = (shape: Shape) => [...new Array<number>(ndim - shape.length).fill(1), ...shape];

@@ -316,7 +316,8 @@ function spread(op: string, value: NDArray, shape: Shape): NDArray {
   return broadcastTo(lean, shape);
 }
 /** x with the entries that an expression selects replaced by, or combined with, the value. */
-function updateItem(x: NDArray, items: readonly IndexItem[], value: NDArray, mode: UpdateMode): NDArray {
+export function updateItem(x: NDArray, items: readonly IndexItem[], value: NDArray, mode: UpdateMode): NDArray {
+  if (recorder) return recorder.call(updateItem, [x, items, value, mode]);
   const entries = entriesOf("at", x, items);
   const region = regionOf(x, entries);
   if (!entries.some((e) => e.kind === "array")) {

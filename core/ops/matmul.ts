@@ -184,6 +184,7 @@ export function tensordot(
   b: Operand,
   options: TensordotAxes | { readonly axes?: TensordotAxes } = {},
 ): NDArray {
+  if (recorder) return recorder.call(tensordot, [a, b, options]);
   const [x, y] = promoted([toArray("tensordot", a), toArray("tensordot", b)]);
   const axes = (isAxesObject(options) ? options.axes : options) ?? 2;
   const bad = (expected: string, got: string) =>
@@ -257,6 +258,7 @@ export interface GatherMmOptions {
  * ```
  */
 export function gatherMm(a: Operand, b: Operand, options: GatherMmOptions = {}): NDArray {
+  if (recorder) return recorder.call(gatherMm, [a, b, options]);
   const { lhsIndices, rhsIndices } = options;
   const [x, y] = [toArray("gatherMm", a), toArray("gatherMm", b)];
   if ((lhsIndices ?? null) === null && (rhsIndices ?? null) === null) return matmul(x, y);

@@ -11,6 +11,7 @@
 import type { NDArray } from "../array.ts";
 import { bfloat16, type DType, float16, float32, float64, promoteTypes, uint16, uint32, uint8 } from "../dtype.ts";
 import { DTypeError, fail, ShapeError, ValueError } from "../errors.ts";
+import { recorder } from "../graph.ts";
 import { commonShape, describe, sizeOf } from "../shape.ts";
 import {
   add,
@@ -407,6 +408,7 @@ export function quantizedMatmul(
   scales: Operand,
   options: QuantizedMatmulOptions = {},
 ): NDArray {
+  if (recorder) return recorder.call(quantizedMatmul, [x, w, scales, options]);
   const { transpose = true } = options;
   const m = packedMatrix("quantizedMatmul", w, scales, options.biases, options);
   const a = toArray("quantizedMatmul", x);
@@ -435,6 +437,7 @@ export interface GatherQmmOptions extends QuantizedMatmulOptions {
  * heart of a mixture of experts. Without indices it is {@linkcode quantizedMatmul}.
  */
 export function gatherQmm(x: Operand, w: Operand, scales: Operand, options: GatherQmmOptions = {}): NDArray {
+  if (recorder) return recorder.call(gatherQmm, [x, w, scales, options]);
   const { transpose = true, lhsIndices = null, rhsIndices = null } = options;
   const globalScale = checkedGlobalScale("gatherQmm", quantization("gatherQmm", options), options.globalScale);
   const scaled = (y: NDArray) => globalScale ? cast(multiply(y, divide(globalScale, 448 * 6)), y.dtype) : y;

@@ -21,6 +21,7 @@ export function drawn(count: number, of: (n: (letter: number) => number) => Shap
   });
 }
 const weight = draw([4, 6], 99), scale = draw([6], 98), attention = new nn.MultiHeadAttention(8, 2);
+const filter = draw([3, 3, 3, 2], 97), packed = mx.quantize(draw([8, 64], 96));
 /** Functions that read no length. */
 export const free: Readonly<
   Record<string, [(...xs: NDArray[]) => NDArray, (n: (letter: number) => number) => Shapes]>
@@ -53,6 +54,18 @@ export const free: Readonly<
     (n) => [[n(0), n(1)], [n(2), n(3)]],
   ],
   "a layer of attention": [(x) => attention.forward(x, x, x), (n) => [[n(0), n(1), 8]]],
+  "convolutions and sums over labels": [
+    (x) => mx.einsum("nhwc,nhwd->ncd", mx.conv2d(x, filter, { padding: 1 }), x),
+    (n) => [[n(0), 2 + n(1), 2 + n(2), 2]],
+  ],
+  "writes, rolls and contractions": [
+    (x, y) => mx.tensordot(mx.roll(x, 2, 0).at(0).set(y.index(0)).at(mx.slice(null, null, 2)).add(1), y, [[1], [1]]),
+    (n) => [[n(0), n(1)], [n(2), n(1)]],
+  ],
+  "quantized products": [
+    (x) => mx.quantizedMatmul(x, packed[0]!, packed[1]!, { biases: packed[2]! }),
+    (n) => [[n(0), n(1), 64]],
+  ],
   "flattening and axes of length 1": [
     (x) => x.expandDims(1).squeeze(1).flatten({ startAxis: 1 }).swapaxes(0, 1).flatten(),
     (n) => [[n(0), n(1), n(2)]],

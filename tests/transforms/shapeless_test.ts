@@ -24,7 +24,7 @@ for (const [name, [f, shapes]] of Object.entries(free)) {
   Deno.test(`shapeless: ${name}`, () => assertEquals(runs(f, drawn(12, shapes)), 1));
 }
 /** DENIM_FULL=1 draws 1,000 lists of shapes for each program. */
-const COUNT = Deno.env.get("DENIM_FULL") ? 1000 : 60;
+const COUNT = Deno.env.get("DENIM_FULL") ? 1000 : 40;
 Deno.test(`shapeless: ${COUNT} random shapes for each program give what programs for each shape give, bit for bit`, () => {
   const told: string[] = [];
   for (const [name, [f, shapes]] of Object.entries(free)) {
