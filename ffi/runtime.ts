@@ -5,7 +5,8 @@
  */
 import { libraryPath, withoutPermission } from "./build.ts";
 import { libraryFailure } from "./errors.ts";
-import { SIMULATOR_WORDS, simulatorSymbols, symbols } from "./symbols.ts";
+import { readCounters, type Simulated, simulatorSymbols } from "./simulator.ts";
+import { symbols } from "./symbols.ts";
 
 /** A handle, and where its buffer is. */
 export interface Submitted {
@@ -131,7 +132,7 @@ export class Runtime {
   readonly #submitted: number[] = [];
   readonly #ofGpu = new Set([1]);
   #clock: number | undefined;
-  #simulator: Deno.DynamicLibrary<typeof simulatorSymbols>["symbols"]["dsim_stats"] | undefined;
+  #simulatorSymbols: Deno.DynamicLibrary<typeof simulatorSymbols>["symbols"] | undefined;
   /** Hash of the op table that the library was built with. */
   readonly tableHash: number;
 
@@ -295,23 +296,17 @@ export class Runtime {
     }
     return offset;
   }
+  get #simulator() {
+    return this.#simulatorSymbols ??= Deno.dlopen(this.path, simulatorSymbols).symbols;
+  }
   /** What the simulator of a GPU has counted, where it is part of the library. */
-  simulatorCounts(): SimulatorCounts | null {
-    if (this.#simulator === undefined) {
-      const { symbols } = Deno.dlopen(this.path, simulatorSymbols);
-      this.#simulator = symbols.dsim_stats;
-    }
-    if (!this.#simulator) return null;
-    const words = new BigUint64Array(SIMULATOR_WORDS);
-    this.#simulator(words, 0);
-    const [, threadgroups, threads, barriers] = Array.from(words, Number), at = (i: number) => Number(words[i]);
-    return {
-      threadgroups: threadgroups!,
-      threads: threads!,
-      barriers: barriers!,
-      bytesRead: at(10),
-      bytesWritten: at(11),
-    };
+  simulatorCounts(): Simulated | null {
+    const fill = this.#simulator.dsim_stats;
+    return fill && readCounters(fill, false);
+  }
+  /** Does the simulator count `uniqueRead` and `uniqueWritten` from here on? It takes time. */
+  measureUnique(on: boolean): void {
+    this.#simulator.dsim_measure?.(Number(on));
   }
   /** Waits for a stream, or (-1) for all. */
   synchronize(stream: number): void {

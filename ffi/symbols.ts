@@ -29,9 +29,3 @@ export const symbols = {
   rt_capture: { parameters: ["f64", "buffer", "u32"], result: "i32" },
   rt_profile: { parameters: ["f64", "i32", "buffer", "u32"], result: "f64" },
 } as const satisfies Deno.ForeignLibraryInterface;
-/** Of the simulator of a GPU, in libraries that have one (`runtime/metal/sim/sim.h`). */
-export const simulatorSymbols = {
-  dsim_stats: { parameters: ["buffer", "i32"], result: "void", optional: true },
-} as const satisfies Deno.ForeignLibraryInterface;
-/** Words that `dsim_stats` writes. */
-export const SIMULATOR_WORDS = 19;

@@ -52,6 +52,7 @@ const FLAGS: Readonly<Record<string, Flag>> = {
   "draft-model": { takes: "PATH", help: "smaller model with the same tokenizer that proposes tokens" },
   "num-draft-tokens": { takes: "N", help: "how many it proposes at a time; default: 3" },
   "prefill-step-size": { takes: "N", help: "tokens of the prompt read at a time; default: 2048" },
+  "device": { takes: "cpu|gpu", help: "where it computes; default: what DENIM_DEVICE says, else cpu" },
   "help": { short: "h", help: "this text" },
   "version": { help: "the version" },
 };
@@ -283,6 +284,15 @@ async function version(): Promise<string> {
   const { version }: { version: string } = await (await fetch(new URL("../deno.json", import.meta.url))).json();
   return version;
 }
+/** Makes the device that is asked for the default one. */
+function setDevice(name: string | null): void {
+  const devices = [mx.cpu, mx.gpu], device = name === null ? mx.defaultDevice() : devices.find((d) => d.type === name);
+  if (!device) throw new UsageError(`--device takes cpu or gpu, got "${name}"`);
+  if (!mx.isAvailable(device)) {
+    throw new UsageError(`--device ${device.type}: this machine has none that Denim can use`);
+  }
+  mx.setDefaultDevice(device);
+}
 /** Runs a command line; returns the exit code. */
 async function main(args: readonly string[]): Promise<number> {
   const flags = new Flags(args[0] === "generate" ? args.slice(1) : args);
@@ -291,6 +301,7 @@ async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   const given = settings(flags);
+  setDevice(flags.text("device"));
   if (given.seed !== null) mx.random.seed(given.seed);
   const [cache, made] = promptCache(flags, given.steps) ?? [];
   const loaded = await load(flags.text("model") ?? made, {

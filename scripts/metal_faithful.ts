@@ -85,7 +85,7 @@ async function runCase(bench: Bench, name: string, run: (kit: Kit) => Promise<nu
   for (;;) {
     try {
       const error = await run(bench);
-      const { loads = 0, stores = 0 } = metal.stats();
+      const { loads, stores } = metal.stats();
       const result = error === null ? "skipped: only in a checkout of MLX" : `ok, error ${error.toExponential(1)}`;
       const ms = performance.now() - begin - 1000 * bench.compileSeconds;
       const figures = [bench.compileSeconds.toFixed(2), ms.toFixed(0), String(loads + stores)];

@@ -8,6 +8,7 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheFolder } from "../ffi/cache.ts";
 
 /** A mistake: a text that stands once in a file of runtime/metal, what it becomes, the families that run the code. */
 interface Bug {
@@ -247,7 +248,7 @@ function copy(from: string, to: string): void {
   for (const entry of Deno.readDirSync(from)) copy(join(from, entry.name), join(to, entry.name));
 }
 
-/** Runs families in a folder; empty if they agree, else the first line that says why not. */
+/** Runs families in a folder; empty if they agree, else the first line that says why not. Throws if nothing compiles. */
 async function run(
   folder: string,
   families: readonly string[],
@@ -261,8 +262,13 @@ async function run(
     stderr: "piped",
   }).output();
   const said = `${new TextDecoder().decode(stderr)}\n${new TextDecoder().decode(stdout)}`.split("\n");
-  const line = said.find((l) => l.startsWith("metal simulator:")) ?? said.find((l) => /FAILED|DIFFERS|rror/.test(l));
-  return success ? "" : (line ?? "ended with an error").slice(0, 260);
+  if (said.some((l) => l.includes("cannot build the runtime"))) throw new Error(said.join("\n"));
+  const report = said.findIndex((l) => l.startsWith("metal simulator:"));
+  const at = report >= 0 ? report : said.findIndex((l) => /FAILED|DIFFERS|rror/.test(l));
+  const line = at < 0
+    ? "ended with an error"
+    : `${said[at]}${said[at]?.endsWith(":") ? ` ${said[at + 1]?.trim()}` : ""}`;
+  return success ? "" : line.slice(0, 300);
 }
 /** The file with the bug, checked to have the text once. */
 function withBug(folder: string, { file, from, to }: Bug): string {
@@ -279,7 +285,8 @@ async function tryKernel(bug: Bug): Promise<string> {
   return run(ROOT, bug.families, { DENIM_METAL_SIM_EDIT: edit, ...bug.env });
 }
 async function tryHost(bug: Bug): Promise<string> {
-  const folder = join(temporary, "copy"), path = join(folder, "runtime/metal", bug.file);
+  // The same folder each time: what the compiler made of the other files is used again.
+  const folder = join(cacheFolder(), "metal-mutations"), path = join(folder, "runtime/metal", bug.file);
   for (const part of PARTS) copy(join(ROOT, part), join(folder, part));
   await Deno.writeTextFile(path, withBug(folder, bug));
   // What is compiled is another source than the one beside it: the bug is in the copy alone.

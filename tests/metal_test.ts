@@ -33,7 +33,8 @@ Deno.test({
   name: `the Metal host works on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
   ignore: reason !== null,
   fn: async () => {
-    const { code, said } = await run(["test", "-A", "-q", `${folder}host_test.ts`]);
+    const files = ["host_test.ts", "join_test.ts", "counted_test.ts"].map((name) => folder + name);
+    const { code, said } = await run(["test", "-A", "-q", ...files]);
     assertEquals(code, 0, said);
   },
 });

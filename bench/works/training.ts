@@ -8,6 +8,11 @@ import type { Work } from "../work.ts";
 import { normal } from "./inputs.ts";
 
 type Parameters = mx.NDArray[];
+/** Weights, and the loss that they give. */
+interface Model {
+  readonly weights: Parameters;
+  readonly loss: (w: Parameters) => mx.NDArray;
+}
 /** Adam's two moments of each parameter, and how many steps were taken. */
 interface State {
   weights: Parameters;
@@ -46,26 +51,31 @@ const linear = (x: mx.NDArray, w: mx.NDArray, b: mx.NDArray) => mx.addmm(b, x, w
 const matrix = (rows: number, columns: number, seed: number) => normal([rows, columns], seed).mul(columns ** -0.5);
 
 /** A task that takes one step after another: each call computes the loss and all of the new state. */
-function training(name: string, make: (tiny: boolean) => { weights: Parameters; loss: (w: Parameters) => mx.NDArray }) {
+function training(name: string, make: (tiny: boolean) => Model) {
   const build = (compiled: boolean): Work => ({
     name: compiled ? `${name}_compiled` : name,
     group: "training",
     prepare(tiny) {
-      const { weights, loss } = make(tiny), state = fresh(weights), gradient = mx.valueAndGrad(loss);
-      const step = () => {
-        const [value, gradients] = gradient(state.weights);
-        adam(state, gradients, 0.01);
-        return value;
-      };
+      const { step, state } = trainer(make(tiny));
       const once = compiled ? mx.compile(step, { inputs: state, outputs: state }) : step;
       return { run: () => mx.eval(once(), state) };
     },
   });
   return [build(false), build(true)];
 }
+/** A step of training as it is written, and what it changes. */
+function trainer({ weights, loss }: Model): { step: () => mx.NDArray; state: State } {
+  const state = fresh(weights), gradient = mx.valueAndGrad(loss);
+  const step = () => {
+    const [value, gradients] = gradient(state.weights);
+    adam(state, gradients, 0.01);
+    return value;
+  };
+  return { step, state };
+}
 
 /** 784-256-256-10 with relu, batch 256. */
-function classifier(tiny: boolean) {
+function classifier(tiny: boolean): Model {
   const sizes = tiny ? [16, 8, 8, 4] : [784, 256, 256, 10], batch = tiny ? 4 : 256;
   const x = normal([batch, sizes[0]!], 1), labels = mx.arange(batch).remainder(sizes.at(-1)!);
   const weights = sizes.slice(1).flatMap((n, i) => [matrix(n, sizes[i]!, i), mx.zeros([n])]);
@@ -94,9 +104,10 @@ function blockWeights(d: number, seed: number): Parameters {
   const norm = () => [mx.ones([d]), mx.zeros([d])];
   return [...norm(), ...layer(3 * d, d, 1), ...layer(d, d, 2), ...norm(), ...layer(4 * d, d, 3), ...layer(d, 4 * d, 4)];
 }
-/** Vocabulary 1024, width 256, 4 layers of 4 heads, batch 8 x 128. */
-function transformer(tiny: boolean) {
-  const [vocabulary, d, layers, batch, length] = tiny ? [16, 16, 1, 2, 4] : [1024, 256, 4, 8, 128];
+/** Vocabulary, width, layers of 4 heads, and the batch's shape. */
+type Sizes = readonly [vocabulary: number, width: number, layers: number, batch: number, length: number];
+const FULL: Sizes = [1024, 256, 4, 8, 128], TINY: Sizes = [16, 16, 1, 2, 4];
+function transformer([vocabulary, d, layers, batch, length]: Sizes): Model {
   const tokens = (seed: number) => mx.random.randint(0, vocabulary, [batch, length], { key: mx.random.key(seed) });
   const inputs = tokens(1), labels = tokens(2);
   mx.eval(inputs, labels);
@@ -120,5 +131,7 @@ function transformer(tiny: boolean) {
 /** The works of this file. */
 export const trainingWorks: readonly Work[] = [
   ...training("train_mlp_step", classifier),
-  ...training("train_lm_step", transformer),
+  ...training("train_lm_step", (tiny) => transformer(tiny ? TINY : FULL)),
 ];
+/** A step of the transformer's training with sizes of one's own, as it is written, and what it changes. */
+export const transformerStep = (sizes: Sizes) => trainer(transformer(sizes));

@@ -41,7 +41,10 @@ static void find() {
   h.language = language_of(h.system);
   h.cores = cores_of(h.device);
   h.nothing = h.device->newBuffer(256, MTL::ResourceStorageModeShared | MTL::ResourceHazardTrackingModeUntracked);
+  const auto from = [](const char* name) { return getenv(name) ? getenv(name) : ""; };
   h.marks = getenv("DENIM_METAL_MARKS") != nullptr;
+  h.joins = strcmp(from("DENIM_METAL_JOIN"), "never") != 0;
+  snprintf(h.jit, sizeof h.jit, "%s", from("DENIM_METAL_JIT"));
   if (h.system.majorVersion >= 15) {
     MTL::ResidencySetDescriptor* descriptor = MTL::ResidencySetDescriptor::alloc()->init();
     NS::Error* error = nullptr;

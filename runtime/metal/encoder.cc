@@ -56,6 +56,7 @@ bool Encoder::generated(const char* name, const char* text, const char* function
 bool Encoder::kept() const { return state->program->kept; }
 int Encoder::max_threads() const { return 1024; }
 int Encoder::cores() const { return hardware().cores; }
+const char* Encoder::jit() const { return hardware().jit; }
 
 // ---- arguments ------------------------------------------------------------------------------------------------------
 static void bind(Encoder::State* s, int index, const uint8_t* at, const uint8_t* begin, const uint8_t* end,

@@ -330,11 +330,6 @@ struct Writer {
   }
 };
 
-/// DENIM_METAL_JIT=always waits for every kernel, =never writes none.
-const char* jit_mode() {
-  const char* mode = getenv("DENIM_METAL_JIT");
-  return mode ? mode : "";
-}
 uint32_t power_up_to(int64_t n, uint32_t most) {
   uint32_t p = 1;
   while (p < n && p < most) p *= 2;
@@ -351,7 +346,7 @@ void bind(const Writer& w, const int64_t* first, Encoder& e) {
 }  // namespace
 
 bool encode_generated(const Fused& f, const Loop& loop, const Layout& at, uint8_t* scratch, Encoder& e) {
-  const char* mode = jit_mode();
+  const char* mode = e.jit();
   if (f.n_in + f.n_out + 4 > 31 || strcmp(mode, "never") == 0) return false;
   Writer w{f, loop};
   w.find_places();

@@ -25,7 +25,10 @@ struct Hardware {
   MTL::LanguageVersion language;
   NS::OperatingSystemVersion system;
   int cores;
+  // From the environment, read once: threads of the host must not, while the program may change it.
   bool marks;  // say in the command stream which bytes each dispatch may touch: for captures and the simulator
+  bool joins;  // neighbouring instructions that one dispatch can compute
+  char jit[8];
 };
 /// Looked for by the first call.
 const Hardware& hardware();

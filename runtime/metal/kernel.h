@@ -54,6 +54,8 @@ class Encoder {
   /// Facts of the device.
   int max_threads() const;  // per threadgroup: 1024
   int cores() const;        // of the GPU, to choose a split
+  /// DENIM_METAL_JIT as the process began: "always" waits for every kernel, "never" writes none.
+  const char* jit() const;
 
   struct State;
   explicit Encoder(State* s) : state(s) {}

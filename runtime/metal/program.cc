@@ -62,10 +62,8 @@ static Prepared* prepare(const Program* p) {
     if (at > most) most = at;
   }
   made->scratch_bytes = static_cast<int64_t>(most);
-  const char* joining = getenv("DENIM_METAL_JOIN");
-  const bool alone = joining && !strcmp(joining, "never");
   for (int32_t k = 0; k < p->n_instructions; k += made->joins[k].count)
-    made->joins[k] = alone ? Join{Joint::none, 1} : join_at(*p, k);
+    made->joins[k] = hardware().joins ? join_at(*p, k) : Join{Joint::none, 1};
   return made;
 }
 

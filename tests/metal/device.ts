@@ -4,6 +4,7 @@
  * @module
  */
 import { libraryPath } from "../../ffi/build.ts";
+import { readCounters, type Simulated } from "../../ffi/simulator.ts";
 
 /** The simulated functions that a message needs, by the types of its arguments: object, selector, then these. */
 const message = (...more: Deno.NativeType[]) => ["u64", "u64", ...more] as const;
@@ -28,11 +29,6 @@ const symbols = {
   dsim_measure: { parameters: ["i32"], result: "void" },
   dsim_stats: { parameters: ["buffer", "i32"], result: "void" },
 } as const satisfies Deno.ForeignLibraryInterface;
-
-const STATS = "dispatches threadgroups threads barriers commandBuffers pipelines libraries compiled loads stores " +
-  "bytesRead bytesWritten uniqueRead uniqueWritten collectives switches localBytes objects errors";
-/** The simulator's counters since they were last read. */
-export type Stats = Readonly<Record<string, number>>;
 
 /** The data of a buffer. */
 export type Data = Float32Array | Uint32Array | Int32Array | Uint16Array | Uint8Array | Float16Array | BigInt64Array;
@@ -206,10 +202,9 @@ export class Metal {
   measure(on: boolean): void {
     this.library.symbols.dsim_measure(Number(on));
   }
-  stats(): Stats {
-    const values = new BigUint64Array(19);
-    this.library.symbols.dsim_stats(new Uint8Array(values.buffer), 1);
-    return Object.fromEntries(STATS.split(" ").map((name, i) => [name, Number(values[i])]));
+  /** The simulator's counters since they were last read. */
+  stats(): Simulated {
+    return readCounters(this.library.symbols.dsim_stats, true);
   }
   /** Compiles a source; its functions become pipelines with `pipeline`. */
   compile(source: string, { fastMath = false, version = 0x30002 } = {}): bigint {

@@ -159,6 +159,12 @@ export async function loadLibrary(rooms: Readonly<Record<string, string>>): Prom
   }
   return new Library(spaces);
 }
+/** Makes a device the default one; nothing where none is named. */
+export function setDevice(lib: Library, device: string | undefined): void {
+  if (device === undefined) return;
+  if (device !== "cpu" && device !== "gpu") throw new Error(`no device ${device}: cpu or gpu`);
+  lib.call("mx.setDefaultDevice", lib.get(`mx.${device}`));
+}
 async function exists(url: URL): Promise<boolean> {
   try {
     return (await Deno.stat(url)).isFile;

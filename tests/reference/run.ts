@@ -7,7 +7,7 @@
 import { SignatureError } from "./calls.ts";
 import { type Case, Engine, hasOutput, isCase, postsOf } from "./cases.ts";
 import { mismatch, perturbed, show, type Value } from "./compare.ts";
-import { type Library, loadLibrary } from "./library.ts";
+import { type Library, loadLibrary, setDevice } from "./library.ts";
 import { commandLine, isExpected, type Outcome, outcomeOf, passed, Report } from "./report.ts";
 import { readTensors } from "./safetensors_reader.ts";
 
@@ -86,10 +86,6 @@ async function perturbedCases(engine: Engine, cases: readonly Case[], n: number,
   return spread(good, n);
 }
 
-function setDevice(lib: Library, device: string): void {
-  lib.call("mx.setDefaultDevice", lib.get(`mx.${device}`));
-}
-
 /** What a replay is told. */
 export interface ReplayOptions {
   /** Only cases whose id or function contains this. */
@@ -108,7 +104,7 @@ export async function replay(
   { filter = "", perturb = 0, quiet = false, device }: ReplayOptions,
 ): Promise<number> {
   const onGpu = device === "gpu";
-  if (device !== undefined) setDevice(lib, device);
+  setDevice(lib, device);
   const cases = readCases(folder).filter((c) => c.id.includes(filter) || c.fn.includes(filter));
   const engine = new Engine(lib, readTensors(`${folder}/arrays.safetensors`));
   const changed = await perturbedCases(engine, cases, perturb, onGpu);

@@ -1,9 +1,10 @@
 /**
  * Replays recorded cases of mlx-lm on the library: `deno task reference:lm DIR... [--filter TEXT] [--kind logits,...]
- * [--quiet]`. Every `reference.json` below a DIR is one folder of cases. The last line is `N passed, N failed`.
+ * [--device cpu|gpu] [--quiet]`. Every `reference.json` below a DIR is one folder of cases. The last line is
+ * `N passed, N failed`.
  * @module
  */
-import { type Library, loadLibrary } from "../reference/library.ts";
+import { type Library, loadLibrary, setDevice } from "../reference/library.ts";
 import { perturbCount } from "../reference/perturb.ts";
 import { type Check, commandLine, isExpected, Report, runChecks } from "../reference/report.ts";
 import { hostArray, readTensors } from "../reference/safetensors_reader.ts";
@@ -13,7 +14,8 @@ import { Groups } from "./groups.ts";
 import { Models } from "./models.ts";
 import { Tokenizers } from "./tokenizers.ts";
 
-const USAGE = "usage: deno task reference:lm DIR... [--filter TEXT] [--kind KIND,...] [--quiet] [--perturb N]";
+const USAGE = "usage: deno task reference:lm DIR... [--filter TEXT] [--kind KIND,...] [--device cpu|gpu] [--quiet] " +
+  "[--perturb N]";
 const ROOMS: Readonly<Record<string, string>> = { mx: "core", nn: "nn", optim: "optimizers", lm: "lm" };
 
 /** A check and its kind. */
@@ -162,7 +164,7 @@ export async function replay(
 /** Runs the command line; the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const { folders, options, flags } = commandLine(args, USAGE, {
-    options: ["filter", "kind", "perturb"],
+    options: ["filter", "kind", "device", "perturb"],
     flags: ["quiet"],
   });
   const perturb = perturbCount(options.get("perturb"));
@@ -170,10 +172,11 @@ export async function main(args: readonly string[]): Promise<number> {
     console.error(USAGE);
     return 2;
   }
-  const kinds = options.get("kind")?.split(",");
-  return await replay(await loadLibrary(ROOMS), folders, {
+  const lib = await loadLibrary(ROOMS);
+  setDevice(lib, options.get("device"));
+  return await replay(lib, folders, {
     filter: options.get("filter") ?? "",
-    kinds,
+    kinds: options.get("kind")?.split(","),
     quiet: flags.has("quiet"),
     perturb,
   });

@@ -223,7 +223,7 @@ kernel void attend_tiles(device const T* q [[buffer(0)]], device const T* k [[bu
   RowState state = {-INFINITY, 0.0f, false};
 
   // Keys that any row of the tile sees by position.
-  const int past = s.keys - a.queries, last = past + min(r0 + kTileRows, a.rows) / a.group;
+  const int past = s.keys - a.queries, last = past + (min(r0 + kTileRows, a.rows) - 1) / a.group;
   const int first = a.window > 0 ? max(0, past + r0 / a.group - a.window + 1) : 0;
   const int end = a.causal ? min(s.keys, last + 1) : s.keys;
   for (int key0 = first / kKeys * kKeys; key0 < end; key0 += kKeys) {

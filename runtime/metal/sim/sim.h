@@ -8,11 +8,13 @@
 #pragma once
 #include <stdint.h>
 
-/// Since the last reset. Bytes count as often as they are touched; unique ones once per dispatch, if measured.
+/// Since the last reset. Bytes are those of buffers, and count as often as they are touched; unique ones once per
+/// dispatch, if measured.
 struct DsimStats {
   uint64_t dispatches, threadgroups, threads, barriers, command_buffers, pipelines, libraries, compiled;
   uint64_t loads, stores, bytes_read, bytes_written, unique_read, unique_written;
   uint64_t collectives, switches, local_bytes, objects, errors;
+  uint64_t resident;  // bytes that residency sets hold now
 };
 
 extern "C" {

@@ -176,6 +176,7 @@ bool run_dispatch(const Dispatch& d) {
   _mm_setcsr(before | 0x8040);
   if (begin(d)) {
     m.stats.dispatches++;
+    if (m.capturing) m.captured.push_back(d.kernel->name);
     run_groups();
     if (!m.failed) end_dispatch_memory(d);
   }

@@ -17,8 +17,6 @@
 
 #include "translate/translate.h"
 
-extern char** environ;
-
 namespace dsim {
 
 struct ShimFile {
@@ -113,7 +111,7 @@ static std::string hash_of(const std::vector<std::string>& parts) {
 }
 
 std::string cache_folder() {
-  auto from = [](const char* name) { return std::string(getenv(name) ? getenv(name) : ""); };
+  auto from = [](const char* name) { return std::string(setting(name) ? setting(name) : ""); };
   std::string base = from("DENIM_CACHE");
   if (base.empty() && !from("XDG_CACHE_HOME").empty()) base = from("XDG_CACHE_HOME") + "/denim";
   if (base.empty()) base = from("HOME") + "/.cache/denim";
@@ -160,6 +158,7 @@ std::string shim_folder() {
 /// Runs a program with its output in a file; the text of that file if it fails, else empty. 127: there is no program.
 static std::string run_program(const std::vector<std::string>& words, const std::string& log) {
   std::vector<char*> argv;
+  const std::string program = program_path(words[0]);
   for (const std::string& w : words) argv.push_back(const_cast<char*>(w.c_str()));
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;
@@ -168,7 +167,7 @@ static std::string run_program(const std::vector<std::string>& words, const std:
   posix_spawn_file_actions_addopen(&actions, 1, log.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
   posix_spawn_file_actions_adddup2(&actions, 1, 2);
   pid_t pid;
-  int failed = posix_spawnp(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  int failed = posix_spawn(&pid, program.c_str(), &actions, nullptr, argv.data(), environment());
   posix_spawn_file_actions_destroy(&actions);
   if (failed) return "cannot run " + words[0] + ": " + strerror(failed);
   int status = 0;
@@ -184,7 +183,7 @@ static std::vector<std::string> split(const std::string& text) {
   return {std::istream_iterator<std::string>(in), {}};
 }
 static std::vector<std::string> compiler() {
-  const char* zig = getenv("DENIM_ZIG");
+  const char* zig = setting("DENIM_ZIG");
   return split(zig && *zig ? zig : "zig");
 }
 
@@ -237,7 +236,7 @@ static std::string compile_text(const std::string& text, const CompileOptions& o
 /// For the proof that mistakes are found: the file that DENIM_METAL_SIM_EDIT names has a text of a kernel, a line
 /// "=====", and what it becomes.
 static std::string with_edit(std::string source) {
-  const char* path = getenv("DENIM_METAL_SIM_EDIT");
+  const char* path = setting("DENIM_METAL_SIM_EDIT");
   if (!path) return source;
   std::string edit = read_file(path), mark = "\n=====\n";
   size_t middle = edit.find(mark), at = middle == std::string::npos ? middle : source.find(edit.substr(0, middle));

@@ -43,4 +43,12 @@ std::string preprocess(const std::string& source, const CompileOptions& options,
 std::string shim_folder();
 std::string cache_folder();
 
+// ---- environment.cc -------------------------------------------------------------------------------------------------
+/// The environment that the library was opened in.
+char** environment();
+/// A variable of it, or null.
+const char* setting(const char* name);
+/// Where a program is that the environment's PATH leads to.
+std::string program_path(const std::string& name);
+
 }  // namespace dsim

@@ -98,6 +98,9 @@ struct Machine {
   const char* fault_text;
   void* fault_pc;
   Stats stats;
+  // Names of the kernels since a capture began.
+  bool capturing;
+  std::vector<std::string> captured;
 };
 extern Machine m;
 

@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <mutex>
+
 #include "framework/objects.h"
 
 namespace dsim {
@@ -26,8 +28,13 @@ static void take_options(Buffer* b, uint64_t options) {
   set_tracked(b->serial, b->tracked);
 }
 
+static bool may_be(uint64_t length) {
+  if (length && length <= longest_buffer()) return true;
+  report("a buffer of " + std::to_string(length) + " bytes: the device makes 1 to " + std::to_string(longest_buffer()));
+  return false;
+}
 static Buffer* new_buffer(uint64_t length, uint64_t options) {
-  if (!length) return report("newBufferWithLength: of 0 bytes"), nullptr;
+  if (!may_be(length)) return nullptr;
   Buffer* b = make<Buffer>("MTLBuffer");
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE)), pages = (length + page - 1) / page * page;
   b->mapped = pages + 2 * page;
@@ -50,10 +57,11 @@ METHOD("MTLDevice", "newBufferWithBytes:length:options:", Buffer*, Device*, Sel,
 METHOD("MTLDevice", "newBufferWithBytesNoCopy:length:options:deallocator:", Buffer*, Device*, Sel, void* at,
        uint64_t length, uint64_t options, const void* deallocator) {
   const uint64_t page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  if (reinterpret_cast<uintptr_t>(at) % page || length % page || !length) {
+  if (reinterpret_cast<uintptr_t>(at) % page || length % page) {
     report("newBufferWithBytesNoCopy: of memory that does not begin and end with a page");
     return nullptr;
   }
+  if (!may_be(length)) return nullptr;
   Buffer* b = make<Buffer>("MTLBuffer");
   b->at = static_cast<char*>(at);
   b->length = length;
@@ -96,7 +104,25 @@ METHOD("MTLResidencySet", "containsAllocation:", bool, ResidencySet* s, Sel, Obj
     if (a.get() == o) return true;
   return false;
 }
-METHOD("MTLResidencySet", "commit", void, ResidencySet*, Sel) {}
+static std::mutex& residency_guard() {
+  static auto* g = new std::mutex;
+  return *g;
+}
+static uint64_t resident;
+static uint64_t bytes_of(const std::vector<Ref<Object>>& all) {
+  uint64_t bytes = 0;
+  for (const auto& o : all) bytes += static_cast<const Buffer*>(o.get())->length;  // the host adds buffers only
+  return bytes;
+}
+uint64_t resident_bytes() {
+  std::lock_guard<std::mutex> lock(residency_guard());
+  return resident;
+}
+METHOD("MTLResidencySet", "commit", void, ResidencySet* s, Sel) {
+  std::lock_guard<std::mutex> lock(residency_guard());
+  resident += bytes_of(s->all) - bytes_of(s->committed);
+  s->committed = s->all;
+}
 METHOD("MTLResidencySet", "requestResidency", void, ResidencySet*, Sel) {}
 METHOD("MTLResidencySet", "endResidency", void, ResidencySet*, Sel) {}
 METHOD("MTLResidencySet", "allocationCount", uint64_t, ResidencySet* s, Sel) { return s->all.size(); }

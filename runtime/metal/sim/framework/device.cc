@@ -13,16 +13,16 @@ void link_commands();
 void link_encoder();
 void link_event();
 void link_others();
+void link_capture();
 
 static Device* make_device() {
   void (*const parts[])() = {link_foundation, link_buffer, link_library, link_commands,
-                             link_encoder,    link_event,  link_others};
+                             link_encoder,    link_event,  link_others,  link_capture};
   for (void (*part)() : parts) part();
-  setenv("DENIM_METAL_MARKS", "1", 0);  // the host says what each dispatch may touch
-  if (const char* seed = getenv("DENIM_METAL_SIM_SEED"))
+  if (const char* seed = setting("DENIM_METAL_SIM_SEED"))
     m.random ^= strtoull(seed, nullptr, 10) * 0x9e3779b97f4a7c15ull;
-  if (getenv("DENIM_METAL_RACE")) configure_checks("race");
-  if (const char* relaxed = getenv("DENIM_METAL_SIM_CHECKS")) configure_checks(relaxed);
+  if (setting("DENIM_METAL_RACE")) configure_checks("race");
+  if (const char* relaxed = setting("DENIM_METAL_SIM_CHECKS")) configure_checks(relaxed);
   return make<Device>("MTLDevice");
 }
 Device* the_device() {
@@ -41,10 +41,11 @@ METHOD("MTLDevice", "maxThreadsPerThreadgroup", Size3, Device*, Sel) {
   return {kMaxThreads, kMaxThreads, kMaxThreads};
 }
 METHOD("MTLDevice", "maxThreadgroupMemoryLength", uint64_t, Device*, Sel) { return kLocalLimit; }
-METHOD("MTLDevice", "maxBufferLength", uint64_t, Device*, Sel) {
-  const char* wanted = getenv("DENIM_METAL_SIM_MAX_BUFFER");
+uint64_t longest_buffer() {
+  static const char* wanted = setting("DENIM_METAL_SIM_MAX_BUFFER");
   return wanted ? strtoull(wanted, nullptr, 10) : uint64_t{9} << 30;
 }
+METHOD("MTLDevice", "maxBufferLength", uint64_t, Device*, Sel) { return longest_buffer(); }
 METHOD("MTLDevice", "recommendedMaxWorkingSetSize", uint64_t, Device*, Sel) { return uint64_t{12} << 30; }
 METHOD("MTLDevice", "currentAllocatedSize", uint64_t, Device*, Sel) { return 0; }
 METHOD("MTLDevice", "hasUnifiedMemory", bool, Device*, Sel) { return true; }
@@ -60,7 +61,7 @@ METHOD("MTLDevice", "supportsFamily:", bool, Device*, Sel, int64_t family) {
 
 extern "C" {
 DSIM_EXPORT void* MTLCreateSystemDefaultDevice() {
-  const char* wanted = getenv("DENIM_METAL");
+  const char* wanted = dsim::setting("DENIM_METAL");
   if (wanted && std::string(wanted) == "none") return nullptr;
   return dsim::retain(dsim::the_device());
 }

@@ -121,7 +121,7 @@ METHOD("NSString", "fileSystemRepresentation", const char*, String* o, Sel) { re
 
 /// DENIM_METAL_SIM_OS is the version of macOS that the process is told of.
 static Size3 system_version() {
-  const char* wanted = getenv("DENIM_METAL_SIM_OS");
+  const char* wanted = setting("DENIM_METAL_SIM_OS");
   return {wanted ? strtoull(wanted, nullptr, 10) : 15, 0, 0};
 }
 METHOD("+NSProcessInfo", "processInfo", Object*, Object*, Sel) {

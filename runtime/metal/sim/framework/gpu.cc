@@ -43,7 +43,7 @@ static double now() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 static double patience() {
-  static const double seconds = getenv("DENIM_METAL_SIM_PATIENCE") ? atof(getenv("DENIM_METAL_SIM_PATIENCE")) : 20;
+  static const double seconds = setting("DENIM_METAL_SIM_PATIENCE") ? atof(setting("DENIM_METAL_SIM_PATIENCE")) : 20;
   return seconds;
 }
 
@@ -103,7 +103,7 @@ static void forget_old(Gpu& g) {
 }
 
 static void trace(const Commands& c) {
-  if (getenv("DENIM_METAL_SIM_TRACE")) fprintf(stderr, "metal simulator: %s\n", c.error.c_str());
+  if (setting("DENIM_METAL_SIM_TRACE")) fprintf(stderr, "metal simulator: %s\n", c.error.c_str());
 }
 
 static void finish(Gpu& g, Queue* q, Commands* c) {

@@ -85,8 +85,12 @@ struct Event : Object {
   std::map<uint64_t, Clock> clocks;  // what is ordered before a value
 };
 struct ResidencySet : Object {
-  std::vector<Ref<Object>> all;
+  std::vector<Ref<Object>> all, committed;
 };
+/// Bytes that committed residency sets hold.
+uint64_t resident_bytes();
+/// The longest buffer that the device makes.
+uint64_t longest_buffer();
 
 struct Commands;
 struct Queue : Object {

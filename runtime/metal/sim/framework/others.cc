@@ -1,4 +1,4 @@
-// Labels, captures, archives: what has no effect on results.
+// Labels, and the functions of sim.h.
 #include <string.h>
 
 #include "framework/objects.h"
@@ -14,22 +14,6 @@ METHOD("NSObject", "label", Object*, Object* o, Sel) { return string_of(o->label
 METHOD("NSObject", "device", Object*, Object*, Sel) { return the_device(); }
 METHOD("NSObject", "description", Object*, Object* o, Sel) { return string_of(o->isa->name); }
 
-METHOD("+MTLCaptureManager", "sharedCaptureManager", Object*, Object*, Sel) {
-  static Object* manager = make<Object>("MTLCaptureManager");
-  return manager;
-}
-METHOD("MTLCaptureManager", "supportsDestination:", bool, Object*, Sel, int64_t) { return false; }
-METHOD("MTLCaptureManager", "isCapturing", bool, Object*, Sel) { return false; }
-METHOD("MTLCaptureManager", "stopCapture", void, Object*, Sel) {}
-METHOD("MTLCaptureManager", "startCaptureWithDescriptor:error:", bool, Object*, Sel, Object*, Error** error) {
-  give_error(error, "the simulator records nothing");
-  return false;
-}
-METHOD("+MTLCaptureDescriptor", "alloc", Object*, Object*, Sel) { return make<Object>("MTLCaptureDescriptor"); }
-METHOD("MTLCaptureDescriptor", "setCaptureObject:", void, Object*, Sel, Object*) {}
-METHOD("MTLCaptureDescriptor", "setDestination:", void, Object*, Sel, int64_t) {}
-METHOD("MTLCaptureDescriptor", "setOutputURL:", void, Object*, Sel, Object*) {}
-
 }  // namespace dsim
 
 using namespace dsim;
@@ -40,7 +24,8 @@ DSIM_EXPORT void dsim_stats(DsimStats* out, int reset) {
   const Stats& s = m.stats;
   *out = {s.dispatches, s.threadgroups, s.threads,     s.barriers,     s.command_buffers, s.pipelines,
           s.libraries,  s.compiled,     s.loads,       s.stores,       s.bytes_read,      s.bytes_written,
-          s.unique_read, s.unique_written, s.collectives, s.switches, s.local_bytes, live_objects(), s.errors};
+          s.unique_read, s.unique_written, s.collectives, s.switches, s.local_bytes, live_objects(), s.errors,
+          resident_bytes()};
   if (reset) m.stats = {};
 }
 DSIM_EXPORT int64_t dsim_lint_text(const char* source, int version, char* out, uint64_t capacity) {

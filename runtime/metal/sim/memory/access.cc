@@ -15,6 +15,7 @@ struct Range {
   uint64_t size;
   uint8_t access;
   bool watched;
+  uint32_t counted;  // all ones; 0 for bytes in the command, which do not come from memory
   uint32_t param;
   uintptr_t read_from, read_to, write_from, write_to;
   std::vector<uint64_t> read_bits, written_bits;
@@ -53,6 +54,7 @@ static void add_range(const Dispatch& d, uint32_t param) {
   r.from = reinterpret_cast<uintptr_t>(b.from);
   r.size = b.size;
   r.access = b.access;
+  r.counted = b.is_bytes ? 0 : UINT32_MAX;
   r.param = param;
   r.read_from = r.write_from = UINTPTR_MAX;
   r.read_to = r.write_to = 0;
@@ -176,7 +178,12 @@ static void check_others(const Range& r, uintptr_t at, uint32_t n, bool write, v
 }
 
 static void mark_bits(std::vector<uint64_t>& bits, uint64_t at, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) bits[(at + i) / 64] |= uint64_t{1} << (at + i) % 64;
+  while (n) {
+    const uint32_t first = static_cast<uint32_t>(at % 64), count = n < 64 - first ? n : 64 - first;
+    bits[at / 64] |= (count == 64 ? UINT64_MAX : (uint64_t{1} << count) - 1) << first;
+    at += count;
+    n -= count;
+  }
 }
 
 static void slow_checks(Range& r, uintptr_t at, uint32_t n, bool write, bool atomic, void* pc) {
@@ -212,11 +219,11 @@ static inline void access(const void* p, uint32_t n, bool write, bool atomic, vo
     }
   }
   if (write) {
-    m.stats.stores++, m.stats.bytes_written += n;
+    m.stats.stores++, m.stats.bytes_written += n & r->counted;
     if (at < r->write_from) r->write_from = at;
     if (at + n > r->write_to) r->write_to = at + n;
   } else {
-    m.stats.loads++, m.stats.bytes_read += n;
+    m.stats.loads++, m.stats.bytes_read += n & r->counted;
     if (at < r->read_from) r->read_from = at;
     if (at + n > r->read_to) r->read_to = at + n;
   }
