@@ -83,17 +83,14 @@ function counted(call: () => void): Took {
 function oneByOne(results: readonly mx.NDArray[]): void {
   for (const node of collect(results, (n) => n.state === "evaluated")) mx.eval(node);
 }
-/** The largest difference between two lists of arrays, as a share of the array's largest value. */
+/** The largest difference between two lists of arrays, as a share of the largest value. */
 function difference(a: readonly mx.NDArray[], b: readonly mx.NDArray[]): number {
-  const largest = (x: mx.NDArray) => Number(mx.max(mx.abs(x)).item());
-  const shares = a.map((x, i) => {
-    const close = () => {
-      const [y, z] = [x.astype(mx.float32), b[i]!.astype(mx.float32)];
-      return largest(y.sub(z)) / largest(z);
-    };
-    return mx.stream(mx.cpu, close);
+  return mx.stream(mx.cpu, () => {
+    const wide = (all: readonly mx.NDArray[]) => all.map((v) => v.astype(mx.float32));
+    const largest = (all: readonly mx.NDArray[]) => Math.max(...all.map((v) => Number(mx.max(mx.abs(v)).item())));
+    const x = wide(a), y = wide(b);
+    return largest(x.map((v, i) => v.sub(y[i]!))) / largest(y);
   });
-  return Math.max(...shares);
 }
 /** Counts a work on the GPU, after two runs in which kernels are compiled, and compares its results with the CPU's. */
 export function count(work: Counted, full: boolean): Count {

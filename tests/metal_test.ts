@@ -3,7 +3,7 @@
  * Ignored where that library cannot be built: on other processors, or without what fetches metal-cpp.
  * @module
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import { readyLibrary } from "../ffi/build.ts";
 import { hostPlatform } from "../ffi/platform.ts";
 
@@ -33,9 +33,33 @@ Deno.test({
   name: `the Metal host works on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
   ignore: reason !== null,
   fn: async () => {
-    const files = ["host_test.ts", "join_test.ts", "counted_test.ts"].map((name) => folder + name);
-    const { code, said } = await run(["test", "-A", "-q", ...files]);
+    const files = ["host", "join", "counted", "system"].map((name) => `${folder}${name}_test.ts`);
+    const { code, said } = await run(["test", "-A", "-q", ...files], { MTL_CAPTURE_ENABLED: "1" });
     assertEquals(code, 0, said);
+  },
+});
+Deno.test({
+  name: `arrays and files longer than a Metal buffer, no captures, older systems${
+    reason ? ` (ignored: ${reason})` : ""
+  }`,
+  ignore: reason !== null,
+  fn: async () => {
+    const more = { DENIM_METAL_SIM_MAX_BUFFER: "262144", DENIM_METAL_SIM_OS: "14" };
+    const { code, said } = await run(["test", "-A", "-q", `${folder}system_test.ts`], more);
+    assertEquals(code, 0, said);
+  },
+});
+Deno.test({
+  name: `kernels are compiled once and kept on disk${reason ? ` (ignored: ${reason})` : ""}`,
+  ignore: reason !== null,
+  fn: async () => {
+    const text = (path: string) => JSON.stringify(new URL(path, import.meta.url).href);
+    const source = `import * as mx from ${text("../mod.ts")}; import { runtime } from ${text("../ffi/runtime.ts")};
+      mx.eval(mx.stream(mx.gpu, () => mx.softmax(mx.ones([4]), 0)));
+      const { libraries, compiled } = runtime().simulatorCounts(); console.log("=" + libraries + " " + compiled);`;
+    await run(["eval", source]);
+    const { said } = await run(["eval", source]);
+    assertMatch(said, /^=[1-9]\d* 0$/m);
   },
 });
 Deno.test({
