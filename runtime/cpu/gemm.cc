@@ -7,7 +7,7 @@ namespace denim::DENIM_ISA {
 namespace {
 
 constexpr int64_t kBlockK = 384;
-constexpr int64_t kBlockRows = 2016, kBlockCols = 2048;  // what is packed at a time
+constexpr int64_t kBlockRows = 2048, kBlockCols = 2048;  // what is packed at a time, up to half as many rows more
 constexpr int64_t kGroupRows = 128, kGroupCols = 256;    // what a task computes at most
 constexpr int64_t kUnpackedStrips = 2;                   // of rows at most that read B where it is
 constexpr int64_t kSerialWork = 400 * 1000;              // multiply-adds under which threads do not pay
@@ -56,7 +56,8 @@ template <class T>
 Plan plan(const Gemm<T>& g) {
   Plan p;
   p.mr = round_up(ceil_div(g.m, ceil_div(g.m, kMaxRows)), 2);
-  p.mc = min_of(round_up(g.m, p.mr), kBlockRows / p.mr * p.mr);
+  const int64_t row_blocks = max_of(1, (g.m + kBlockRows / 2) / kBlockRows);
+  p.mc = round_up(ceil_div(g.m, row_blocks), p.mr);
   p.nc = min_of(round_up(g.n, kTileCols<T>), g.partial_stride || g.k <= kBlockK ? kBlockCols : kBlockCols / 2);
   const int64_t blocks = ceil_div(g.k, kBlockK);
   p.kc = round_up(ceil_div(g.k, blocks), g.k_align);
@@ -75,11 +76,16 @@ struct Block {
   bool pack_b_late;                            // only one group of rows: each task packs its own strips of B
 };
 
+// Rows that the strip of A from `row` on has in its panel: the last one only what it needs.
+template <class T>
+int64_t strip_rows(const Block<T>& s, int64_t row) {
+  return min_of(s.p.mr, round_up(s.mc - row, 2));
+}
 template <class T>
 void pack_a_strip(const Block<T>& s, int64_t strip) {
-  const int64_t first = strip * s.p.mr;
-  s.g->pack_a(s.g->a, s.i0 + first, static_cast<int>(min_of(s.p.mr, s.mc - first)), static_cast<int>(s.p.mr), s.k0,
-              s.kc, s.a + first * s.kc);
+  const int64_t first = strip * s.p.mr, width = strip_rows(s, first);
+  s.g->pack_a(s.g->a, s.i0 + first, static_cast<int>(min_of(width, s.mc - first)), static_cast<int>(width), s.k0, s.kc,
+              s.a + first * s.kc);
 }
 template <class T>
 void pack_b_strip(const Block<T>& s, int64_t strip) {
@@ -105,7 +111,7 @@ template <class T>
 void compute_tile(const Block<T>& s, int64_t row, int64_t col, const T* b, int64_t b_step) {
   constexpr int nr = kTileCols<T>;
   alignas(64) T tile[kMaxRows * nr];
-  kMicro<T>[s.p.mr / 2 - 1](s.kc, s.a + row* s.kc, b, b_step, tile);
+  kMicro<T>[strip_rows(s, row) / 2 - 1](s.kc, s.a + row * s.kc, b, b_step, tile);
   const int rows = static_cast<int>(min_of(s.p.mr, s.mc - row)), cols = static_cast<int>(min_of(nr, s.nc - col));
   const bool first = s.k0 == 0, last = s.k0 + s.kc == s.g->k;
   T* partial = s.partial + row * s.partial_stride + col;
@@ -169,7 +175,7 @@ template <class T>
 size_t gemm_scratch(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0 || g.k == 0) return 0;
   const Plan p = plan(g);
-  const int64_t item = sizeof(T), mc = min_of(g.m + kMaxRows, kBlockRows);  // at least p.mc, and it grows with m
+  const int64_t item = sizeof(T), mc = min_of(g.m, kBlockRows * 3 / 2) + kMaxRows;  // at least p.mc, and it grows with m
   const size_t partial = g.partial_stride || p.kc >= g.k ? 0 : bytes64(mc * p.nc * item);
   return bytes64(mc * p.kc * item) + bytes64(p.nc * p.kc * item) + partial;
 }

@@ -54,17 +54,20 @@ struct Lanes {
   int64_t lane_stride, k_stride;  // in elements
 };
 
-// Packs n lanes by n steps of k, all of which exist, are contiguous along k and fill a vector of the panel.
+// Packs `lanes` <= n lanes by n steps of k, all of which exist and are contiguous along k.
 template <class E>
-DENIM_INLINE void pack_square(const E* p, int64_t lane_stride, int width, Acc<E>* to) {
+DENIM_INLINE void pack_square(const E* p, int64_t lane_stride, int lanes, int width, Acc<E>* to) {
   using T = Acc<E>;
   constexpr int n = kLanes<T>;
   Vec<T> v[n];
 #pragma clang loop unroll(full)
-  for (int l = 0; l < n; l++) v[l] = load(p + l * lane_stride);
+  for (int l = 0; l < n; l++) v[l] = load(p + (l < lanes ? l : 0) * lane_stride);
   transpose_square<T>(v);
 #pragma clang loop unroll(full)
-  for (int s = 0; s < n; s++) store(to + s * width, v[s]);
+  for (int s = 0; s < n; s++) {
+    if (lanes == n) store(to + s * width, v[s]);
+    else store_few(to + s * width, v[s], lanes);
+  }
 }
 
 // The same at the edges, or with a stride along k: `filled` lanes exist, `lanes` have a place in the panel.
@@ -106,26 +109,32 @@ void pack_neighbours(const E* p, int64_t ks, int used, int width, int64_t kc, Ac
   }
 }
 
-/// Packs a strided array of E (the PackFn of plain operands; `operand` is a Lanes).
+// One panel of lanes that lie apart.
 template <class E>
-void pack_lanes(const void* operand, int64_t first, int used, int width, int64_t k0, int64_t kc, Acc<E>* panel) {
+void pack_strided(const E* p, int64_t ls, int64_t ks, int used, int width, int64_t kc, Acc<E>* panel) {
   constexpr int n = kLanes<Acc<E>>;
-  const auto& o = *static_cast<const Lanes*>(operand);
-  const int64_t ls = o.lane_stride, ks = o.k_stride;
-  const E* p = reinterpret_cast<const E*>(o.data) + first * ls + k0 * ks;
-  if (ls == 1) return pack_neighbours(p, ks, used, width, kc, panel);
   for (int l0 = 0; l0 < width; l0 += n) {
     const int lanes = width - l0 < n ? width - l0 : n;
     const int filled = used - l0 < lanes ? (used > l0 ? used - l0 : 0) : lanes;
     int64_t k = 0;
-    if (filled == n && ks == 1) {
-      for (; k + n <= kc; k += n) pack_square(p + l0 * ls + k, ls, width, panel + k * width + l0);
+    if (filled == lanes && ks == 1) {
+      for (; k + n <= kc; k += n) pack_square(p + l0 * ls + k, ls, lanes, width, panel + k * width + l0);
     }
     for (; k < kc; k += n) {
       const int steps = kc - k < n ? static_cast<int>(kc - k) : n;
       pack_part(p + l0 * ls + k * ks, ls, ks, filled, lanes, steps, width, panel + k * width + l0);
     }
   }
+}
+
+/// Packs a strided array of E (the PackFn of plain operands; `operand` is a Lanes).
+template <class E>
+void pack_lanes(const void* operand, int64_t first, int used, int width, int64_t k0, int64_t kc, Acc<E>* panel) {
+  const auto& o = *static_cast<const Lanes*>(operand);
+  const int64_t ls = o.lane_stride, ks = o.k_stride;
+  const E* p = reinterpret_cast<const E*>(o.data) + first * ls + k0 * ks;
+  if (ls == 1) return pack_neighbours(p, ks, used, width, kc, panel);
+  pack_strided(p, ls, ks, used, width, kc, panel);
 }
 
 }  // namespace denim::DENIM_ISA

@@ -159,6 +159,14 @@ DENIM_INLINE void store_few(E* p, Vec<Acc<E>> v, int n) {
   store(few, v);
   copy_few(p, few, n);
 }
+#if defined(__AVX512F__)
+DENIM_INLINE void store_few(float* p, VecF v, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1 << n) - 1), bit_cast<__m512>(v));
+}
+DENIM_INLINE void store_few(double* p, Vec<double> v, int n) {
+  _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1 << n) - 1), bit_cast<__m512d>(v));
+}
+#endif
 
 DENIM_INLINE float load_one(const float* p) { return *p; }
 DENIM_INLINE double load_one(const double* p) { return *p; }
