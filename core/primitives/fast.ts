@@ -28,7 +28,7 @@ import { cast } from "../ops/operand.ts";
 import { mean, sum } from "../ops/reduce.ts";
 import { where } from "../ops/ternary.ts";
 import { rsqrt, square } from "../ops/unary.ts";
-import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "../ops/view.ts";
+import { broadcastTo, expandDims, reshape, sliceAxis, squeeze, swapaxes } from "../ops/view.ts";
 import { addTangents } from "./matmul.ts";
 import { perElement } from "./work.ts";
 
@@ -157,7 +157,7 @@ function counted(x: NDArray, seen: NDArray | null): NDArray {
   return seen ? where(seen, x, 0) : x;
 }
 /** Adds up query heads that share a key head: [B, G, H / G, S, D] to [B, G, S, D]. */
-const shared = (x: NDArray): NDArray => sum(x, { axis: 2 });
+const shared = (x: NDArray): NDArray => x.shape[2] === 1 ? squeeze(x, 2) : sum(x, { axis: 2 });
 /**
  * With P = softmax(S), S = scale q k^T + mask, y = P v and the rows' D = sum(ct y): dv = P^T ct, dS = P (ct v^T - D),
  * dq = scale dS k, dk = scale dS^T q, dmask = dS. A sink has the probability p and no value, so its cotangent is -sum(p
@@ -174,8 +174,8 @@ function attentionVjp(inputs: readonly NDArray[], ct: NDArray, p: Attention): (N
   const ds = counted(multiply(weights, subtract(pulled, rows)), seen);
   const dsinks = sink && reshape(multiply(sum(multiply(sink, rows), { axis: [0, 3, 4] }), -1), [x.q.shape[1]!]);
   return [
-    cast(reshape(multiply(matmul(ds, k), p.scale), x.q.shape), x.q.dtype),
-    cast(shared(multiply(matmul(swapaxes(ds, -1, -2), q), p.scale)), x.k.dtype),
+    cast(reshape(matmul(ds, multiply(k, p.scale)), x.q.shape), x.q.dtype),
+    cast(shared(matmul(swapaxes(ds, -1, -2), multiply(q, p.scale))), x.k.dtype),
     cast(shared(matmul(swapaxes(weights, -1, -2), wide)), x.v.dtype),
     ...x.mask ? [x.mask.dtype.kind === "float" ? cast(reshape(ds, x.mask.shape), x.mask.dtype) : null] : [],
     ...x.sinks ? [dsinks && cast(dsinks, x.sinks.dtype)] : [],

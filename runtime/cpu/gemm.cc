@@ -175,7 +175,7 @@ template <class T>
 size_t gemm_scratch(const Gemm<T>& g) {
   if (g.m == 0 || g.n == 0 || g.k == 0) return 0;
   const Plan p = plan(g);
-  const int64_t item = sizeof(T), mc = min_of(g.m, kBlockRows * 3 / 2) + kMaxRows;  // at least p.mc, and it grows with m
+  const int64_t item = sizeof(T), mc = min_of(g.m, kBlockRows * 3 / 2) + kMaxRows;  // not below p.mc; grows with m
   const size_t partial = g.partial_stride || p.kc >= g.k ? 0 : bytes64(mc * p.nc * item);
   return bytes64(mc * p.kc * item) + bytes64(p.nc * p.kc * item) + partial;
 }
