@@ -2,10 +2,11 @@
  * Trains the same nets with Denim and with PyTorch, from equal weights with equal batches, in turn on one machine:
  *
  *     deno run -A bench/torch/main.ts --python PATH [--only mnist] [--epochs 1] [--steps 300] [--threads N] [--rounds 6]
+ *     deno run -A bench/torch/main.ts --python PATH --only mnist --epochs 3 --rounds 3    # 99 % of held-out digits
  *
  * Prints for each net the time of a step as the median over the rounds with its ratio (below 1 says that Denim is
- * faster), the peak of resident memory, how far the losses are apart, and for digits the share of held-out ones that
- * are read right. The Python needs `torch` and `safetensors`.
+ * faster), images or tokens in a second, the peak of resident memory, how far the losses are apart, and for digits the
+ * share of held-out ones that are read right. The Python needs `torch` and `safetensors`.
  * @module
  */
 import { parseArgs } from "node:util";
@@ -60,6 +61,12 @@ class Trainer {
 }
 
 const BATCH = 128, LM_BATCH = 16;
+/** What a step learns from. */
+const ITEMS: Readonly<Record<string, readonly [count: number, unit: string]>> = {
+  mnist: [BATCH, "images"],
+  transformer: [LM_BATCH * 128, "tokens"],
+  lstm: [LM_BATCH * 64, "tokens"],
+};
 /** The digits and their order, or a text and where the batches start. */
 async function writeData(work: string, folder: string, steps: number, epochs: number): Promise<number> {
   mx.random.seed(1);
@@ -103,6 +110,7 @@ async function compare(work: string, python: string, threads: number, rounds: nu
       theirs.push(await torch.steps(each));
     }
     const time = (all: readonly Steps[]) => median(all.map(({ seconds }) => 1000 * seconds / each));
+    const [items, unit] = ITEMS[work]!, speed = (all: readonly Steps[]) => (1000 * items / time(all)).toFixed(0);
     const ratios = (key: "seconds" | "cpu") => {
       const all = ours.map((o, i) => o[key] / theirs[i]![key]);
       return `${median(all).toFixed(2)} (${all.map((r) => r.toFixed(2)).join(" ")})`;
@@ -116,6 +124,7 @@ async function compare(work: string, python: string, threads: number, rounds: nu
       } ms: ` +
         `ratio ${ratios("seconds")}, of processor time ${ratios("cpu")}`,
     );
+    console.log(`  ${speed(ours)} ${unit}/s, PyTorch ${speed(theirs)} ${unit}/s`);
     console.log(`  resident peak ${megabytes(ours)} MB, PyTorch ${megabytes(theirs)} MB`);
     console.log(
       `  losses ${a[0]!.toFixed(5)} -> ${mean(a.slice(-20)).toFixed(4)}, PyTorch ${b[0]!.toFixed(5)} -> ` +

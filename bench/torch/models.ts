@@ -39,7 +39,7 @@ function digits(data: Data): Subject {
   const scaled = (x: NDArray) => x.astype(mx.float32).div(255);
   return {
     model,
-    optimizer: new optim.Adam(1e-3, { biasCorrection: true }),
+    optimizer: new optim.Adam(optim.cosineDecay(2e-3, order!.shape[0]!), { biasCorrection: true }),
     batch: (i) => {
       const rows = order!.index(i);
       return [scaled(images!.take(rows, 0)), labels!.take(rows).astype(mx.int32)];

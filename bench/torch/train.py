@@ -50,7 +50,10 @@ class Digits(nn.Module):
             return (guess == y).float().mean().item()
 
     def optimizer(self):
-        return torch.optim.Adam(self.parameters(), lr=1e-3)
+        return torch.optim.Adam(self.parameters(), lr=2e-3)
+
+    def schedule(self, optimizer):
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, len(self.data["order"]))
 
 
 class Text(nn.Module):
@@ -70,6 +73,9 @@ class Text(nn.Module):
 
     def optimizer(self):
         return torch.optim.AdamW(self.parameters(), lr=1e-3, weight_decay=0.01)
+
+    def schedule(self, optimizer):
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1)
 
 
 class Block(nn.Module):
@@ -142,6 +148,7 @@ class Run:
         self.model = WORKS[work](load_file(f"{folder}/data.safetensors"))
         save_file({k: v.detach().contiguous() for k, v in self.model.weights().items()}, f"{folder}/initial.safetensors")
         self.optimizer, self.next = self.model.optimizer(), 0
+        self.schedule = self.model.schedule(self.optimizer)
 
     def steps(self, count):
         start, cpu, losses = time.perf_counter(), time.process_time(), []
@@ -150,6 +157,7 @@ class Run:
             loss = self.model.loss(self.next)
             loss.backward()
             self.optimizer.step()
+            self.schedule.step()
             losses.append(loss.item())
             self.next += 1
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
