@@ -23,6 +23,7 @@ import {
   ValueError,
 } from "../core/mod.ts";
 import { openMapped } from "../core/io/mapped.ts";
+import { Permutation } from "./permutation.ts";
 
 /** Rows that can be fetched by their numbers, in any order. */
 export interface Dataset<B> {
@@ -161,4 +162,39 @@ export function fromItems<T, B>(items: Items<T>, collate: (items: T[]) => B | Pr
     });
   };
   return { length: items.length, batch: async (rows) => await collate(await Promise.all(rows.map(fetch))) };
+}
+
+/**
+ * Two parts of a data set that share no row: what is learned from, and a share that is held out. The seed says which
+ * rows; the same seed gives the same parts in every run.
+ * @param share How much is held out, between 0 and 1.
+ * @throws ValueError where a part would be empty.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { fromArrays, split } from "@denim/ml/data";
+ * const [train, heldOut] = split(fromArrays(mx.arange(10)), 0.2);
+ * [train.length, heldOut.length]; // [8, 2]
+ * ```
+ */
+export function split<B>(
+  dataset: Dataset<B>,
+  share: number,
+  { seed = 0 }: { readonly seed?: number } = {},
+): [rest: Dataset<B>, heldOut: Dataset<B>] {
+  const { length } = dataset, count = Math.round(length * share), order = new Permutation(length, seed);
+  if (!(count >= 1 && count < length)) {
+    fail(ValueError, "data.split", {
+      cannot: `hold out ${share} of ${length} rows`,
+      expected: "a share between 0 and 1 that leaves both parts a row",
+      got: `${count} rows`,
+      fix: "change the share",
+    });
+  }
+  const part = (start: number, end: number): Dataset<B> => ({
+    length: end - start,
+    batch: (rows) => dataset.batch(rows.map((row) => order.at(start + row))),
+  });
+  return [part(count, length), part(0, count)];
 }

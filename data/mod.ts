@@ -27,6 +27,7 @@ export {
   fromItems,
   fromTokens,
   type Items,
+  split,
   type TokenBatch,
   type TokenOptions,
 } from "./dataset.ts";
@@ -37,6 +38,7 @@ export {
   type JsonValue,
   LineFile,
   lineFile,
+  loadClasses,
   loadCsv,
   loadIdx,
   readCsv,

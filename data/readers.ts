@@ -250,6 +250,38 @@ export async function loadCsv(path: string, columns: readonly string[], options:
   return array(Float32Array.from(values)).reshape([row, columns.length]);
 }
 
+/**
+ * A column of names of a CSV file as classes: the number of each row's class, int32 [rows], and the names by number, in
+ * the order of the alphabet.
+ * @throws ValueError where the column is missing.
+ *
+ * @example
+ * ```ts ignore
+ * import { loadClasses } from "@denim/ml/data";
+ * const { labels, classes } = await loadClasses("iris.csv", "species");
+ * classes[Number(labels.index(0).item())]; // "setosa"
+ * ```
+ */
+export async function loadClasses(
+  path: string,
+  column: string,
+  options: CsvOptions = {},
+): Promise<{ readonly labels: NDArray; readonly classes: readonly string[] }> {
+  const names: string[] = [];
+  for await (const record of readCsv(path, options)) {
+    names.push(
+      record[column] ?? fail(ValueError, "data.loadClasses", {
+        cannot: `read column ${column} of ${path}`,
+        expected: `one of ${Object.keys(record).join()}`,
+        got: column,
+        fix: "choose another column",
+      }),
+    );
+  }
+  const classes = [...new Set(names)].sort(), numbers = new Map(classes.map((name, i) => [name, i]));
+  return { labels: array(Int32Array.from(names, (name) => numbers.get(name)!)), classes };
+}
+
 const CHUNK = 1 << 20;
 /**
  * The lines of a text file by their numbers, so that a file larger than memory can be shuffled: it is read once for the

@@ -13,6 +13,7 @@ import {
   fromStream,
   fromTokens,
   Permutation,
+  split,
 } from "../../data/mod.ts";
 
 const list = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
@@ -53,6 +54,19 @@ Deno.test("Permutation sends each place everywhere equally often, and seeds give
   assertEquals(orders.size, 500);
   assertEquals(new Set([0, 1, 2].map((epoch) => new Permutation(1e6, 5, epoch).at(0))).size, 3);
   assertEquals(new Set([1, 1 + 2 ** 32, 1 + 2 ** 40].map((seed) => new Permutation(1e6, seed).at(0))).size, 3);
+});
+
+Deno.test("split holds a share out: each row is in one part, and the seed says in which", async () => {
+  const rows = async (seed: number): Promise<number[][]> => {
+    const parts = split(fromArrays(mx.arange(10)), 0.3, { seed });
+    return numbers(await Promise.all(parts.map((part) => part.batch(list(part.length)))));
+  };
+  const parts = await rows(1);
+  assertEquals(parts.map((part) => part.length), [7, 3]);
+  assertEquals(parts.flat().sort((a, b) => a - b), list(10));
+  assertEquals(await rows(1), parts);
+  assert(`${await rows(2)}` !== `${parts}`);
+  for (const share of [0, 1, 0.04, NaN]) assertThrows(() => split(fromArrays(mx.arange(10)), share), mx.ValueError);
 });
 
 Deno.test("batches hold each row once an epoch; the last one is kept, dropped or padded", async () => {

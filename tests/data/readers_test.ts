@@ -10,6 +10,7 @@ import {
   fromWorker,
   type JsonValue,
   lineFile,
+  loadClasses,
   loadCsv,
   loadIdx,
   loadImage,
@@ -72,6 +73,12 @@ Deno.test("readJsonl gives the values and names the line that is none; lineFile 
   const _typed: AsyncIterable<JsonValue> = readJsonl(path);
 });
 
+Deno.test("loadClasses numbers the names of a column by the alphabet", async () => {
+  const path = await file("a.csv", "x,kind\n1,pear\n2,apple\n3,pear\n4,\n");
+  const { labels, classes } = await loadClasses(path, "kind");
+  assertEquals([labels.dtype, labels.tolist(), classes], [mx.int32, [2, 1, 2, 0], ["", "apple", "pear"]]);
+  await assertRejects(() => loadClasses(path, "sort"), mx.ValueError, "expected one of x,kind");
+});
 Deno.test("readCsv reads RFC 4180, loadCsv columns of numbers", async () => {
   const path = await file("a.csv", '\ufeffname,x,"y ""z"""\r\n"a, b",1,2.5\r\n"two\nlines",-3e2,nan\r\n\r\nlast,4,5');
   assertEquals(await all(readCsv(path)), [
