@@ -48,6 +48,7 @@ if (import.meta.main) {
     for (let i = 0; i < Number(values.rounds); i++) {
       one = Math.min(one, timed([a, a], pieces));
       two = Math.min(two, timed([a, b], pieces));
+      await new Promise((resolve) => setTimeout(resolve, 5)); // lets the system spread threads that it had put together
     }
     const ratio = (two / one).toFixed(2);
     console.log(`${name}: ${one.toFixed(1)} ms one after the other, ${two.toFixed(1)} ms on two streams: ${ratio}`);

@@ -6,7 +6,7 @@
 import type { NDArray } from "./array.ts";
 import { setting } from "./environment.ts";
 import { fail, NonFiniteError } from "./errors.ts";
-import { activeInspector, evaluate, type Inspector, setInspector } from "./eval.ts";
+import { evaluate, type Inspector, setInspector } from "./eval.ts";
 import { evaluateTree } from "./evaluate.ts";
 import { describe as describeNode } from "./graph.ts";
 import { all, any, max, min, sum } from "./ops/reduce.ts";

@@ -4,12 +4,12 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { atLeastFloat, bool_, complex64, type DType, issubdtype, uint8 } from "../dtype.ts";
+import { atLeastFloat, bool_, complex64, issubdtype, uint8 } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
 import { describe, sameShape } from "../shape.ts";
 import { full } from "./create.ts";
 import { binary, meet } from "./meet.ts";
-import { commonType, isArray, numberArg, type Operand, operands, toArray } from "./operand.ts";
+import { commonType, numberArg, type Operand, operands, toArray } from "./operand.ts";
 import { all } from "./reduce.ts";
 import { abs, floor, isinf, isnan, logicalNot } from "./unary.ts";
 

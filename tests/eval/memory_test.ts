@@ -288,3 +288,37 @@ test("memory: a session has nothing of its own left after a collection", () => {
   collectGarbage();
   assertEquals([world.count.buffers, world.count.active], [0, 0]);
 });
+test("memory: MLX's older names are the same functions, limits return what was before, and one that is passed throws", () => {
+  const { metal } = mx;
+  assertEquals(
+    [metal.clearCache, metal.deviceInfo, metal.getActiveMemory, metal.getCacheMemory, metal.getPeakMemory],
+    [mx.clearCache, mx.deviceInfo, mx.getActiveMemory, mx.getCacheMemory, mx.getPeakMemory],
+  );
+  assertEquals(
+    [metal.resetPeakMemory, metal.setCacheLimit, metal.setMemoryLimit, metal.setWiredLimit],
+    [mx.resetPeakMemory, mx.setCacheLimit, mx.setMemoryLimit, mx.setWiredLimit],
+  );
+  mx.clearCache();
+  const live = mx.getActiveMemory(), limit = live + 2 ** 20, before = mx.setMemoryLimit(limit);
+  try {
+    assertEquals([mx.getMemoryLimit(), mx.setMemoryLimit(limit)], [limit, limit]);
+    const big = mx.ones([2 ** 20]).add(mx.arange(2 ** 20));
+    assertThrows(() => mx.eval(big), mx.MemoryLimitError);
+    assertEquals([mx.ones([4]).add(1).sum().item(), big.state], [8, "lazy"]);
+  } finally {
+    mx.setMemoryLimit(before);
+  }
+  const cached = mx.setCacheLimit(0);
+  try {
+    mx.resetPeakMemory();
+    const x = mx.ones([2 ** 18]).add(mx.arange(2 ** 18));
+    mx.eval(x);
+    assert(mx.getPeakMemory() >= mx.getActiveMemory() && mx.getActiveMemory() >= live + x.nbytes);
+    x.dispose();
+    assertEquals([mx.getCacheMemory(), mx.setCacheLimit(0)], [0, 0]);
+  } finally {
+    mx.setCacheLimit(cached);
+  }
+  const wired = mx.setWiredLimit(0);
+  assertEquals(mx.setWiredLimit(wired), 0);
+});
