@@ -154,6 +154,7 @@ const simulator_folders = [_][]const u8{ ".", "translate", "exec", "memory", "ob
 const simulator_flags = [_][]const u8{
     "-std=c++20",      "-Wall",    "-Wextra",             "-Werror",                          "-fno-exceptions",
     "-fno-rtti",       "-fblocks", "-fno-strict-aliasing", "-Wno-missing-field-initializers",
+    "-fno-c++-static-destructors", // its threads may be at work when the process ends
 };
 
 /// A module that holds the whole runtime: the common files itself, the kernels as one archive per instruction set.

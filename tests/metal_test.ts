@@ -27,27 +27,28 @@ async function whyNot(): Promise<string | null> {
   return code === 0 ? null : /get metal-cpp/.test(said) ? "metal-cpp cannot be fetched" : null;
 }
 const reason = await whyNot();
-const folder = new URL("metal/", import.meta.url).pathname;
+const folder = new URL(".", import.meta.url).pathname;
+/** A test that a process on the simulated device passes. */
+function simulated(name: string, args: readonly string[], more: Record<string, string> = {}): void {
+  Deno.test({
+    name: `${name}, on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
+    ignore: reason !== null,
+    fn: async () => {
+      const { code, said } = await run(args, more);
+      assertEquals(code, 0, said);
+    },
+  });
+}
+const tests = (...files: readonly string[]) => ["test", "-A", "-q", "--no-check", ...files.map((f) => folder + f)];
 
-Deno.test({
-  name: `the Metal host works on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
-  ignore: reason !== null,
-  fn: async () => {
-    const files = ["host", "join", "counted", "system"].map((name) => `${folder}${name}_test.ts`);
-    const { code, said } = await run(["test", "-A", "-q", ...files], { MTL_CAPTURE_ENABLED: "1" });
-    assertEquals(code, 0, said);
-  },
-});
-Deno.test({
-  name: `arrays and files longer than a Metal buffer, no captures, older systems${
-    reason ? ` (ignored: ${reason})` : ""
-  }`,
-  ignore: reason !== null,
-  fn: async () => {
-    const more = { DENIM_METAL_SIM_MAX_BUFFER: "262144", DENIM_METAL_SIM_OS: "14" };
-    const { code, said } = await run(["test", "-A", "-q", `${folder}system_test.ts`], more);
-    assertEquals(code, 0, said);
-  },
+simulated(
+  "the Metal host works, joins instructions, counts and captures",
+  tests(...["host", "join", "counted", "system"].map((name) => `metal/${name}_test.ts`)),
+  { MTL_CAPTURE_ENABLED: "1" },
+);
+simulated("arrays and files longer than a Metal buffer, no captures, older systems", tests("metal/system_test.ts"), {
+  DENIM_METAL_SIM_MAX_BUFFER: "262144",
+  DENIM_METAL_SIM_OS: "14",
 });
 Deno.test({
   name: `kernels are compiled once and kept on disk${reason ? ` (ignored: ${reason})` : ""}`,
@@ -62,11 +63,19 @@ Deno.test({
     assertMatch(said, /^=[1-9]\d* 0$/m);
   },
 });
-Deno.test({
-  name: `every family of kernels agrees with the CPU on the simulated device${reason ? ` (ignored: ${reason})` : ""}`,
-  ignore: reason !== null,
-  fn: async () => {
-    const { code, said } = await run(["run", "-A", `${folder}doctor.ts`, "--quick"]);
-    assertEquals(code, 0, said);
-  },
-});
+// One kernel that takes all patterns: compiling one for each would take the time of all else.
+simulated(
+  "the kernel case table, recorded cases and evaluation pass without races",
+  tests(
+    "ops/forward_test.ts",
+    "reference/fixtures_test.ts",
+    ...["streams", "failure", "donation", "states"].map((name) => `eval/${name}_test.ts`),
+  ),
+  { DENIM_DEVICE: "gpu", DENIM_METAL_JIT: "never", DENIM_METAL_RACE: "1" },
+);
+simulated(
+  "random programs by kernels of their own agree with the CPU",
+  ["run", "-A", "--no-check", `${folder}random_graphs/main.ts`],
+  { DENIM_DEVICE: "gpu", DENIM_METAL_JIT: "always", DENIM_METAL_RACE: "1", SEEDS: "3" },
+);
+simulated("the doctor finds all families of kernels well", ["run", "-A", `${folder}metal/doctor.ts`, "--quick"]);

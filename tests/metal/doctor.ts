@@ -13,7 +13,7 @@ import { allCases } from "../cases/mod.ts";
 import { count, fromArray, toArray } from "../cases/tensor.ts";
 import { call, difference, inputsOf, nameOf, withoutFloat64 } from "../ops/harness.ts";
 
-const SECONDS = 110, QUICK_SECONDS = 40;
+const SECONDS = 110, QUICK_SECONDS = 10;
 /** The GPU may differ from the CPU by as much as both may differ from the truth. */
 const TWICE = 2;
 /** Simulated devices are slow: larger inputs are for real ones. */

@@ -306,8 +306,11 @@ static void show_symbols() {
 static void* open_copy(const std::string& path) {
   static int serial = 0;
   std::string copy = path + "." + std::to_string(getpid()) + "." + std::to_string(++serial);
-  std::ofstream(copy, std::ios::binary) << read_file(path);
-  void* handle = dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL);
+  std::ofstream file(copy, std::ios::binary);
+  file << read_file(path);
+  file.close();
+  // A file that is cut short, for want of room, would end the process when it is opened.
+  void* handle = file ? dlopen(copy.c_str(), RTLD_NOW | RTLD_LOCAL) : nullptr;
   unlink(copy.c_str());
   return handle;
 }
