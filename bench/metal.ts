@@ -6,8 +6,8 @@
  * Dispatches, barriers, command buffers and bytes are the same wherever it runs, so they can be compared without a Mac:
  * bytes are those that the arguments of the dispatches name, beside those that the work has to read and write. On the
  * simulated device (`DENIM_METAL=sim`) the works are tiny, but for `--full`, and times are left out. A few works are
- * counted in the run whose results are compared with the CPU's (`counted.ts`); it ends with 1 if one is not as it should
- * be. `--filter counted` takes these alone.
+ * counted in the run whose results are compared with the CPU's (`counted.ts`); it ends with 1 if one is not as it
+ * should be. `--filter counted` takes these alone.
  * @module
  */
 import { parseArgs } from "node:util";

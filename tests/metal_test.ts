@@ -79,3 +79,20 @@ simulated(
   { DENIM_DEVICE: "gpu", DENIM_METAL_JIT: "always", DENIM_METAL_RACE: "1", SEEDS: "3" },
 );
 simulated("the doctor finds all families of kernels well", ["run", "-A", `${folder}metal/doctor.ts`, "--quick"]);
+/** Does a program of this name run here? */
+function runs(name: string): boolean {
+  try {
+    return new Deno.Command(name, { args: ["--version"], stdout: "null", stderr: "null" }).outputSync().success;
+  } catch {
+    return false;
+  }
+}
+const noLint = reason ?? (["clang-22", "clang-21", "clang-20", "clang-19"].some(runs) ? null : "needs clang 19");
+Deno.test({
+  name: `address spaces of all kernels, as Clang sees them${noLint ? ` (ignored: ${noLint})` : ""}`,
+  ignore: noLint !== null,
+  fn: async () => {
+    const { code, said } = await run(["run", "-A", `${folder}../scripts/metal_lint.ts`, "--quick"]);
+    assertEquals(code, 0, said);
+  },
+});

@@ -219,6 +219,11 @@ export class Metal {
     if (!library) throw new MetalError(this.textOf(this.send(error[0] ?? 0n, "localizedDescription")));
     return library;
   }
+  /** Names of a library's kernels. */
+  functions(library: bigint): string[] {
+    const names = this.send(library, "functionNames"), n = Number(this.send(names, "count"));
+    return Array.from({ length: n }, (_, i) => this.textOf(this.send1(names, "objectAtIndex:", i)));
+  }
   /** The pipeline of a function with these function constants (booleans are bool, numbers int). */
   pipeline(library: bigint, name: string, constants: Readonly<Record<number, boolean | number>> = {}): bigint {
     const values = this.send(this.send(this.classNamed("MTLFunctionConstantValues"), "alloc"), "init");

@@ -1,6 +1,6 @@
 /**
- * `deno task doctor [--quick]`: what this machine is, whether every kernel family of the GPU agrees with the CPU, and a few
- * speeds; a report that can be pasted. Two minutes at most; the exit code says whether all agreed. With
+ * `deno task doctor [--quick]`: what this machine is, whether every kernel family of the GPU agrees with the CPU, and
+ * a few speeds; a report that can be pasted. Two minutes at most; the exit code says whether all agreed. With
  * `DENIM_METAL=sim` the GPU is the simulated one.
  * @module
  */

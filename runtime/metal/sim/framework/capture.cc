@@ -1,4 +1,4 @@
-// MTLCaptureManager: a "trace" is a folder with the names of the kernels that ran, one per line. It refuses what Apple's
+// MTLCaptureManager: a "trace" is a folder with the names of the kernels that ran, one per line. Refused is what Apple
 // refuses: a process that was not started for it, a second capture, a file that is there already.
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,4 +1,5 @@
 // MTLDevice: what there is, and what it makes. The simulated GPU has the limits of Apple's (family Apple 7 and up).
+#include <dlfcn.h>
 #include <stdlib.h>
 
 #include "framework/objects.h"
@@ -15,7 +16,13 @@ void link_event();
 void link_others();
 void link_capture();
 
+/// Its threads, and what ends with threads of the host, need the library until the process ends.
+static void stay_loaded() {
+  Dl_info self;
+  if (dladdr(reinterpret_cast<void*>(&stay_loaded), &self)) dlopen(self.dli_fname, RTLD_NOW | RTLD_NODELETE);
+}
 static Device* make_device() {
+  stay_loaded();
   void (*const parts[])() = {link_foundation, link_buffer, link_library, link_commands,
                              link_encoder,    link_event,  link_others,  link_capture};
   for (void (*part)() : parts) part();
