@@ -58,14 +58,15 @@ static void release_residency(Pages* p) {
   p->resident = false;
   g_wired -= p->end - p->begin;
 }
-/// Around the bytes, from page to page.
+/// Around the bytes, from page to page. Null if they are more than a Metal buffer may have.
 static Part* new_part(const Pages& pages, const uint8_t* begin, const uint8_t* end) {
   const intptr_t page = sysconf(_SC_PAGESIZE);
+  const uint8_t* first = pages.begin + (begin - pages.begin) / page * page;
+  const uint8_t* last = pages.begin + (end - pages.begin + page - 1) / page * page;
+  if (static_cast<uint64_t>(last - first) > hardware().device->maxBufferLength()) return nullptr;
   Part* part = static_cast<Part*>(calloc(1, sizeof(Part)));
   if (!part) abort();
-  part->begin = pages.begin + (begin - pages.begin) / page * page;
-  part->end = pages.begin + (end - pages.begin + page - 1) / page * page;
-  part->buffer = wrap(part->begin, part->end);
+  *part = {nullptr, first, last, wrap(first, last)};
   return part;
 }
 Place place_of(const void* memory, int64_t nbytes) {
@@ -82,12 +83,11 @@ Place place_of(const void* memory, int64_t nbytes) {
     } else {
       Part* part = pages.parts;
       while (part && (at < part->begin || at + nbytes > part->end)) part = part->next;
-      if (!part) {
-        part = new_part(pages, at, at + nbytes);
+      if (!part && (part = new_part(pages, at, at + nbytes))) {
         part->next = pages.parts;
         pages.parts = part;
       }
-      place = {part->buffer, static_cast<uint64_t>(at - part->begin)};
+      if (part) place = {part->buffer, static_cast<uint64_t>(at - part->begin)};
     }
   }
   pthread_mutex_unlock(&g_mutex);

@@ -58,6 +58,14 @@ int Encoder::max_threads() const { return 1024; }
 int Encoder::cores() const { return hardware().cores; }
 const char* Encoder::jit() const { return hardware().jit; }
 
+/// Memory that no Metal buffer can be made around: all of it is the pool's, so there is too much of it.
+static void too_long(Encoder::State* s, int64_t nbytes) {
+  s->failure = make_failure(kBadArgument,
+                            "use an array on the GPU\nat most %lld bytes (maxBufferLength)\n%lld bytes\n"
+                            "use parts of it, or compute with it in mx.stream(mx.cpu, ...)\n%s",
+                            static_cast<long long>(hardware().device->maxBufferLength()),
+                            static_cast<long long>(nbytes), s->name);
+}
 // ---- arguments ------------------------------------------------------------------------------------------------------
 static void bind(Encoder::State* s, int index, const uint8_t* at, const uint8_t* begin, const uint8_t* end,
                  Access access) {
@@ -69,7 +77,7 @@ static void bind(Encoder::State* s, int index, const uint8_t* at, const uint8_t*
     return;
   }
   const Place place = place_of(begin, end - begin);
-  if (!place.buffer) return refuse(s, "arguments in memory of the pool", "other memory");
+  if (!place.buffer) return too_long(s, end - begin);
   open_encoder(s->queue)->setBuffer(place.buffer, place.offset + static_cast<uint64_t>(at - begin),
                                     static_cast<NS::UInteger>(index));
   s->bound[s->n_arguments] = at;
