@@ -97,7 +97,7 @@ void* drive(void* seed) {
   if (!d) abort();
   d->session = rt_session_open();
   d->random = reinterpret_cast<uintptr_t>(seed);
-  for (int i = 0; i < kStreams; i++) d->streams[i] = i == 0 ? 0 : rt_stream_open(d->session);
+  for (int i = 0; i < kStreams; i++) d->streams[i] = i == 0 ? 0 : rt_stream_open(d->session, 0);
   for (int i = 0; i < g_count; i++) {
     if (rt_prepare(d->session, g_programs[i].words, g_programs[i].n, &d->programs[i])) exit(2);
   }
