@@ -10,8 +10,8 @@ import { describe, rowMajorStrides } from "./shape.ts";
 
 /** A form of something for each kind of media, as Jupyter asks for it. */
 export type MediaBundle = Record<string, string>;
-/** Values shown at each end of a long row, rows at each end of a table, tables of an array of more axes. */
-const COLUMNS = 8, ROWS = 8, TABLES = 4;
+/** An axis is cut beyond `whole`: then so many of its entries are shown at each end. Of more axes, so many tables. */
+const COLUMNS = { whole: 12, edge: 4 }, ROWS = { whole: 20, edge: 5 }, TABLES = 4;
 /** Small pictures are enlarged to about this many pixels; larger ones than MOST are shown as tables. */
 const VISIBLE = 128, MOST = 4096 * 4096;
 
@@ -37,8 +37,8 @@ function pictureOf({ shape, dtype }: Aval, at: (i: number) => Printable): string
 }
 
 /** Indices of an axis that are shown; null stands for those that are left out. */
-function shown(length: number, edge: number): readonly (number | null)[] {
-  if (length <= 2 * edge) return Array.from({ length }, (_, i) => i);
+function shown(length: number, { whole, edge }: typeof COLUMNS): readonly (number | null)[] {
+  if (length <= whole) return Array.from({ length }, (_, i) => i);
   const ends = Array.from({ length: 2 * edge }, (_, i) => i < edge ? i : length - 2 * edge + i);
   return [...ends.slice(0, edge), null, ...ends.slice(edge)];
 }
