@@ -39,7 +39,7 @@ function listed(result: unknown): unknown[] {
   if (Array.isArray(result)) return result;
   return isKeywords(result) ? Object.values(result) : [result];
 }
-/** MLX's options of exports. `shapeless` is not heard: a graph is for the shapes of its example. */
+/** MLX's options of exports. `shapeless` is not heard: the bridge reads all lengths, so that they would have to stay. */
 function exportOptions({ metadata = "" }: Keywords): mx.ExporterOptions {
   if (typeof metadata !== "string") throw new TypeError("metadata is text");
   return { metadata };
