@@ -81,7 +81,7 @@ export function requireList<T>(op: string, x: readonly T[]): readonly T[] {
 }
 /** The array in another dtype; itself if it has it. */
 export function cast(x: NDArray, dtype: DType): NDArray {
-  return x.dtype === dtype ? x : bind("astype", [x], { dtype });
+  return x.dtype === dtype ? x : bind("astype", [toArray("astype", x)], { dtype }); // options are not always checked before
 }
 /** The dtype in which all arrays meet. */
 export function commonType(arrays: readonly NDArray[]): DType {

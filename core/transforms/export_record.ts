@@ -157,7 +157,8 @@ function replay(r: FileRecord, xs: readonly NDArray[], own: readonly NDArray[], 
 /** Operations bind what they have checked; in a file their arguments may be such as no caller gives. */
 function requirePossible({ prim, inputs, params }: NDArray): void {
   if (prim.kind === "constant" || prim.code < 0) return;
-  const isWhole = Object.keys(prim.params).every((key) => params[key] !== undefined && params[key] !== null);
+  const isWhole = inputs.every(isArray) &&
+    Object.keys(prim.params).every((key) => params[key] !== undefined && params[key] !== null);
   if (!isWhole || !isPossible(prim, inputs, params)) {
     failFile(`inputs and parameters that ${prim.name} takes`, `impossible ones, ${inputs.map(describe).join(", ")}`);
   }
