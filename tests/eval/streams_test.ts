@@ -55,7 +55,7 @@ test("streams: the default is one for each device, and scopes change it", () => 
   assertEquals([mx.defaultStream().index, mx.ones([2]).add(1).stream], [s.index, s.index]);
   mx.stream(t, () => {
     assertEquals([mx.defaultStream().index, mx.zeros([2]).stream], [t.index, t.index]);
-    mx.stream(mx.cpu, () => assertEquals(mx.zeros([2]).stream, t.index));
+    mx.stream(t.device, () => assertEquals(mx.zeros([2]).stream, t.index));
   });
   assertThrows(() => mx.stream(t, () => mx.ones([2]).reshape([3])));
   assertEquals(mx.defaultStream(), s);
