@@ -26,7 +26,7 @@ struct Spans {
 int64_t clock_ns();
 /// Notes that the job was submitted.
 void note_submitted(Job* job);
-/// Room for the begin and the end of each instruction, zeroed; null where nobody asks for them.
+/// Room for the begin and the end of each instruction, zeroed; null where nobody asks for them. Under the lock.
 int64_t* new_times(const Job* job);
 /// Notes that the job has run, and its instructions, as far as they did. Frees the times.
 void note_run(const Job* job, int64_t begin, int64_t* times, bool worker);

@@ -223,9 +223,9 @@ static void execute(Stream* stream, Job* job, bool worker) {
   Failure** results = entry + n_in;
   for (size_t i = 0; i < n; i++) places[i] = job->places[i]->data;
   for (size_t i = 0; i < n_in; i++) entry[i] = entry_failure(job, static_cast<int>(i));
+  int64_t* times = new_times(job);
   unlock();
   const int64_t begin = job->spans ? clock_ns() : 0;
-  int64_t* times = new_times(job);
   copy_entries(job);
   for (int i = 0; i < p->n_constants; i++) {
     const ConstantSpec& c = p->constants[i];

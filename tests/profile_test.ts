@@ -185,7 +185,7 @@ Deno.test("DENIM_PROFILE profiles a process, and kept roofs give shares", async 
   assertEquals([code, out], [0, "true\n"], err);
   assertMatch(
     err!,
-    /1 program, .*\n +time +share +calls .* roof +kernel\n.* [\d.]+ %  sin sum float32\[2000\]\nthe trace is in/,
+    /1 program, .*\n +time +share +calls .* roof +kernel\n.* [\d.]+ % {2}sin sum float32\[2000\]\nthe trace is in/,
   );
   const { traceEvents }: mx.Trace = JSON.parse(await Deno.readTextFile(path));
   assertEquals(traceEvents.filter((e) => e.cat === "kernel").map((e) => e.name), ["sin sum float32[2000]"]);
