@@ -68,7 +68,7 @@ struct Driver {
     double inputs[128], outputs[192];
     const uint32_t filling = r.below(kFillings);
     for (uint32_t i = 0; i < n_in; i++) {
-      const double bytes = 11 + 2 * i < n ? words[11 + 2 * i] : 0;
+      const double bytes = kHeaderWords + 2 * i < n ? words[kHeaderWords + 2 * i] : 0;
       inputs[2 * i] =
           upload(bytes >= 0 && bytes <= kSourceBytes ? bytes : 64, r.one_in(4) ? r.below(kFillings) : filling);
       inputs[2 * i + 1] = r.below(2);

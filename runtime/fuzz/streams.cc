@@ -15,6 +15,7 @@
 namespace {
 
 constexpr int kStreams = 8, kKept = 48, kSessions = 2, kMaxPrograms = 256;
+constexpr int kHeaderWords = 12;  // of a program: ffi/program.ts
 
 struct Loaded {
   double* words;
@@ -71,7 +72,7 @@ struct Driver {
     if (n_in > 64 || n_out > 64) return;
     for (uint32_t i = 0; i < n_in; i++) {
       double out[3];  // a handle of our own, so that a result may be dropped meanwhile
-      if (rt_retain(session, input(words[11 + 2 * i]), out)) exit(2);
+      if (rt_retain(session, input(words[kHeaderWords + 2 * i]), out)) exit(2);
       fresh[i] = inputs[2 * i] = out[0];
       inputs[2 * i + 1] = 0;
     }
@@ -84,6 +85,10 @@ struct Driver {
     if (status) return;
     for (uint32_t i = 0; i < n_out; i++) keep(outputs[3 * i], outputs[3 * i + 2]);
     if (below(16) == 0) rt_synchronize(session, streams[below(kStreams)]);
+    if (below(16) == 0) {
+      double spans[1 + 8 * kSpanWords];
+      rt_profile(session, static_cast<int32_t>(below(3)), spans, 1 + below(8 * kSpanWords + 1));
+    }
     if (below(16) == 0) {
       const Kept& k = kept[below(kKept)];
       uint8_t byte;

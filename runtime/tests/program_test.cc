@@ -202,6 +202,26 @@ TEST(program_constants_end_inside_the_program) {
   CHECK(b.run(t) == kBadProgram);
 }
 
+TEST(program_profile_has_each_instruction_inside_its_program) {
+  double out[1 + 64 * kSpanWords];
+  OneCall c(Op::matmul, "f32[4,6] f32[6,5] -> f32[4,5]", "");
+  Bounded& b = c.b;
+  CHECK(rt_profile(b.driver.session, 2, out, 1) > 0 && out[0] == 0);
+  CHECK(c.run() == kOk);
+  rt_synchronize(b.driver.session, -1);
+  CHECK(rt_profile(b.driver.session, 0, out, 1 + 2 * kSpanWords) > 0 && out[0] == 2);  // as many as there is room for
+  const double first[] = {out[1 + kSpanInstruction], out[1 + kSpanWords + kSpanInstruction]};
+  CHECK(first[0] == -2 && first[1] == 0);
+  CHECK(rt_profile(b.driver.session, 0, out, 1 + 64 * kSpanWords) > 0);
+  const double* last = out + 1 + (static_cast<int>(out[0]) - 1) * kSpanWords;
+  CHECK(out[0] == c.t.instructions.n && last[kSpanInstruction] == -1);  // the rest of the instructions, and the program
+  for (const double* s = out + 1; s < last; s += kSpanWords)
+    CHECK(s[kSpanBegin] >= last[kSpanBegin] && s[kSpanEnd] >= s[kSpanBegin] && s[kSpanEnd] <= last[kSpanEnd]);
+  CHECK(c.run() == kOk);
+  CHECK(rt_profile(b.driver.session, 0, out, 64) > 0 && out[0] == 0);
+  CHECK(rt_profile(b.driver.session, 2, out, 0) == 0 && rt_profile(-1, 2, out, 64) == 0);
+}
+
 TEST(program_survives_mutation) {
   Bounded b;
   for (int round = 0; round < 4000; round++) {
