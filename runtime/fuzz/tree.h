@@ -222,6 +222,7 @@ inline bool read_tree(const double* words, uint32_t n, Tree* t) {
   uint32_t inputs = c.count(n), places = c.count(n);
   t->arena = c.next();
   uint32_t values = c.count(n), constants = c.count(n), instructions = c.count(n), outputs = c.count(n);
+  c.at = kHeaderWords;  // the tag is the writer's own
   for (uint32_t i = 0; i < inputs && c.ok; i++) {
     double bytes = c.next();
     t->inputs.push(pool, {bytes, c.next()});
