@@ -41,38 +41,85 @@ function wordsOf(texts: Iterable<string>): Word[] {
 
 /** Two neighbours as one number, `left * SHIFT + right`: below 2^53 for every vocabulary that fits into 26 bits. */
 const SHIFT = 2 ** 26;
+/** A pair, and how often it occurred when this was noted. */
+interface Candidate {
+  readonly pair: number;
+  readonly count: number;
+}
+/** Is `a` merged before `b`? Of equals the one with the smallest ids is first, so that the result is one. */
+const precedes = (a: Candidate, b: Candidate): boolean => a.count > b.count || a.count === b.count && a.pair < b.pair;
+/** A binary heap: the parent of place i is at (i - 1) / 2, and precedes it. */
+class Heap {
+  readonly #items: Candidate[] = [];
+  push(item: Candidate): void {
+    const items = this.#items;
+    let i = items.push(item) - 1;
+    for (let up = (i - 1) >> 1; i > 0 && precedes(item, items[up]!); i = up, up = (i - 1) >> 1) items[i] = items[up]!;
+    items[i] = item;
+  }
+  pop(): Candidate | undefined {
+    const items = this.#items, top = items[0], last = items.pop();
+    if (last === undefined || items.length === 0) return top;
+    let i = 0;
+    for (let down = 1; down < items.length; down = 2 * i + 1) {
+      if (down + 1 < items.length && precedes(items[down + 1]!, items[down]!)) down++;
+      if (!precedes(items[down]!, last)) break;
+      items[i] = items[down]!;
+      i = down;
+    }
+    items[i] = last;
+    return top;
+  }
+}
+
 /** How often each pair of neighbours occurs, and in which words. */
 class Pairs {
   readonly #counts = new Map<number, number>();
   readonly #words = new Map<number, Set<Word>>();
+  /** Has each pair with at least its count: what became rarer since is noted anew when it comes up. */
+  readonly #candidates = new Heap();
+
+  constructor(words: readonly Word[]) {
+    for (const word of words) this.#add(word, 1);
+    for (const [pair, count] of this.#counts) this.#candidates.push({ pair, count });
+  }
   /** Counts the pairs of a word, or with -1 takes them back. */
-  add(word: Word, sign: 1 | -1): void {
+  #add(word: Word, sign: 1 | -1): void {
     const { ids, count } = word;
     for (let i = 1; i < ids.length; i++) {
       const pair = ids[i - 1]! * SHIFT + ids[i]!;
       this.#counts.set(pair, (this.#counts.get(pair) ?? 0) + sign * count);
+      if (sign < 0) continue;
       const words = this.#words.get(pair);
       if (words) words.add(word);
       else this.#words.set(pair, new Set([word]));
     }
   }
-  /** The pair that occurs most often, of equals the one with the smallest ids, so that the result is one. */
-  best(): { readonly pair: number; readonly count: number } {
-    let pair = 0, count = 0;
-    for (const [other, n] of this.#counts) {
-      if (n > count || n === count && other < pair) [pair, count] = [other, n];
+  /** The pair that occurs most often. */
+  best(): Candidate | null {
+    for (let top = this.#candidates.pop(); top; top = this.#candidates.pop()) {
+      const count = this.#counts.get(top.pair) ?? 0;
+      if (count === top.count) return top;
+      if (count > 0) this.#candidates.push({ pair: top.pair, count });
     }
-    return { pair, count };
+    return null;
   }
   /** Makes the pair one token in all words. */
   merge(pair: number, merged: number): void {
+    const grown = new Set<number>();
     for (const word of this.#words.get(pair) ?? []) {
-      this.add(word, -1);
+      this.#add(word, -1);
       word.ids = mergedIds(word.ids, pair, merged);
-      this.add(word, 1);
+      this.#add(word, 1);
+      word.ids.forEach((id, i) => {
+        if (id !== merged) return;
+        if (i > 0) grown.add(word.ids[i - 1]! * SHIFT + id);
+        if (i + 1 < word.ids.length) grown.add(id * SHIFT + word.ids[i + 1]!);
+      });
     }
     this.#words.delete(pair);
     this.#counts.delete(pair);
+    for (const pair of grown) this.#candidates.push({ pair, count: this.#counts.get(pair) ?? 0 });
   }
 }
 /** The ids with each pair as one. */
@@ -111,12 +158,12 @@ export function trainBpe(texts: Iterable<string>, options: BpeOptions): JsonReco
       fix: "give a larger vocabSize",
     });
   }
-  const pairs = new Pairs(), tokens = [...CHARS], ids = new Map(tokens.map((token, id) => [token, id]));
+  const pairs = new Pairs(wordsOf(texts)), tokens = [...CHARS], ids = new Map(tokens.map((token, id) => [token, id]));
   const merges: string[] = [];
-  for (const word of wordsOf(texts)) pairs.add(word, 1);
   while (first + tokens.length < vocabSize) {
-    const { pair, count } = pairs.best();
-    if (count < Math.max(1, minFrequency)) break;
+    const best = pairs.best();
+    if (!best || best.count < Math.max(1, minFrequency)) break;
+    const { pair } = best;
     const left = tokens[Math.floor(pair / SHIFT)]!, right = tokens[pair % SHIFT]!, token = `${left}${right}`;
     // Two ways may lead to the same characters: they are one token.
     const id = ids.get(token) ?? tokens.push(token) - 1;
