@@ -6,9 +6,10 @@
  */
 import { cacheFolder, exists, install, locked, writeAtomic } from "./cache.ts";
 import { DenimError, type Failure, libraryFailure } from "./errors.ts";
-import { findMetalCpp } from "./metal_cpp.ts";
-import { builtName, fileName, hasMetal, hostPlatform, type Platform, platformOf } from "./platform.ts";
+import { EIGEN, METAL_CPP } from "./headers.ts";
+import { builtName, fileName, hasLapack, hasMetal, hostPlatform, type Platform, platformOf } from "./platform.ts";
 import { fetchPrebuilt, fingerprint, hashSources, LOCAL_ROOT, MANIFEST, sourceFiles, sourceRoot } from "./source.ts";
+import { findHeaders } from "./wheel.ts";
 import { findZig, run, zigAtHand } from "./zig.ts";
 
 /** Tells the user what takes time. A passing line is replaced by the next one. */
@@ -94,7 +95,8 @@ async function make(temporary: string, root: string, platform: Platform, hash: s
 /** Runs one step of `runtime/build.zig`; what it installs is in `out/` of the temporary folder. */
 async function zigBuild(temporary: string, root: string, platform: Platform, step: string, report: Report) {
   const zig = await findZig(temporary, report);
-  const metal = hasMetal(platform) ? [`-Dmetal-cpp=${await findMetalCpp(temporary, report)}`] : [];
+  const metal = hasMetal(platform) ? [`-Dmetal-cpp=${await findHeaders(METAL_CPP, temporary, report)}`] : [];
+  const eigen = hasLapack(platform) ? [] : [`-Deigen=${await findHeaders(EIGEN, temporary, report)}`];
   const cache = `${cacheFolder()}/zig-cache`;
   const started = Date.now();
   const what = `${step === "install" ? "runtime" : "native tests"} for ${platform}`;
@@ -103,7 +105,17 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
   });
   report(`building the ${what} ...`, Deno.stderr.isTerminal());
   const options = ["--cache-dir", `${cache}/local`, "--global-cache-dir", `${cache}/global`, "--summary", "none"];
-  const args = ["build", step, `-Dplatform=${platform}`, ...metal, "--prefix", `${temporary}/out`, "--color", "off"];
+  const args = [
+    "build",
+    step,
+    `-Dplatform=${platform}`,
+    ...metal,
+    ...eigen,
+    "--prefix",
+    `${temporary}/out`,
+    "--color",
+    "off",
+  ];
   const { code, stderr } = await run(zig, [...args, ...options, "--error-style", "minimal"], `${root}/runtime`);
   stop();
   if (code !== 0) {
@@ -120,7 +132,8 @@ async function zigBuild(temporary: string, root: string, platform: Platform, ste
 /** How many objects a build from nothing makes: kernels are compiled once per instruction set (`runtime/build.zig`). */
 function units(root: string, platform: Platform, step: string): number {
   const files = sourceFiles(root).filter((path) =>
-    path.endsWith(".cc") && (hasMetal(platform) || !path.startsWith("metal/"))
+    path.endsWith(".cc") && (hasMetal(platform) || !path.startsWith("metal/")) &&
+    (!path.startsWith("linalg/") || (path === "linalg/lapack.cc") === hasLapack(platform))
   );
   const kernels = files.filter((path) => path.startsWith("cpu/") && path !== "cpu/dispatch.cc").length;
   const tests = step === "install"

@@ -28,6 +28,10 @@ export function hostPlatform(): Platform {
 export function hasMetal(platform: Platform): boolean {
   return platform === "aarch64-macos" || platform === "x86_64-linux-sim";
 }
+/** Has every machine of this platform a LAPACK? On the others Eigen stands for it. */
+export function hasLapack(platform: Platform): boolean {
+  return platform === "aarch64-macos";
+}
 const extension = (platform: Platform) => platform.endsWith("macos") ? "dylib" : "so";
 /** Name of the library as the build leaves it. */
 export function builtName(platform: Platform): string {

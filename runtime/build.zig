@@ -1,6 +1,7 @@
 //! Builds the native library, and the native tests. `deno task build` calls this; `zig build --help` in this folder
 //! lists the options. Every file of cpu/ but dispatch.cc is compiled once per instruction set, with that set's features
-//! and -DDENIM_ISA; everything else is compiled for the oldest processor: it runs before dispatch.cc has looked.
+//! and -DDENIM_ISA; everything else is compiled for the oldest processor: it runs before dispatch.cc has looked. linalg/
+//! is Eigen, too slow to compile several times, or calls LAPACK where that is at hand.
 const std = @import("std");
 
 const flags = [_][]const u8{
@@ -157,8 +158,59 @@ const simulator_flags = [_][]const u8{
     "-fno-c++-static-destructors", // its threads may be at work when the process ends
 };
 
+/// Where decompositions come from: Eigen's headers in a folder, or LAPACK, on a Mac Accelerate's, else the given file.
+const Decompositions = union(enum) { eigen: []const u8, lapack: ?[]const u8 };
+
+fn isEigen(name: []const u8) bool {
+    return !isLapack(name);
+}
+fn isLapack(name: []const u8) bool {
+    return std.mem.eql(u8, name, "lapack.cc");
+}
+/// What libc++'s headers, of which Eigen uses some templates, must be told; the library itself is not needed.
+const libcxx_flags = [_][]const u8{
+    "-D_LIBCPP_ABI_VERSION=1",                         "-D_LIBCPP_ABI_NAMESPACE=__1",
+    "-D_LIBCPP_HAS_THREADS=1",                         "-D_LIBCPP_HAS_MONOTONIC_CLOCK",
+    "-D_LIBCPP_HAS_TERMINAL",                          "-D_LIBCXXABI_DISABLE_VISIBILITY_ANNOTATIONS",
+    "-D_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS",        "-D_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS=0",
+    "-D_LIBCPP_HAS_FILESYSTEM=1",                      "-D_LIBCPP_HAS_RANDOM_DEVICE",
+    "-D_LIBCPP_HAS_LOCALIZATION",                      "-D_LIBCPP_HAS_UNICODE",
+    "-D_LIBCPP_HAS_WIDE_CHARACTERS",                   "-D_LIBCPP_HAS_NO_STD_MODULES",
+    "-D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_NONE", "-D_LIBCPP_PSTL_BACKEND_SERIAL",
+};
+
+/// Adds linalg/ for the oldest processor of the platform.
+fn addLinalg(b: *std.Build, platform: Platform, abi: ?std.Target.Abi, m: *std.Build.Module, from: Decompositions) void {
+    const part = module(b, platform, abi, platform.isas()[0]);
+    switch (from) {
+        .eigen => |headers| {
+            const musl: []const u8 = if (abi == .musl) "-D_LIBCPP_HAS_MUSL_LIBC=1" else "-D_LIBCPP_HAS_MUSL_LIBC=0";
+            const lib = b.graph.zig_lib_directory.path orelse ".";
+            // Not as system folders: they must come before the C library's.
+            part.addIncludePath(.{ .cwd_relative = b.pathJoin(&.{ lib, "libcxx", "include" }) });
+            part.addIncludePath(.{ .cwd_relative = b.pathJoin(&.{ lib, "libcxxabi", "include" }) });
+            part.addSystemIncludePath(.{ .cwd_relative = headers });
+            const c_flags = std.mem.concat(b.allocator, []const u8, &.{ &flags, &libcxx_flags, &.{musl} });
+            const files = sources(b, "linalg", isEigen);
+            part.addCSourceFiles(.{ .files = files, .flags = c_flags catch @panic("out of memory") });
+        },
+        .lapack => |library| {
+            part.addCSourceFiles(.{ .files = sources(b, "linalg", isLapack), .flags = &flags });
+            if (library) |file| m.addObjectFile(.{ .cwd_relative = file });
+            if (library == null) m.linkFramework("Accelerate", .{});
+        },
+    }
+    m.linkLibrary(b.addLibrary(.{ .name = "linalg", .linkage = .static, .root_module = part }));
+}
+
 /// A module that holds the whole runtime: the common files itself, the kernels as one archive per instruction set.
-fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi, metal_cpp: ?[]const u8) *std.Build.Module {
+fn runtime(
+    b: *std.Build,
+    platform: Platform,
+    abi: ?std.Target.Abi,
+    metal_cpp: ?[]const u8,
+    decompositions: Decompositions,
+) *std.Build.Module {
     const isas = platform.isas();
     const m = module(b, platform, abi, isas[0]);
     if (platform.simulates()) m.addCMacro("DENIM_ONLY_BASELINE", "1");
@@ -166,6 +218,7 @@ fn runtime(b: *std.Build, platform: Platform, abi: ?std.Target.Abi, metal_cpp: ?
     m.addCSourceFiles(.{ .files = sources(b, ".", all), .flags = common });
     m.addCSourceFiles(.{ .files = sources(b, "cpu", isDispatch), .flags = &flags });
     if (metal_cpp) |headers| addMetal(b, platform, m, headers);
+    addLinalg(b, platform, abi, m, decompositions);
     for (isas) |isa| {
         const kernels = module(b, platform, abi, isa);
         const define = b.fmt("-DDENIM_ISA={s}", .{isa.name});
@@ -181,15 +234,21 @@ pub fn build(b: *std.Build) void {
     const platform = b.option(Platform, "platform", "where the library shall run") orelse .@"x86_64-linux";
     const metal_cpp = b.option([]const u8, "metal-cpp", "folder of metal-cpp's headers, for platforms with Metal");
     if (platform.hasMetal() and metal_cpp == null) @panic("this platform needs -Dmetal-cpp");
+    const eigen = b.option([]const u8, "eigen", "folder of Eigen's headers, for platforms without LAPACK");
+    const lapack = b.option([]const u8, "lapack", "a library with LAPACK, in place of Eigen");
+    const accelerate = platform == .@"aarch64-macos";
+    if (eigen == null and lapack == null and !accelerate) @panic("this platform needs -Deigen or -Dlapack");
+    const use_lapack = accelerate or lapack != null;
+    const decompositions: Decompositions = if (use_lapack) .{ .lapack = lapack } else .{ .eigen = eigen.? };
 
-    const root = runtime(b, platform, null, metal_cpp);
+    const root = runtime(b, platform, null, metal_cpp, decompositions);
     const library = b.addLibrary(.{ .name = "denim", .linkage = .dynamic, .root_module = root });
     library.link_gc_sections = true;
     library.link_z_defs = true; // a kernel that is missing is found here, not at load
     b.getInstallStep().dependOn(&b.addInstallArtifact(library, .{ .dest_dir = .{ .override = .prefix } }).step);
 
     // Static where it runs under qemu, which then needs no system of that processor around it.
-    const tests = runtime(b, platform, if (platform == .@"aarch64-linux") .musl else null, metal_cpp);
+    const tests = runtime(b, platform, if (platform == .@"aarch64-linux") .musl else null, metal_cpp, decompositions);
     tests.addCSourceFiles(.{ .files = sources(b, "tests", all), .flags = &flags });
     const program = b.addExecutable(.{ .name = "native_test", .root_module = tests });
     const step = b.step("native-test", "build the native tests as one program");

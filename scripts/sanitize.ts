@@ -9,6 +9,10 @@
  * All three use the baseline kernels only: a sanitized build of every instruction set takes minutes.
  * @module
  */
+import { locked } from "../ffi/cache.ts";
+import { EIGEN } from "../ffi/headers.ts";
+import { findHeaders } from "../ffi/wheel.ts";
+
 const runtimeDir = new URL("../runtime/", import.meta.url).pathname;
 const FLAGS = [
   "-std=c++20",
@@ -63,6 +67,8 @@ async function build(sanitizer: string, mains: readonly string[], out: string): 
   };
   for (const f of [...sources(runtimeDir, () => true), ...mains]) add(f, []);
   add(`${runtimeDir}cpu/dispatch.cc`, ["-DDENIM_ONLY_BASELINE"]);
+  const eigen = await locked((temporary) => findHeaders(EIGEN, temporary, console.error), () => {});
+  for (const f of sources(`${runtimeDir}linalg/`, (n) => n !== "lapack.cc")) add(f, ["-isystem", eigen]);
   for (const f of sources(`${runtimeDir}cpu/`, (n) => n !== "dispatch.cc")) add(f, BASELINE);
   let next = 0, done = 0;
   const worker = async () => {

@@ -24,7 +24,7 @@ async function whyNot(): Promise<string | null> {
   if (hostPlatform() !== "x86_64-linux") return "needs Linux on x86-64";
   if (readyLibrary(SIMULATED)) return null;
   const { code, said } = await run(["task", "build"]);
-  return code === 0 ? null : /get metal-cpp/.test(said) ? "metal-cpp cannot be fetched" : null;
+  return code === 0 ? null : /get the headers of metal-cpp/.test(said) ? "metal-cpp cannot be fetched" : null;
 }
 const reason = await whyNot();
 const folder = new URL(".", import.meta.url).pathname;

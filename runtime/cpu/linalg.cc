@@ -1,7 +1,7 @@
-// Linear algebra on stacks of matrices: what linalg_factor.h and linalg_spectral.h compute, between arrays of float32,
-// float64 and complex64 in any layout and matrices in double. Matrices of a stack run in parallel. A result of several
-// parts is one array: docs/architecture.md says where they lie.
-#include "cpu/linalg_spectral.h"
+// Linear algebra on stacks of matrices: what linalg/seam.h computes, between arrays of float32, float64 and complex64 in
+// any layout and matrices in double. Matrices of a stack run in parallel. A result of several parts is one array:
+// docs/architecture.md says where they lie. Signs, phases and orders that a decomposition leaves open are settled here.
+#include "cpu/linalg_matrix.h"
 #include "cpu/rows.h"
 
 namespace denim::DENIM_ISA {
@@ -39,25 +39,30 @@ void write(const Array& a, int64_t at, S x) {
   else if constexpr (__is_same(S, Z)) a.as<Complex>()[at] = narrow(x);
   else a.as<Complex>()[at] = {static_cast<float>(x), 0};
 }
-/// Matrix `index` of a, or its adjoint.
+/// How a matrix lies in a view: row by row, column by column, or as the conjugate of one of these.
+enum class As { itself, transpose, adjoint, conjugate };
 template <class S>
-void load_matrix(View<S> to, const Array& a, int64_t index, bool adjoint = false) {
+S maybe_conjugate(S x, As as) {
+  return as == As::adjoint || as == As::conjugate ? conjugate(x) : x;
+}
+bool is_turned(As as) { return as == As::transpose || as == As::adjoint; }
+/// Matrix `index` of a.
+template <class S>
+void load_matrix(View<S> to, const Array& a, int64_t index, As as) {
   const int64_t base = matrix_offset(a, index), down = a.strides[a.ndim - 2], right = a.strides[a.ndim - 1];
+  const int64_t row = is_turned(as) ? right : down, column = is_turned(as) ? down : right;
   for (int64_t i = 0; i < to.rows; i++) {
     for (int64_t j = 0; j < to.columns; j++)
-      to[i][j] = adjoint ? conjugate(read<S>(a, base + j * down + i * right)) : read<S>(a, base + i * down + j * right);
+      to[i][j] = maybe_conjugate(read<S>(a, base + i * row + j * column), as);
   }
 }
-/// A matrix, or its transpose or adjoint, from row and column on in the result's matrix `index`.
-enum class As { itself, transpose, adjoint };
+/// A matrix from row and column on in the result's matrix `index`.
 template <class S>
 void store_matrix(const Array& y, int64_t index, int64_t row, int64_t column, View<S> from, As as = As::itself) {
   const int64_t width = columns_of(y), base = (index * rows_of(y) + row) * width + column;
+  const int64_t down = is_turned(as) ? 1 : width, right = is_turned(as) ? width : 1;
   for (int64_t i = 0; i < from.rows; i++) {
-    for (int64_t j = 0; j < from.columns; j++) {
-      if (as == As::itself) write(y, base + i * width + j, from[i][j]);
-      else write(y, base + j * width + i, as == As::adjoint ? conjugate(from[i][j]) : from[i][j]);
-    }
+    for (int64_t j = 0; j < from.columns; j++) write(y, base + i * down + j * right, maybe_conjugate(from[i][j], as));
   }
 }
 template <class S>
@@ -80,8 +85,14 @@ struct Room {
 };
 constexpr const char* kSingular = "the matrix is singular";
 constexpr const char* kEndless = "the iteration did not converge";
+/// What became of a decomposition, as a message, or null.
+const char* message_of(Fate fate, const char* failed) {
+  if (fate == Fate::done) return nullptr;
+  return fate == Fate::failed ? failed : "there is not enough memory to decompose a matrix";
+}
 
-// Each op: how many numbers of room a matrix takes, and what is done to one. `run` returns null or a message.
+// Each op: how many numbers of room a matrix takes, and what is done to one. `run` returns null or a message. Matrices
+// lie column by column: the rows of a view are columns.
 
 struct Cholesky {
   static int64_t room(const Call& c) { return rows_of(c.in[0]) * rows_of(c.in[0]); }
@@ -90,91 +101,114 @@ struct Cholesky {
     const bool upper = c.as<CholeskyParams>().upper != 0;
     const int64_t n = rows_of(c.in[0]);
     const View<S> a = room.matrix(n, n);
-    load_matrix(a, c.in[0], index, upper);
-    cholesky(a);
-    store_matrix(c.out[0], index, 0, 0, a, upper ? As::adjoint : As::itself);
+    load_matrix(a, c.in[0], index, upper ? As::conjugate : As::transpose);
+    int64_t rank = 0;
+    if (const char* message = message_of(linalg::cholesky(native(a), n, &rank), nullptr)) return message;
+    for (int64_t j = 0; j < n; j++) {  // NaN from the first row on that is not positive
+      for (int64_t i = 0; i < n; i++) {
+        if (i < j) a[j][i] = from_real<S>(0);
+        else if (i >= rank) a[j][i] = from_real<S>(__builtin_nan(""));
+      }
+    }
+    store_matrix(c.out[0], index, 0, 0, a, upper ? As::conjugate : As::transpose);
     return nullptr;
   }
 };
+/// The factors in place of a; the sign of the exchanges into *sign.
+template <class S>
+const char* factor(View<S> a, int64_t* pivots, int* sign) {
+  const int64_t least = a.rows < a.columns ? a.rows : a.columns;
+  const char* message = message_of(linalg::lu(native(a), a.columns, a.rows, pivots), nullptr);
+  *sign = 1;
+  for (int64_t i = 0; i < least; i++) *sign = pivots[i] == i ? *sign : -*sign;
+  return message;
+}
 struct Lu {
   static int64_t room(const Call& c) { return rows_of(c.in[0]) * (columns_of(c.in[0]) + 4); }
   template <class S>
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t m = rows_of(c.in[0]), n = columns_of(c.in[0]);
-    const View<S> a = room.matrix(m, n), more = room.matrix(m, 2);
+    const View<S> a = room.matrix(n, m), more = room.matrix(m, 2);
     int64_t *pivots = room.integers(m), *order = room.integers(m);
-    load_matrix(a, c.in[0], index);
-    factor(a, pivots);
+    int sign;
+    load_matrix(a, c.in[0], index, As::transpose);
+    if (const char* message = factor(a, pivots, &sign)) return message;
     for (int64_t i = 0; i < m; i++) order[i] = i;
     for (int64_t i = 0; i < least_of(c.in[0]); i++) swap(order[i], order[pivots[i]]);
     for (int64_t i = 0; i < m; i++) {
       more[i][0] = from_real<S>(static_cast<double>(i < n ? pivots[i] : 0));
       more[i][1] = from_real<S>(static_cast<double>(order[i]));
     }
-    store_matrix(c.out[0], index, 0, 0, a);
+    store_matrix(c.out[0], index, 0, 0, a, As::transpose);
     store_matrix(c.out[0], index, 0, n, more);
     return nullptr;
   }
 };
 struct Qr {
-  static int64_t room(const Call& c) {
-    const int64_t m = rows_of(c.in[0]), n = columns_of(c.in[0]), k = least_of(c.in[0]);
-    return m * n + m * k + (k + 2) * m + n;
-  }
+  static int64_t room(const Call& c) { return rows_of(c.in[0]) * (columns_of(c.in[0]) + least_of(c.in[0])); }
   template <class S>
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t m = rows_of(c.in[0]), n = columns_of(c.in[0]), k = least_of(c.in[0]);
-    const View<S> a = room.matrix(m, n), q = room.matrix(m, k), v = room.matrix(k + 2, m);
-    load_matrix(a, c.in[0], index);
-    orthogonalize(a, q, v, room.matrix(1, n).data);
-    store_matrix(c.out[0], index, 0, 0, q);
-    store_matrix(c.out[0], index, 0, k, a);
+    const View<S> a = room.matrix(n, m), q = room.matrix(k, m);
+    load_matrix(a, c.in[0], index, As::transpose);
+    if (const char* message = message_of(linalg::qr(native(a), native(q), m, n), nullptr)) return message;
+    for (int64_t j = 0; j < n; j++) {
+      for (int64_t i = j + 1; i < m; i++) a[j][i] = from_real<S>(0);
+    }
+    store_matrix(c.out[0], index, 0, 0, q, As::transpose);
+    store_matrix(c.out[0], index, 0, k, a, As::transpose);
     return nullptr;
   }
 };
 struct Eigh {
-  static int64_t room(const Call& c) {
-    const int64_t n = rows_of(c.in[0]);
-    return n * n + n * n + (n + 2) * n + 2 * n;
-  }
+  static int64_t room(const Call& c) { return rows_of(c.in[0]) * (rows_of(c.in[0]) + 1); }
   template <class S>
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const auto& p = c.as<EighParams>();
-    const int64_t n = rows_of(c.in[0]), wanted = p.vectors != 0 ? n : 0;
-    const View<S> a = room.matrix(n, n), z = room.matrix(wanted, wanted), v = room.matrix(n + 2, n);
-    load_matrix(a, c.in[0], index, p.lower == 0);
+    const int64_t n = rows_of(c.in[0]);
+    const View<S> a = room.matrix(n, n);
+    double* w = room.numbers(n);
+    load_matrix(a, c.in[0], index, p.lower != 0 ? As::transpose : As::conjugate);
+    for (int64_t j = 0; j < n; j++) {  // the other triangle is not of the matrix
+      a[j][j] = from_real<S>(real_part(a[j][j]));
+      for (int64_t i = j + 1; i < n; i++) a[i][j] = conjugate(a[j][i]);
+    }
     if (!all_finite(a)) return clear(c.out[0], index, from_real<S>(__builtin_nan(""))), nullptr;
-    double *w = room.numbers(n), *e = room.numbers(n);
-    if (!eigh(a, w, z, v, e)) return kEndless;
+    if (const char* message = message_of(linalg::eigh(native(a), w, n, p.vectors != 0), kEndless)) return message;
     for (int64_t i = 0; i < n; i++) write(c.out[0], index * rows_of(c.out[0]) * n + i, from_real<S>(w[i]));
-    if (wanted > 0) store_matrix(c.out[0], index, 1, 0, z, As::transpose);
+    if (p.vectors == 0) return nullptr;
+    for (int64_t i = 0; i < n; i++) turn(a[i], n);
+    store_matrix(c.out[0], index, 1, 0, a, As::transpose);
     return nullptr;
   }
 };
 /// Room of a singular value decomposition, and the decomposition of the matrix or, if that is broad, of its adjoint.
 template <class S>
 struct Svd {
-  View<S> u, v;
+  View<S> u, v;  // the vectors as rows
   double* s;
 
   static int64_t numbers(const Array& a) {
     const int64_t m = most_of(a), n = least_of(a);
-    return m * n + m * m + n * n + (2 * n + 5) * m + 2 * n;
+    return m * n + m * m + n * n + n;
   }
   const char* compute(const Array& x, int64_t index, Room<S>& room, bool vectors) {
     const int64_t m = most_of(x), n = least_of(x);
     const bool broad = columns_of(x) > rows_of(x);
-    const View<S> a = room.matrix(m, n);
+    const View<S> a = room.matrix(n, m);
     u = room.matrix(vectors ? m : 0, vectors ? m : 0), v = room.matrix(vectors ? n : 0, vectors ? n : 0);
-    const View<S> left = room.matrix(n + 3, m), right = room.matrix(n + 2, m);
     s = room.numbers(n);
-    double* e = room.numbers(n);
-    load_matrix(a, x, index, broad);
+    load_matrix(a, x, index, broad ? As::conjugate : As::transpose);
     if (!all_finite(a)) {
       s = nullptr;
       return nullptr;
     }
-    if (!svd(a, s, u, v, left, right, e)) return kEndless;
+    if (n == 0) {
+      fill_identity(u);
+    } else {
+      const Fate fate = linalg::svd(native(a), s, vectors ? native(u) : nullptr, native(v), m, n);
+      if (const char* message = message_of(fate, kEndless)) return message;
+    }
     if (broad) swap(u, v);
     turn_pairs(u, v);
     return nullptr;
@@ -222,23 +256,38 @@ struct Pinv {
     return nullptr;
   }
 };
+/// By real part, then imaginary part; real parts that differ by rounding only are equal.
+bool comes_before(Z a, Z b, double rounding) {
+  return ::fabs(a.re - b.re) > rounding ? a.re < b.re : a.im < b.im;
+}
 struct Eig {
-  static int64_t room(const Call& c) {
-    const int64_t n = rows_of(c.in[0]);
-    return 3 * n * n + 5 * n;
-  }
+  static int64_t room(const Call& c) { return rows_of(c.in[0]) * (2 * rows_of(c.in[0]) + 1); }
   static const char* run(const Call& c, int64_t index, Room<Z> room) {
     const int64_t n = rows_of(c.in[0]), wanted = c.as<EigParams>().vectors != 0 ? n : 0;
-    const View<Z> h = room.matrix(n, n), z = room.matrix(wanted, wanted), q = room.matrix(wanted, wanted);
-    const View<Z> v = room.matrix(2, n), w = room.matrix(1, n), turns = room.matrix(2, n);
-    static_assert(sizeof(Givens) <= 2 * sizeof(Z));
-    load_matrix(h, c.in[0], index);
-    if (!all_finite(h)) return clear(c.out[0], index, Z{__builtin_nan(""), __builtin_nan("")}), nullptr;
-    const bool real = c.in[0].dtype != DType::complex64;
-    if (!eig(h, w.data, z, q, v, reinterpret_cast<Givens*>(turns.data), real)) return kEndless;
+    const View<Z> a = room.matrix(n, n), z = room.matrix(wanted, wanted), w = room.matrix(1, n);
+    load_matrix(a, c.in[0], index, As::transpose);
+    if (!all_finite(a)) return clear(c.out[0], index, Z{__builtin_nan(""), __builtin_nan("")}), nullptr;
+    double norm = 0;
+    for (int64_t i = 0; i < n * n; i++) norm = ::fmax(norm, size(a.data[i]));
+    const Fate fate = linalg::eig(native(a), native(w), wanted > 0 ? native(z) : nullptr, n);
+    if (const char* message = message_of(fate, kEndless)) return message;
+    settle(w[0], z, n, norm * static_cast<double>(n), c.in[0].dtype != DType::complex64);
     store_matrix(c.out[0], index, 0, 0, w);
     if (wanted > 0) store_matrix(c.out[0], index, 1, 0, z, As::transpose);
     return nullptr;
+  }
+  /// Real values of real matrices become real; all are put in order, and the vectors turned.
+  static void settle(Z* w, View<Z> z, int64_t n, double norm, bool real) {
+    for (int64_t i = 0; i < n; i++) {
+      if (real && ::fabs(w[i].im) <= 2e-15 * norm) w[i].im = 0;
+      if (z.rows > 0) turn(z[i], n);
+    }
+    for (int64_t i = 1; i < n; i++) {
+      for (int64_t j = i; j > 0 && comes_before(w[j], w[j - 1], 1e-12 * norm); j--) {
+        swap(w[j], w[j - 1]);
+        if (z.rows > 0) swap_rows(z, j, j - 1);
+      }
+    }
   }
 };
 struct Solve {
@@ -249,11 +298,12 @@ struct Solve {
   template <class S>
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t n = rows_of(c.in[0]), k = columns_of(c.in[1]);
-    const View<S> a = room.matrix(n, n), b = room.matrix(n, k);
-    load_matrix(a, c.in[0], index);
-    load_matrix(b, c.in[1], index);
-    if (!solve(a, b, room.integers(n))) return kSingular;
-    store_matrix(c.out[0], index, 0, 0, b);
+    const View<S> a = room.matrix(n, n), b = room.matrix(k, n);
+    load_matrix(a, c.in[0], index, As::transpose);
+    load_matrix(b, c.in[1], index, As::transpose);
+    const Fate fate = linalg::solve(native(a), native(b), n, k, room.integers(n));
+    if (const char* message = message_of(fate, kSingular)) return message;
+    store_matrix(c.out[0], index, 0, 0, b, As::transpose);
     return nullptr;
   }
 };
@@ -262,11 +312,13 @@ struct SolveTriangular {
   template <class S>
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t n = rows_of(c.in[0]), k = columns_of(c.in[1]);
-    const View<S> a = room.matrix(n, n), b = room.matrix(n, k);
-    load_matrix(a, c.in[0], index);
-    load_matrix(b, c.in[1], index);
-    if (!solve_triangle(a, b, c.as<SolveTriangularParams>().upper != 0, false)) return kSingular;
-    store_matrix(c.out[0], index, 0, 0, b);
+    const View<S> a = room.matrix(n, n), b = room.matrix(k, n);
+    load_matrix(a, c.in[0], index, As::transpose);
+    load_matrix(b, c.in[1], index, As::transpose);
+    const bool upper = c.as<SolveTriangularParams>().upper != 0;
+    const Fate fate = linalg::solve_triangle(native(a), native(b), n, k, upper);
+    if (const char* message = message_of(fate, kSingular)) return message;
+    store_matrix(c.out[0], index, 0, 0, b, As::transpose);
     return nullptr;
   }
 };
@@ -274,22 +326,18 @@ struct SolveTriangular {
 struct Slogdet {
   static int64_t room(const Call& c) { return (rows_of(c.in[0]) + 1) * rows_of(c.in[0]); }
   template <class S>
-  static void parts(const Call& c, int64_t index, Room<S> room, S* sign, double* log_size) {
+  static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t n = rows_of(c.in[0]);
     const View<S> a = room.matrix(n, n);
-    load_matrix(a, c.in[0], index);
-    *sign = from_real<S>(factor(a, room.integers(n)));
-    *log_size = 0;
+    int exchanges;
+    load_matrix(a, c.in[0], index, As::transpose);
+    if (const char* message = factor(a, room.integers(n), &exchanges)) return message;
+    S sign = from_real<S>(exchanges);
+    double log_size = 0;
     for (int64_t i = 0; i < n; i++) {
-      *log_size += ::log(size(a[i][i]));
-      *sign = square_size(a[i][i]) == 0 ? from_real<S>(0) : *sign * phase(a[i][i]);
+      log_size += ::log(size(a[i][i]));
+      sign = square_size(a[i][i]) == 0 ? from_real<S>(0) : sign * phase(a[i][i]);
     }
-  }
-  template <class S>
-  static const char* run(const Call& c, int64_t index, Room<S> room) {
-    S sign;
-    double log_size;
-    parts(c, index, room, &sign, &log_size);
     write(c.out[0], 2 * index, sign);
     write(c.out[0], 2 * index + 1, from_real<S>(log_size));
     return nullptr;
@@ -301,8 +349,10 @@ struct Det {
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t n = rows_of(c.in[0]);
     const View<S> a = room.matrix(n, n);
-    load_matrix(a, c.in[0], index);
-    S product = from_real<S>(factor(a, room.integers(n)));
+    int sign;
+    load_matrix(a, c.in[0], index, As::transpose);
+    if (const char* message = factor(a, room.integers(n), &sign)) return message;
+    S product = from_real<S>(sign);
     for (int64_t i = 0; i < n; i++) product = product * a[i][i];
     write(c.out[0], index, product);
     return nullptr;
@@ -317,8 +367,9 @@ struct Expm {
   static const char* run(const Call& c, int64_t index, Room<S> room) {
     const int64_t n = rows_of(c.in[0]);
     const View<S> a = room.matrix(n, n), more = room.matrix(5 * n, n);
-    load_matrix(a, c.in[0], index);
-    exponential(a, more.data, room.integers(n));
+    load_matrix(a, c.in[0], index, As::itself);
+    const Fate fate = exponential(a, more.data, room.integers(n));
+    if (const char* message = message_of(fate, kSingular)) return message;
     store_matrix(c.out[0], index, 0, 0, a);
     return nullptr;
   }

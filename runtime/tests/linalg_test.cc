@@ -2,6 +2,7 @@
 // are hard on the iterations; shapes that do not fit are refused.
 #include <math.h>
 
+#include "linalg/seam.h"
 #include "tests/arrays.h"
 
 using namespace denim;
@@ -107,6 +108,50 @@ TEST(linalg_not_finite) {
     for (int64_t i = 0; i < 12; i++) CHECK(isnan(y.get(i)) && isnan(z.get(i)) && isnan(u.get(i)));
     CHECK(run_kernel(Op::expm, x, x, CholeskyParams{0}) == nullptr);
     CHECK(isnan(x.get(0)));
+  }
+}
+TEST(linalg_not_finite_factors) {
+  const int64_t shape[] = {1, 60, 60}, two[] = {1, 60, 62}, wide[] = {1, 60, 120};
+  Nd x(DType::float64, 3, shape), lu(DType::float64, 3, two), qr(DType::float64, 3, wide), y(DType::float64, 3, shape);
+  const double bad[] = {NAN, INFINITY, -INFINITY};
+  for (double b : bad) {
+    x.fill(-1, 1);
+    x.set(3, b), x.set(60 * 31 + 31, b);
+    CHECK(run_kernel(Op::lu, x, lu, EigParams{0}) == nullptr);
+    for (int64_t i = 0; i < 60; i++) CHECK(lu.get(i * 62 + 60) >= 0 && lu.get(i * 62 + 60) < 60);
+    CHECK(run_kernel(Op::qr, x, qr, EigParams{0}) == nullptr);
+    CHECK(run_kernel(Op::cholesky, x, y, CholeskyParams{0}) == nullptr);
+    CHECK(isnan(y.get(60 * 59 + 59)));
+  }
+}
+/// Grants one request for memory, then two, and so on until the kernel has what it needs: it ends well or says why.
+template <class P>
+void check_memory(Op op, const Nd& x, const Nd& y, const P& params, bool needs) {
+  int64_t granted = 0;
+  const char* message;
+  do {
+    linalg::requests_granted = granted++;
+    message = run_kernel(op, x, y, params);
+    CHECK(message == nullptr || strstr(message, "not enough memory") != nullptr);
+  } while (message != nullptr && granted < 100000);
+  linalg::requests_granted = INT64_MAX;
+  CHECK(message == nullptr);
+  CHECK(!needs || granted > 1);
+}
+TEST(linalg_memory) {
+  const int64_t n = 70, shape[] = {1, n, n}, tall[] = {1, n + 1, n}, double_tall[] = {1, 2 * n + 1, n};
+  const int64_t lu_shape[] = {1, n, n + 2}, qr_shape[] = {1, n, 2 * n};
+  for (DType d : {DType::float64, DType::complex64}) {
+    Nd x(d, 3, shape), y(d, 3, shape), vectors(d, 3, tall), svd(d, 3, double_tall), lu(d, 3, lu_shape), qr(d, 3, qr_shape);
+    Nd eig(DType::complex64, 3, tall);
+    x.fill(-1, 1);
+    check_memory(Op::cholesky, x, y, CholeskyParams{0}, false);
+    check_memory(Op::lu, x, lu, EigParams{0}, true);
+    check_memory(Op::qr, x, qr, EigParams{0}, true);
+    check_memory(Op::eigh, x, vectors, EighParams{1, 1}, true);
+    check_memory(Op::svd, x, svd, SvdParams{1}, true);
+    check_memory(Op::eig, x, eig, EigParams{1}, true);
+    check_memory(Op::expm, x, y, EigParams{0}, true);
   }
 }
 TEST(linalg_refuses) {
