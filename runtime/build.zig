@@ -161,6 +161,11 @@ const simulator_flags = [_][]const u8{
 /// Where decompositions come from: Eigen's headers in a folder, or LAPACK, on a Mac Accelerate's, else the given file.
 const Decompositions = union(enum) { eigen: []const u8, lapack: ?[]const u8 };
 
+/// What `deno task build` has fetched (ffi/headers.ts), where the cache is in its usual place.
+fn fetchedEigen(b: *std.Build) ?[]const u8 {
+    const home = b.graph.environ_map.get("HOME") orelse return null;
+    return b.pathJoin(&.{ home, ".cache/denim/cmeel-eigen-3.4.1" });
+}
 fn isEigen(name: []const u8) bool {
     return !isLapack(name);
 }
@@ -234,7 +239,8 @@ pub fn build(b: *std.Build) void {
     const platform = b.option(Platform, "platform", "where the library shall run") orelse .@"x86_64-linux";
     const metal_cpp = b.option([]const u8, "metal-cpp", "folder of metal-cpp's headers, for platforms with Metal");
     if (platform.hasMetal() and metal_cpp == null) @panic("this platform needs -Dmetal-cpp");
-    const eigen = b.option([]const u8, "eigen", "folder of Eigen's headers, for platforms without LAPACK");
+    const eigen = b.option([]const u8, "eigen", "folder of Eigen's headers, for platforms without LAPACK") orelse
+        fetchedEigen(b);
     const lapack = b.option([]const u8, "lapack", "a library with LAPACK, in place of Eigen");
     const accelerate = platform == .@"aarch64-macos";
     if (eigen == null and lapack == null and !accelerate) @panic("this platform needs -Deigen or -Dlapack");

@@ -141,7 +141,8 @@ void check_memory(Op op, const Nd& x, const Nd& y, const P& params, bool needs) 
 TEST(linalg_memory) {
   const int64_t n = 70, shape[] = {1, n, n}, tall[] = {1, n + 1, n}, double_tall[] = {1, 2 * n + 1, n};
   const int64_t lu_shape[] = {1, n, n + 2}, qr_shape[] = {1, n, 2 * n};
-  for (DType d : {DType::float64, DType::complex64}) {
+  const DType dtypes[] = {DType::float64, DType::complex64};
+  for (DType d : dtypes) {
     Nd x(d, 3, shape), y(d, 3, shape), vectors(d, 3, tall), svd(d, 3, double_tall), lu(d, 3, lu_shape), qr(d, 3, qr_shape);
     Nd eig(DType::complex64, 3, tall);
     x.fill(-1, 1);
