@@ -1,7 +1,7 @@
 //! Builds the native library, and the native tests. `deno task build` calls this; `zig build --help` in this folder
 //! lists the options. Every file of cpu/ but dispatch.cc is compiled once per instruction set, with that set's features
-//! and -DDENIM_ISA; everything else is compiled for the oldest processor: it runs before dispatch.cc has looked. linalg/
-//! is Eigen, too slow to compile several times, or calls LAPACK where that is at hand.
+//! and -DDENIM_ISA; everything else is compiled for the oldest processor: it runs before dispatch.cc has looked. So is
+//! linalg/, which is Eigen, too slow to compile several times, or calls LAPACK where that is at hand.
 const std = @import("std");
 
 const flags = [_][]const u8{

@@ -1,5 +1,5 @@
-// Linear algebra on stacks of matrices: what linalg/seam.h computes, between arrays of float32, float64 and complex64 in
-// any layout and matrices in double. Matrices of a stack run in parallel. A result of several parts is one array:
+// Linear algebra on stacks of matrices: what linalg/seam.h computes, between arrays of float32, float64 and complex64
+// in any layout and matrices in double. Matrices of a stack run in parallel. A result of several parts is one array:
 // docs/architecture.md says where they lie. Signs, phases and orders that a decomposition leaves open are settled here.
 #include "cpu/linalg_matrix.h"
 #include "cpu/rows.h"

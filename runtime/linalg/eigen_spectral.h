@@ -24,8 +24,8 @@ double scale_of(const View<S>& a) {
 
 constexpr Index kBlock = 48;  // reflections that are applied at once
 
-/// x <- H_0 H_1 ... x, H_i = I - taus[i] v_i v_i^H, where v_i is a 1 on the diagonal of column i of `v` and what is below
-/// it. `triangular`: column j of x is zero above row j, as an identity is.
+/// x <- H_0 H_1 ... x, H_i = I - taus[i] v_i v_i^H, where v_i is a 1 on the diagonal of column i of `v` and what is
+/// below it. `triangular`: column j of x is zero above row j, as an identity is.
 template <class S>
 void apply_reflections(Part<S> v, Vector<S> taus, Part<S> x, bool triangular) {
   const Index count = taus.size();

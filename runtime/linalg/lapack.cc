@@ -1,5 +1,5 @@
-// Decompositions by LAPACK, where the system has one: on a Mac Accelerate's. The Fortran interface with 32-bit integers,
-// which every LAPACK has: all arguments are pointers, a name ends in _.
+// Decompositions by LAPACK, where the system has one: on a Mac Accelerate's. The Fortran interface with 32-bit
+// integers, which every LAPACK has: all arguments are pointers, a name ends in _.
 #include <limits.h>
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
-// Memory for a library that asks the C library for it and cannot say that there is none: a request that fails leaves the
-// decomposition by a jump, and what the thread holds then is freed. No destructor is missed that does more than free.
+// Memory for a library that asks the C library for it and cannot say that there is none: a request that fails leaves
+// the decomposition by a jump, and what the thread holds then is freed. No destructor is missed that does more.
 #pragma once
 #include <setjmp.h>
 #include <stddef.h>

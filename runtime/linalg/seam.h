@@ -21,8 +21,8 @@ enum class Fate { done, failed, no_memory };
 Fate lu(double* a, int64_t m, int64_t n, int64_t* pivots);
 Fate lu(Pair* a, int64_t m, int64_t n, int64_t* pivots);
 
-/// The lower triangle of a [n, n], which alone is read, becomes L with a = L L^H. `rank`: how many columns of L could be
-/// computed; n if a is positive definite.
+/// The lower triangle of a [n, n], which alone is read, becomes L with a = L L^H. `rank`: how many columns of L could
+/// be computed; n if a is positive definite.
 Fate cholesky(double* a, int64_t n, int64_t* rank);
 Fate cholesky(Pair* a, int64_t n, int64_t* rank);
 
@@ -48,8 +48,8 @@ Fate eigh(Pair* a, double* values, int64_t n, bool vectors);
 Fate svd(double* a, double* values, double* u, double* v, int64_t m, int64_t n);
 Fate svd(Pair* a, double* values, Pair* u, Pair* v, int64_t m, int64_t n);
 
-/// Eigenvalues of any a [n, n] of finite numbers; the columns of `vectors` become eigenvectors of length 1, unless it is
-/// null. Fails if the iteration does not end.
+/// Eigenvalues of any a [n, n] of finite numbers; the columns of `vectors` become eigenvectors of length 1, unless it
+/// is null. Fails if the iteration does not end.
 Fate eig(Pair* a, Pair* values, Pair* vectors, int64_t n);
 
 }  // namespace denim::linalg
