@@ -143,8 +143,8 @@ TEST(linalg_memory) {
   const int64_t lu_shape[] = {1, n, n + 2}, qr_shape[] = {1, n, 2 * n};
   const DType dtypes[] = {DType::float64, DType::complex64};
   for (DType d : dtypes) {
-    Nd x(d, 3, shape), y(d, 3, shape), vectors(d, 3, tall), svd(d, 3, double_tall), lu(d, 3, lu_shape), qr(d, 3, qr_shape);
-    Nd eig(DType::complex64, 3, tall);
+    Nd x(d, 3, shape), y(d, 3, shape), vectors(d, 3, tall), svd(d, 3, double_tall);
+    Nd lu(d, 3, lu_shape), qr(d, 3, qr_shape), eig(DType::complex64, 3, tall);
     x.fill(-1, 1);
     check_memory(Op::cholesky, x, y, CholeskyParams{0}, false);
     check_memory(Op::lu, x, lu, EigParams{0}, true);
