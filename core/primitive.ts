@@ -143,6 +143,10 @@ export interface Spec<S extends ParamSchema, A extends number = number> {
   readonly layout?: (x: Layout, from: Aval, to: Aval, p: Params<S>) => Layout | null;
   /** Cotangents of the inputs (null: none) from that of the output `y`. */
   readonly vjp: ((x: Tuple<NDArray, A>, y: NDArray, ct: NDArray, p: Params<S>) => readonly (NDArray | null)[]) | None;
+  /**
+   * Of one input: its cotangent added to the sum of others, where that takes less than making it and adding it up.
+   */
+  readonly vjpOnto?: (sum: NDArray, ct: NDArray, p: Params<S>) => NDArray;
   /** Tangent of the output from those of the inputs (null: zero; not all are null). */
   readonly jvp:
     | ((x: Tuple<NDArray, A>, y: NDArray, t: Tuple<NDArray | null, A>, p: Params<S>) => NDArray | null)

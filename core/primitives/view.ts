@@ -148,6 +148,8 @@ export const viewPrimitives = primitives({
       strides: from.strides.map((stride, i) => stride * steps[i]!),
     }),
     vjp: ([x], _y, ct, { starts, steps }) => [updateSlice(zerosLike(x), ct, starts, steps, "set")],
+    // Of many slices of one array, as the steps of a loop take them, each writes its part only.
+    vjpOnto: (sum, ct, { starts, steps }) => updateSlice(sum, ct, starts, steps, "add"),
     jvp: (_x, _y, [t], { starts, stops, steps }) => t && sliceOf(t, starts, stops, steps),
     vmap: ([x], _m, { starts, stops, steps }, size) => sliceOf(x, [0, ...starts], [size, ...stops], [1, ...steps]),
   }),

@@ -79,7 +79,8 @@ export interface Compile {
 /**
  * Returns a function that computes what `f` does, traced once per signature and run as one program
  * (`mlx.core.compile`). Numbers, strings and booleans among the arguments are constants of a trace; arrays are its
- * inputs. Equal operations are computed once, what depends on constants only is computed while tracing, and what no
+ * inputs. So a number that is another one in each call, such as a learning rate, costs a trace in each: hand it over as
+ * `mx.array(rate)`; {@linkcode Compile.explain} names such arguments. Equal operations are computed once, what depends on constants only is computed while tracing, and what no
  * result needs is left out.
  *
  * @example

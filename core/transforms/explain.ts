@@ -79,11 +79,16 @@ function text(s: CompileStatistics, traces: readonly CompileTrace[]): string {
   const head = `${s.calls} calls, ${s.traces} traces, ${s.programs} programs held, ${s.evictions} dropped`;
   return [head, ...traces.flatMap((t, i) => lines(t, i === 0 && t.call === 1))].join("\n");
 }
+/** Numbers are constants of a program, so one that is another in each call costs a trace in each. */
+function remedy({ from, to }: SignatureChange): string {
+  const isNumber = (text: string): boolean => text !== "" && text !== "Infinity" && !Number.isNaN(Number(text));
+  return isNumber(from) && isNumber(to) ? ` (a constant; as mx.array(${to}) it is an input, and not traced again)` : "";
+}
 function lines(t: CompileTrace, first: boolean): string[] {
   const why = first ? "the first one" : t.changes.length ? "" : "its program had been dropped";
   return [
     `call ${t.call} was traced: ${why}`.replace(/: $/, ":"),
-    ...t.changes.map((c) => `  ${c.path}: from ${c.from} to ${c.to}`),
+    ...t.changes.map((c) => `  ${c.path}: from ${c.from} to ${c.to}${remedy(c)}`),
     ...t.guards.map((g) => `  it holds while ${g}`),
     `  ${t.operations} operations (${t.merged} merged, ${t.folded} folded), ` +
     `${t.temporaryBytes} bytes of temporaries (at least ${t.liveBytes})`,

@@ -67,6 +67,11 @@ export function pullback(
     const ct = cts.get(n);
     if (!ct) return;
     cts.delete(n);
+    const onto = n.prim.vjpOnto && cts.get(n.inputs[0]!);
+    if (onto) {
+      cts.set(n.inputs[0]!, n.prim.vjpOnto!(onto, ct, n.params));
+      return;
+    }
     const xs = n.inputs.map((i) => made.get(i) ?? i);
     const grads = rule("vjp", n, n.prim.vjp)(xs, made.get(n)!, ct, n.params);
     n.inputs.forEach((i, at) => {

@@ -41,18 +41,64 @@ bool is_dense(const Operand& o, const Tile& t) {
   return o.native && is_rectangle(o, t) && (stride_of(o, kColumns) == 1 || t.columns == 1) &&
          (t.rows == 1 || stride_of(o, kRows) == t.columns);
 }
+/// A place in one group of axes that moves on, as an odometer does: a division for each step would cost more than the
+/// work on a short line.
+struct Walk {
+  const Axis* axes;
+  int last;
+  int64_t offset;
+  int64_t at[kMaxDims];
+
+  Walk(const Operand& o, Group g, int64_t index)
+      : axes(o.axes + o.begin[g]), last(o.begin[g + 1] - o.begin[g] - 1), offset(offset_of(o, g, index)) {
+    for (int i = last; i > 0; index /= axes[i].size, i--) at[i] = index % axes[i].size;
+    at[0] = index;
+  }
+  int64_t left(int axis) const { return axes[axis].size - at[axis]; }
+  /// Moves n <= left(axis) steps along an axis.
+  void move(int axis, int64_t n) {
+    at[axis] += n;
+    offset += n * axes[axis].stride;
+    for (; axis > 0 && at[axis] == axes[axis].size; axis--) {
+      at[axis] = 0;
+      at[axis - 1]++;
+      offset += axes[axis - 1].stride - axes[axis].size * axes[axis].stride;
+    }
+  }
+};
 /// Cuts a tile into strided rectangles: f(offset in the array, first element in the tile, rows, columns, steps).
 template <class F>
 void pieces(const Operand& o, const Tile& t, F&& f) {
   const Steps steps{stride_of(o, kRows), stride_of(o, kColumns)};
   if (is_rectangle(o, t)) return f(offset_of(o, t), int64_t{0}, t.rows, t.columns, steps);
   const int64_t grid = offset_of(o, kGrid, t.grid);
-  for (int64_t r = 0; r < t.rows; r++) {
-    const int64_t row = grid + offset_of(o, kRows, t.row + r);
+  const Walk first(o, kColumns, t.column);
+  const int line = first.last;
+  Walk row(o, kRows, t.row);
+  if (t.columns <= first.left(line)) {
+    for (int64_t r = 0; r < t.rows;) {
+      const int64_t n = smaller(t.rows - r, row.left(row.last));
+      f(grid + row.offset + first.offset, r * t.columns, n, t.columns, steps);
+      row.move(row.last, n);
+      r += n;
+    }
+    return;
+  }
+  for (int64_t r = 0; r < t.rows; r++, row.move(row.last, 1)) {
+    Walk column = first;
     for (int64_t c = 0; c < t.columns;) {
-      const int64_t n = smaller(t.columns - c, run_left(o, kColumns, t.column + c));
-      f(row + offset_of(o, kColumns, t.column + c), r * t.columns + c, int64_t{1}, n, steps);
-      c += n;
+      const int64_t at = r * t.columns + c, from = grid + row.offset + column.offset, size = column.axes[line].size;
+      const int64_t lines = column.at[line] != 0 ? 0 : smaller((t.columns - c) / size, column.left(line - 1));
+      if (lines > 1) {
+        f(from, at, lines, size, Steps{column.axes[line - 1].stride, steps.column});
+        column.move(line - 1, lines);
+        c += lines * size;
+      } else {
+        const int64_t n = smaller(t.columns - c, column.left(line));
+        f(from, at, int64_t{1}, n, steps);
+        column.move(line, n);
+        c += n;
+      }
     }
   }
 }

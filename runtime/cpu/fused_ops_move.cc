@@ -51,7 +51,8 @@ template <class T>
 void load_plain(void* tile, const void* array, int64_t rows, int64_t columns, Steps steps) {
   auto* y = static_cast<T*>(tile);
   const auto* x = static_cast<const T*>(array);
-  if (rows > 1 && steps.row == 1 && steps.column != 1) return load_transposed(y, x, rows, columns, steps.column);
+  const bool across = steps.column != 1 && steps.column != 0;
+  if (rows > 1 && steps.row == 1 && across) return load_transposed(y, x, rows, columns, steps.column);
   for (int64_t r = 0; r < rows; r++) load_row(y + r * columns, x + r * steps.row, columns, steps.column);
 }
 template <F32 (*kConvert)(U16)>

@@ -198,6 +198,7 @@ test("explain names what changed, by its path, from what to what", () => {
   const text = String(mx.compile.explain(f)).split("\n");
   assertEquals(text.slice(0, 2), ["5 calls, 5 traces, 5 programs held, 0 dropped", "call 1 was traced: the first one"]);
   assertEquals(text.slice(3, 5), ["call 2 was traced:", "  args[0].weight: from float32[2,3] to float32[4,3]"]);
+  assert(text.includes("  args[1]: from 3 to 4 (a constant; as mx.array(4) it is an input, and not traced again)"));
 });
 test("different arguments never share a program", () => {
   const f = mx.compile((...words: unknown[]) => mx.array(words.length)), one = mx.array(1);
