@@ -1,9 +1,10 @@
 /**
- * Checks the address spaces of every GPU kernel that ships: `deno task lint:metal [--quick]`. In Metal an address
- * space is part of a pointer's type; the simulator's compiler does not know that, Clang's C++ for OpenCL does. Prints
- * each kernel with the lint's result and the oldest version of Metal's language that takes it; then shows on seeded
- * mistakes that the lint can fail. `--quick` leaves the versions out. Needs clang 19 or newer with OpenCL; without it
- * it says so and ends with 0.
+ * Checks the address spaces of every GPU kernel that ships: `deno task lint:metal [--quick] [--sources FOLDER]`. In
+ * Metal an address space is part of a pointer's type; the simulator's compiler does not know that, Clang's C++ for
+ * OpenCL does. Prints each kernel with the lint's result and the oldest version of Metal's language that takes it; then
+ * shows on seeded mistakes that the lint can fail. `--quick` leaves the versions out. Kernels that are written at run
+ * time are those of a program that ran with DENIM_METAL_SIM_SOURCES=FOLDER. Needs clang 19 or newer with OpenCL, and
+ * says so and ends with 0 without it.
  * @module
  */
 import { fileURLToPath } from "node:url";
@@ -126,6 +127,16 @@ for (const variant of files.flatMap(variantsOf)) {
   );
   if (said) console.log(said.split("\n").slice(0, 12).map((line) => `    ${line}`).join("\n"));
 }
+const at = Deno.args.indexOf("--sources"), folder = at < 0 ? undefined : Deno.args[at + 1];
+const sources = folder === undefined ? [] : [...Deno.readDirSync(folder)].map(({ name }) => `${folder}/${name}`);
+let bad = 0;
+for (const path of sources) {
+  const said = await lint(metal, clang, Deno.readTextFileSync(path));
+  if (said) bad++;
+  if (said) console.log(`${path} REFUSED\n${said.split("\n").slice(0, 12).map((line) => `    ${line}`).join("\n")}`);
+}
+if (sources.length > 0) console.log(`${sources.length - bad} of ${sources.length} sources accepted`);
+refused += bad;
 const head = "#include <metal_stdlib>\nusing namespace metal;\n";
 for (const mistake of MISTAKES) {
   const said = await lint(metal, clang, head + mistake);

@@ -253,6 +253,10 @@ std::string compile_library(const std::string& given, const CompileOptions& o, s
   std::string folder = cache_folder(), out = folder + "/" + hash_of(parts) + ".so";
   make_folders(folder);
   __atomic_fetch_add(&m.stats.libraries, 1, __ATOMIC_RELAXED);
+  if (const char* kept = setting("DENIM_METAL_SIM_SOURCES")) {
+    make_folders(kept);
+    write_file(kept + out.substr(folder.size(), 33) + ".metal", source);
+  }
   if (exists(out)) return out;
   std::string text = preprocess(source, o, error);
   if (!error.empty()) return "";
