@@ -147,11 +147,13 @@ export class Profile<R = unknown> {
   }
 }
 
-const HEADING = "       time  share  calls    GB/s GFLOP/s   roof  kernel", LABEL = 72;
+const HEADING = "       time  share  calls    GB/s GFLOP/s   roof  kernel";
+/** A longer label loses its middle, so that it ends with its shapes. */
+const LABEL = 72, END = 32;
 function row(k: KernelProfile, total: number): string {
   const rate = (n: number) => (n === 0 ? "" : (n / k.seconds / 1e9).toFixed(n / k.seconds < 1e11 ? 1 : 0)).padStart(8);
   const roof = k.roofShare === null ? "" : percent(k.roofShare);
-  const label = k.label.length > LABEL ? `${k.label.slice(0, LABEL - 1)}…` : k.label;
+  const label = k.label.length > LABEL ? `${k.label.slice(0, LABEL - END - 1)}…${k.label.slice(-END)}` : k.label;
   return milliseconds(k.seconds).padStart(11) + percent(k.seconds / total).padStart(7) +
     String(k.calls).padStart(7) + rate(k.bytes) + rate(k.flops) + roof.padStart(7) +
     `  ${k.device === "cpu" ? "" : `${k.device}: `}${label}${k.madeAt && `\n${" ".repeat(50)}${k.madeAt}`}`;
