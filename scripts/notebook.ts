@@ -40,8 +40,8 @@ interface Message {
 }
 
 const DELIMITER = "<IDS|MSG>";
-/** A cell's value may come after the kernel has said that the cell is done. */
-const LATE_MS = 200;
+/** A cell's value may come after the kernel has said that the cell is done. No cell may take longer than PATIENCE_MS. */
+const LATE_MS = 200, PATIENCE_MS = 120_000;
 const encode = (x: unknown) => new TextEncoder().encode(JSON.stringify(x));
 const joined = (text: string | readonly string[] = ""): string => typeof text === "string" ? text : text.join("");
 /** The text of a cell. */
@@ -60,6 +60,7 @@ export class Kernel implements AsyncDisposable {
   readonly #session = crypto.randomUUID();
   readonly #told: Message[] = [];
   #ended: Error | null = null;
+  #deadline = Infinity;
   private constructor(
     readonly process: Deno.ChildProcess,
     readonly file: string,
@@ -103,6 +104,7 @@ export class Kernel implements AsyncDisposable {
   /** Listens. What is told before the subscription has arrived is lost: asks until something is told. */
   async #ready(): Promise<this> {
     void this.#listen();
+    this.#deadline = Date.now() + PATIENCE_MS;
     while (!this.#told.length) {
       await this.#send("kernel_info_request", {});
       await this.#pause(100);
@@ -118,12 +120,14 @@ export class Kernel implements AsyncDisposable {
   }
   async #pause(milliseconds: number): Promise<void> {
     if (this.#ended) throw this.#ended;
+    if (Date.now() > this.#deadline) throw new Error(`the kernel said nothing for ${PATIENCE_MS / 1e3} s`);
     await new Promise((resolve) => setTimeout(resolve, milliseconds));
   }
   /** Runs code as a cell; returns what it gave. */
   async execute(code: string): Promise<Output[]> {
     const request = { code, silent: false, store_history: true, user_expressions: {}, allow_stdin: false };
     this.#told.length = 0;
+    this.#deadline = Date.now() + PATIENCE_MS;
     const id = await this.#send("execute_request", { ...request, stop_on_error: true }), outputs: Output[] = [];
     const over = ({ type, parent, content }: Message) =>
       parent === id && type === "status" && content.execution_state === "idle";
