@@ -81,36 +81,48 @@ export function forEachAt<N extends Node>(nodes: Iterable<N>, f: (n: N) => void,
   }
 }
 
-const ROOT = new URL("../", import.meta.url).href, SELF = `${ROOT}core/sites.ts`;
-const OWN = /^(mod\.ts|(core|ffi|nn|optimizers|data|train|lm)\/)/,
-  FRAME = /^ +at (?:async )?(?:(.+) \()?(.+?:\d+:\d+)\)?$/;
+const ROOT = new URL("../", import.meta.url).href, OWN = /^(mod\.ts|(core|ffi|nn|optimizers|data|train|lm)\/)/;
 /** Deep enough for modules within modules. */
 const FRAMES = 200;
+/** A frame of the stack, as V8 shows it: a string of all frames costs ten times as much. */
+interface Frame {
+  getScriptNameOrSourceURL(): string | null;
+  getFunctionName(): string | null;
+  getLineNumber(): number | null;
+  getColumnNumber(): number | null;
+}
+function isFrames(x: unknown): x is readonly Frame[] {
+  return Array.isArray(x);
+}
+function framesOfStack(): readonly Frame[] {
+  const key = "prepareStackTrace", limit = Error.stackTraceLimit, before: unknown = Reflect.get(Error, key);
+  Error.stackTraceLimit = FRAMES;
+  Reflect.set(Error, key, (_error: unknown, frames: unknown) => frames);
+  const stack: unknown = new Error().stack;
+  Reflect.set(Error, key, before);
+  Error.stackTraceLimit = limit;
+  return isFrames(stack) ? stack : [];
+}
 
 /**
  * The nearest line that is the user's. A function of the user's that is run again by a transform comes before the node
  * that the transform is at. Where there is no such line, the outermost one of Denim's is the best.
  */
 function here(): Site {
-  let outermost = "an unknown line";
+  let outermost: Frame | null = null;
   for (const frame of framesOfStack()) {
-    const [, name = "", where = ""] = FRAME.exec(frame) ?? [];
-    if (where === "" || /^(ext|node|native):/.test(where)) continue;
-    if (!where.startsWith(ROOT) || !OWN.test(where.slice(ROOT.length))) return siteFor(shown(name, where), "");
-    if (where.startsWith(SELF)) {
-      if (origin && name.endsWith("forEachAt")) return origin;
-    } else outermost = shown(name, where);
+    const file = frame.getScriptNameOrSourceURL() ?? "";
+    if (file === "" || /^(ext|node|native):/.test(file)) continue;
+    if (!file.startsWith(ROOT) || !OWN.test(file.slice(ROOT.length))) return siteFor(shown(frame), "");
+    if (file === import.meta.url) {
+      if (origin && frame.getFunctionName() === forEachAt.name) return origin;
+    } else outermost = frame;
   }
-  return siteFor(outermost, "");
+  return siteFor(outermost ? shown(outermost) : "an unknown line", "");
 }
-function framesOfStack(): string[] {
-  const limit = Error.stackTraceLimit;
-  Error.stackTraceLimit = FRAMES;
-  const { stack } = new Error();
-  Error.stackTraceLimit = limit;
-  return typeof stack === "string" ? stack.split("\n").slice(1) : [];
-}
-function shown(name: string, where: string): string {
+function shown(frame: Frame): string {
+  const name = frame.getFunctionName();
+  const where = `${frame.getScriptNameOrSourceURL()}:${frame.getLineNumber()}:${frame.getColumnNumber()}`;
   return name ? `${where} in ${name}` : where;
 }
 
