@@ -102,9 +102,16 @@ export class Profile<R = unknown> {
       ? null
       : { dispatches, barriers, commandBuffers, pipelines, bytes, fallbacks, simulated: recorded.simulated };
   }
-  /** The trace in Chrome's format, for ui.perfetto.dev or chrome://tracing. */
+  /**
+   * The trace in Chrome's format, for ui.perfetto.dev or chrome://tracing; with facts about the machine, and what a GPU
+   * was given.
+   */
   trace(): Trace {
-    return traceOf(this.#recorded, deviceOfStream, facts());
+    const { simulated, ...counts } = this.gpu ?? { simulated: null };
+    const named = [counts, simulated ?? {}].flatMap((group, i) =>
+      Object.entries(group).map(([name, n]) => [`${i ? "simulated" : "gpu"} ${name}`, n])
+    );
+    return traceOf(this.#recorded, deviceOfStream, { ...facts(), ...Object.fromEntries(named) });
   }
   /** Writes the trace to a file. */
   write(path: string): void {

@@ -162,5 +162,7 @@ test("a profile has the kernels of the GPU, what it was given, and what the simu
   if (!`${mx.deviceInfo(mx.gpu).deviceName}`.startsWith("Simulated")) return;
   const counts = whole.gpu?.simulated;
   assert(counts && counts.bytesRead >= x.nbytes && counts.bytesWritten >= 4 && counts.threadgroups >= 2);
+  const { otherData } = whole.trace();
+  assertEquals([otherData["gpu commandBuffers"], otherData["simulated bytesRead"]], [1, counts.bytesRead]);
   assertMatch(whole.table(), /GPU: \d+ dispatches, .* 1 command buffer, .*\nsimulated: .* read, .* written/);
 });
