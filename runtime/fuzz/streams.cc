@@ -11,11 +11,9 @@
 #include <time.h>
 
 #include "../rt.h"
-#include "tree.h"
 
 namespace {
 
-using denim::fuzz::kHeaderWords;
 constexpr int kStreams = 8, kKept = 48, kSessions = 2, kMaxPrograms = 256;
 constexpr int kHeaderWords = 12;  // of a program: ffi/program.ts
 
