@@ -200,6 +200,15 @@ test("explain names what changed, by its path, from what to what", () => {
   assertEquals(text.slice(3, 5), ["call 2 was traced:", "  args[0].weight: from float32[2,3] to float32[4,3]"]);
   assert(text.includes("  args[1]: from 3 to 4 (a constant; as mx.array(4) it is an input, and not traced again)"));
 });
+test("the cotangents of many slices of one array are written into one array", () => {
+  const steps = 64, width = 1024, x = full(steps, 0.01);
+  const f = mx.compile(mx.grad((x: NDArray) => {
+    const wide = mx.broadcastTo(x.reshape([steps, 1]), [steps, width]).mul(mx.arange(width)).add(1);
+    return mx.unstack(wide).reduce((h, row) => mx.tanh(h.add(row)), mx.zeros([width])).sum();
+  }));
+  f(x);
+  assert(last(f).temporaryBytes < 4 * steps * width * 4, `${last(f).temporaryBytes}`);
+});
 test("different arguments never share a program", () => {
   const f = mx.compile((...words: unknown[]) => mx.array(words.length)), one = mx.array(1);
   assertEquals([f("a string b").item(), f("a", "b").item(), f('a";"b').item()], [1, 2, 1]);
