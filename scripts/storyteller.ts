@@ -11,10 +11,9 @@ import * as mx from "@denim/ml";
 import { batches, fromTokens, type TokenBatch } from "@denim/ml/data";
 import { generate, type LanguageModel, load, makeSampler } from "@denim/ml/lm";
 import * as nn from "@denim/ml/nn";
-import * as optim from "@denim/ml/optimizers";
 import { createHash } from "node:crypto";
 import { parseArgs } from "node:util";
-import { prepare, pretrain, rate, type Sizes } from "../examples/pretrain.ts";
+import { optimizers, prepare, pretrain, type Sizes } from "../examples/pretrain.ts";
 import { packageFiles } from "../examples/shared/package.ts";
 import { MANIFEST } from "../ffi/source.ts";
 
@@ -53,17 +52,11 @@ async function books(): Promise<string[]> {
     return new Array<string>(times).fill(paragraphs.join("\n"));
   });
 }
-/** Muon for the matrices of the layers, AdamW for the embedding and the norms. */
-function optimizer(): optim.Optimizer {
-  const muon = new optim.Muon(rate(0.02, STEPS), { weightDecay: 0 });
-  const adam = new optim.AdamW(rate(3e-3, STEPS), { betas: [0.9, 0.95], weightDecay: 0.1 });
-  return new optim.MultiOptimizer([muon, adam], [(path, g) => g.ndim === 2 && !path.includes("embed_tokens")]);
-}
 /** Makes the first `steps` of the run. */
 async function train(steps: number, folder: string): Promise<LanguageModel> {
   prepare(folder, await books(), SIZES);
   mx.random.seed(SEED);
-  return await pretrain(folder, SIZES, optimizer(), { steps, every: 100, folder });
+  return await pretrain(folder, SIZES, optimizers(STEPS), { steps, every: 100, folder });
 }
 
 /** The SHA-256 of all parameters in the order of their names. */
