@@ -255,7 +255,8 @@ static bool touch(EncoderRun& run, Commands& c, const Buffer* b, uint64_t from, 
             "') with no barrier in between";
     return false;
   }
-  log_touch({at, at + n, write, b->tracked, order.queue, order.time, order.encoder, b->serial, dispatch_count, "blit"});
+  const uint64_t number = dispatch_count;
+  log_touch({at, at + n, write, b->tracked, order.queue, order.time, order.encoder, b->serial, number, "blit"}, order);
   return true;
 }
 METHOD("MTLBlitCommandEncoder", "fillBuffer:range:value:", void, Encoder* e, Sel, Buffer* b, Range2 r, uint8_t value) {

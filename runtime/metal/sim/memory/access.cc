@@ -104,8 +104,8 @@ void end_dispatch_memory(const Dispatch& d) {
     m.stats.unique_written += count_bits(r.written_bits);
     Touched t{0, 0, false, is_tracked(b.buffer), d.order->queue, d.order->time, d.order->encoder, b.buffer, d.number,
               d.kernel->name};
-    if (r.read_to) t.from = r.read_from, t.to = r.read_to, log_touch(t);
-    if (r.write_to) t.from = r.write_from, t.to = r.write_to, t.write = true, log_touch(t);
+    if (r.read_to) t.from = r.read_from, t.to = r.read_to, log_touch(t, *d.order);
+    if (r.write_to) t.from = r.write_from, t.to = r.write_to, t.write = true, log_touch(t, *d.order);
   }
 }
 

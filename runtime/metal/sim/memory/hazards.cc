@@ -40,7 +40,16 @@ std::vector<const Touched*> unordered(const Order& order, uintptr_t from, uintpt
   return out;
 }
 
-void log_touch(const Touched& t) { touches().push_back(t); }
+/// What this touch covers need not be kept where it was ordered before: so is it, then, before all that is ordered after
+/// this one.
+void log_touch(const Touched& now, const Order& order) {
+  auto& all = touches();
+  auto covered = [&](const Touched& t) {
+    return now.from <= t.from && t.to <= now.to && (now.write || !t.write) && ordered(t, order, now.buffer);
+  };
+  all.erase(std::remove_if(all.begin(), all.end(), covered), all.end());
+  all.push_back(now);
+}
 size_t log_size() { return touches().size(); }
 
 void forget_before(const Clock& floor) {

@@ -44,7 +44,7 @@ struct Touched {
 
 /// Touches that are not ordered before `order` and overlap [from, to): what the dispatch must not collide with.
 std::vector<const Touched*> unordered(const Order& order, uintptr_t from, uintptr_t to, uint64_t buffer);
-void log_touch(const Touched& touched);
+void log_touch(const Touched& now, const Order& order);
 /// Forgets touches that every dispatch to come is ordered after.
 void forget_before(const Clock& floor);
 size_t log_size();
