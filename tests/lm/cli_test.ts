@@ -110,6 +110,7 @@ Deno.test("errors are one line without a trace", async () => {
   await fails(["--model", "x"], 1, await modelError());
   await fails(["--temp", "warm"], 2, 'error: --temp takes a number, got "warm"; --help lists the flags');
   await fails(["--seed", "1.5"], 2, 'error: --seed takes an integer, got "1.5"; --help lists the flags');
+  await fails(["--device", "tpu"], 2, 'error: --device takes cpu or gpu, got "tpu"; --help lists the flags');
 });
 /** What a name that is no model's gives. */
 async function modelError(): Promise<string> {
