@@ -12,7 +12,7 @@ import { RuntimeLibraryError } from "../../ffi/errors.ts";
 const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 
 /**
- * A package with the real `ffi/` and `build.zig`, one source file, and a cache that borrows the compiler of the real
+ * A package with the real `ffi/` and `build.zig`, three source files, and a cache that borrows the compiler of the real
  * one.
  */
 async function smallPackage(source: string): Promise<{ root: string; env: Record<string, string> }> {
@@ -25,10 +25,14 @@ async function smallPackage(source: string): Promise<{ root: string; env: Record
   await Deno.copyFile(`${ROOT}/runtime/build.zig`, `${root}/runtime/build.zig`);
   await Deno.writeTextFile(`${root}/runtime/rt.cc`, source);
   await Deno.writeTextFile(`${root}/runtime/cpu/k.cc`, "namespace denim::DENIM_ISA { int k() { return 1; } }\n");
+  await Deno.mkdir(`${root}/runtime/linalg`);
+  await Deno.writeTextFile(`${root}/runtime/linalg/l.cc`, "namespace denim { int l() { return 1; } }\n");
   await writeManifest(root, {});
   await Deno.mkdir(`${root}/cache`);
   for (const { name } of Deno.readDirSync(cacheFolder())) {
-    if (name.startsWith("zig-")) await Deno.symlink(`${cacheFolder()}/${name}`, `${root}/cache/${name}`);
+    if (/^(zig|cmeel-eigen)-[\d.]+$/.test(name)) {
+      await Deno.symlink(`${cacheFolder()}/${name}`, `${root}/cache/${name}`);
+    }
   }
   return { root, env: { DENIM_CACHE: `${root}/cache`, NO_COLOR: "1" } };
 }
