@@ -87,6 +87,7 @@ struct FreeBlock {
 };
 static FreeBlock* g_free[kClasses];
 static int64_t g_free_bytes[kClasses];
+static int64_t g_asked[kClasses];  // the allocation that asked for the class last
 
 // Under AddressSanitizer, what lies behind a buffer's bytes and what is cached may not be touched.
 #if defined(__has_feature)
@@ -181,11 +182,13 @@ static void system_give(uint8_t* p, int64_t capacity) {
 /// vary would otherwise fill the cache with a buffer of every class.
 static uint8_t* pool_take(int64_t* capacity) {
   const int wanted = class_of(*capacity), last = wanted < kSmallClasses ? wanted : wanted + 1;
+  g_asked[wanted] = g_memory.allocations;
   for (int c = wanted; c <= last && c < kClasses; c++) {
     FreeBlock* f = g_free[c];
     const int64_t bytes = round_class(class_bytes(c));
     if (!f || g_memory.active + bytes > g_memory.limit) continue;
     *capacity = bytes;
+    g_asked[c] = g_memory.allocations;
     g_free[c] = f->next;
     g_free_bytes[c] -= *capacity;
     g_memory.cached -= *capacity;
@@ -226,8 +229,16 @@ static void pool_give(uint8_t* p, int64_t capacity) {
   g_memory.cached += capacity;
   if (g_memory.cached > cache_limit()) trim_cache(cache_limit() - cache_limit() / 4);
 }
+/// The class that nobody asked for longest goes first, of equals the largest: what a loop needs in each turn stays.
+static int least_wanted() {
+  int found = -1;
+  for (int c = kClasses - 1; c >= 0; c--) {
+    if (g_free[c] && (found < 0 || g_asked[c] < g_asked[found])) found = c;
+  }
+  return found;
+}
 void trim_cache(int64_t bytes) {
-  for (int c = kClasses - 1; c >= 0 && g_memory.cached > bytes; c--) {
+  for (int c = least_wanted(); c >= 0 && g_memory.cached > bytes; c = least_wanted()) {
     int64_t capacity = round_class(class_bytes(c));
     while (g_free[c] && g_memory.cached > bytes) {
       FreeBlock* f = g_free[c];
