@@ -40,7 +40,7 @@ std::vector<const Touched*> unordered(const Order& order, uintptr_t from, uintpt
   return out;
 }
 
-/// What this touch covers need not be kept where it was ordered before: so is it, then, before all that is ordered after
+/// What this touch covers need not be kept where it was ordered before: it is, then, before all that is ordered after
 /// this one.
 void log_touch(const Touched& now, const Order& order) {
   auto& all = touches();
