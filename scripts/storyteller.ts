@@ -8,7 +8,7 @@
  * @module
  */
 import * as mx from "@denim/ml";
-import { batches, fromTokens, type TokenBatch } from "@denim/ml/data";
+import { batches, fromTokens } from "@denim/ml/data";
 import { generate, type LanguageModel, load, makeSampler } from "@denim/ml/lm";
 import * as nn from "@denim/ml/nn";
 import { createHash } from "node:crypto";

@@ -3,7 +3,7 @@
  * pinned one is refused with what everybody said.
  */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Headers } from "../../ffi/wheel.ts";
+import type { Headers } from "../../ffi/wheel.ts";
 import { sha256 } from "../../ffi/source.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
