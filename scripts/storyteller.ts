@@ -36,8 +36,8 @@ const BOOKS: Readonly<Record<string, readonly [title: string, times: number]>> =
   "austen-sense": ["Sense and Sensibility, Jane Austen, 1811", 1],
   "melville-moby_dick": ["Moby Dick, Herman Melville, 1851", 1],
 };
-const SIZES: Sizes = { vocab: 2048, dims: 128, layers: 4, heads: 4, hidden: 384, context: 256, batch: 8 };
-const SEED = 1, STEPS = 800, QUANTIZATION = { groupSize: 64, bits: 8 };
+const SIZES: Sizes = { vocab: 4096, dims: 192, layers: 6, heads: 6, hidden: 512, context: 256, batch: 8 };
+const SEED = 1, STEPS = 1000, QUANTIZATION = { groupSize: 64, bits: 8 };
 /** After so many steps, with these settings, the parameters have the digest that is recorded. */
 const FIRST = 100, EXACT = { DENIM_ISA: "baseline", DENIM_THREADS: "2" };
 const RUN = "runs/storyteller", MODEL = new URL("../models/storyteller", import.meta.url).pathname;
