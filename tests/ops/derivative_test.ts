@@ -177,7 +177,6 @@ function forwardAlone(s: Smooth, directions: readonly Tensor[], only: number, ou
 }
 
 suite("derivative", (name, c, t) => {
-  if (ON_GPU) return t.skip("rules are compared with differences in float64, which a GPU lacks");
   const family = [c.dtypes[0]!, ...c.dtypes.includes(complex64) && c.dtypes[0] !== complex64 ? [complex64] : []];
   c.variants.forEach((variant, v) => {
     const taken = variant.dtypes ? family.filter((d) => variant.dtypes!.includes(d)) : family;
