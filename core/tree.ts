@@ -33,10 +33,12 @@ function isLeafOf<T>(x: Tree<T>, isLeaf: IsLeaf | null | undefined): x is T {
 }
 const join = (path: string, key: string | number): string => path === "" ? String(key) : `${path}.${key}`;
 
-/** Options of {@linkcode treeFlatten}. */
-export interface FlattenOptions extends TreeOptions {
+/** Options of {@linkcode treeFlatten}; D is where the leaves go. */
+export interface FlattenOptions<D = unknown> extends TreeOptions {
   /** What the paths begin with. */
   readonly prefix?: string;
+  /** Where the leaves go: a list of pairs, or an object that takes them by path. Default: a new list. */
+  readonly destination?: D | null;
 }
 /**
  * The leaves with their paths, in order: keys and positions joined by dots (`mlx.utils.tree_flatten`).
@@ -45,17 +47,27 @@ export interface FlattenOptions extends TreeOptions {
  * ```ts
  * import * as mx from "@denim/ml";
  * mx.treeFlatten({ a: 1, b: [2, 3] }); // [["a", 1], ["b.0", 2], ["b.1", 3]]
+ * mx.treeFlatten({ a: 1, b: [2, 3] }, { destination: {} }); // { a: 1, "b.0": 2, "b.1": 3 }
  * ```
  */
-export function treeFlatten<T>(tree: Tree<T>, options: FlattenOptions = {}): [string, T][] {
-  const found: [string, T][] = [];
+export function treeFlatten<T>(tree: Tree<T>, options?: FlattenOptions<[string, T][]>): [string, T][];
+/** As above, into an object. */
+export function treeFlatten<T>(
+  tree: Tree<T>,
+  options: FlattenOptions & { readonly destination: Record<string, T> },
+): Record<string, T>;
+export function treeFlatten<T>(
+  tree: Tree<T>,
+  options: FlattenOptions<[string, T][] | Record<string, T>> = {},
+): [string, T][] | Record<string, T> {
+  const destination = options.destination ?? [], found = Array.isArray(destination) ? destination : [];
   const walk = (node: Tree<T>, path: string): void => {
     if (isLeafOf(node, options.isLeaf)) found.push([path.startsWith(".") ? path.slice(1) : path, node]);
     else if (isList(node)) node.forEach((child, i) => walk(child, `${path}.${i}`));
     else if (isObject(node)) { for (const [key, child] of Object.entries(node)) walk(child, `${path}.${key}`); }
   };
   walk(tree, options.prefix ?? "");
-  return found;
+  return Array.isArray(destination) ? found : Object.assign(destination, Object.fromEntries(found));
 }
 /**
  * The tree of paths and leaves, as made by {@linkcode treeFlatten}, or of an object that holds leaves by path
@@ -238,6 +250,7 @@ export function treeMerge<T>(
 const isEmpty = (x: unknown): boolean =>
   Array.isArray(x) ? x.length === 0 : isPlainObject(x) && Object.keys(x).length === 0;
 function mergeNodes<T>(a: Tree<T> | null, b: Tree<T> | null, merge: (a: T, b: T) => T): Tree<T> | null {
+  if (isEmpty(a) && isEmpty(b) && Array.isArray(a) !== Array.isArray(b)) return failUnlike();
   if (a === null || (isEmpty(a) && b !== null)) return b;
   if (b === null || isEmpty(b)) return a;
   if (isList(a) && isList(b)) {
@@ -250,7 +263,9 @@ function mergeNodes<T>(a: Tree<T> | null, b: Tree<T> | null, merge: (a: T, b: T)
     const keys = [...new Set([...Object.keys(a), ...Object.keys(b)])];
     return Object.fromEntries(keys.map((key) => [key, mergeNodes(a[key] ?? null, b[key] ?? null, merge) ?? {}]));
   }
-  if (isLeafOf(a, null) && isLeafOf(b, null)) return merge(a, b);
+  return isLeafOf(a, null) && isLeafOf(b, null) ? merge(a, b) : failUnlike();
+}
+function failUnlike(): never {
   return fail(ValueError, "treeMerge", {
     cannot: "merge a leaf with a list or object, or a list with an object",
     expected: "trees of like structure",

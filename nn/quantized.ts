@@ -9,6 +9,7 @@ import {
   type NDArray,
   quantize as quantizeArray,
   quantizedMatmul,
+  random,
   ValueError,
   zeros,
 } from "../core/mod.ts";
@@ -55,7 +56,10 @@ export function quantizationOf({ groupSize, bits, mode = "affine" }: QuantizeOpt
   }
   return { groupSize: groupSize ?? defaults[0], bits: bits ?? defaults[1], mode };
 }
-/** What quantize made of a matrix; there are no biases in the fp modes. */
+/**
+ * What quantize made of a matrix; there are no biases in the fp modes. Layers that are made around one draw weights all
+ * the same, which nobody computes: as in MLX, what is drawn next does not depend on where the weights come from.
+ */
 type Packed = readonly [weight: NDArray, scales: NDArray, biases?: NDArray];
 function packedOf(w: NDArray, q: Quantization): Packed {
   const [weight, scales, biases] = quantizeArray(w, q);
@@ -92,11 +96,13 @@ export class QuantizedLinear extends Module {
   readonly bits: number;
   /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
   readonly mode: QuantizationMode;
-  /** A layer of zeros, or around packed weights. */
+  /** Draws the weights uniformly from ±1/√inputDims and quantizes them, or takes packed ones. */
   constructor(inputDims: number, outputDims: number, options: QuantizedLinearOptions = {}, packed?: Packed) {
     super();
     ({ groupSize: this.groupSize, bits: this.bits, mode: this.mode } = quantizationOf(options));
-    const [weight, scales, biases] = packed ?? packedOf(zeros([outputDims, inputDims]), this.options);
+    const scale = Math.sqrt(1 / inputDims),
+      drawn = random.uniform([outputDims, inputDims], { low: -scale, high: scale });
+    const [weight, scales, biases] = packed ?? packedOf(drawn, this.options);
     [this.weight, this.scales] = [weight, scales];
     if (biases) this.biases = biases;
     if (options.bias ?? true) this.bias = zeros([outputDims]);
@@ -146,11 +152,12 @@ export class QuantizedEmbedding extends Module {
   readonly bits: number;
   /** `affine`, `mxfp4`, `mxfp8` or `nvfp4`. */
   readonly mode: QuantizationMode;
-  /** Vectors of zeros, or around packed ones. */
+  /** Draws the vectors from a normal distribution of deviation 1/√dims and quantizes them, or takes packed ones. */
   constructor(numEmbeddings: number, dims: number, options: QuantizeOptions = {}, packed?: Packed) {
     super();
     ({ groupSize: this.groupSize, bits: this.bits, mode: this.mode } = quantizationOf(options));
-    const [weight, scales, biases] = packed ?? packedOf(zeros([numEmbeddings, dims]), this.options);
+    const drawn = random.normal([numEmbeddings, dims], { scale: Math.sqrt(1 / dims) });
+    const [weight, scales, biases] = packed ?? packedOf(drawn, this.options);
     [this.weight, this.scales] = [weight, scales];
     if (biases) this.biases = biases;
     this.freeze();

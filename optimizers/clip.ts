@@ -48,8 +48,11 @@ export function clipGradNorm(grads: Parameters, maxNorm: number): [Parameters, N
       fix: "change maxNorm",
     });
   }
-  const total = treeReduce((s: NDArray, g: NDArray) => s.add(squares(g)), grads, { initializer: array(0) });
-  const norm = sqrt(total), normalizer = minimum(divide(float(maxNorm), norm.add(float(1e-6))), float(1));
+  const none: NDArray | null = null;
+  const total = treeReduce((s: NDArray | null, g: NDArray) => s?.add(squares(g)) ?? squares(g), grads, {
+    initializer: none,
+  });
+  const norm = sqrt(total ?? array(0)), normalizer = minimum(divide(float(maxNorm), norm.add(float(1e-6))), float(1));
   const scaled = (g: NDArray): NDArray => {
     const y = g.mul(normalizer);
     return issubdtype(g.dtype, "floating") ? y.astype(g.dtype) : y;

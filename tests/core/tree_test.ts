@@ -55,4 +55,13 @@ Deno.test("merges fill gaps and join equal places", () => {
   assert.deepEqual(treeMerge<number>({}, {}), {});
   assert.throws(() => treeMerge<number>({ a: 1 }, { a: 2 }), ValueError);
   assert.throws(() => treeMerge<number>({ a: 1 }, { a: [2] }), ValueError);
+  assert.throws(() => treeMerge<number>([], {}), ValueError);
+});
+Deno.test("leaves can be collected in an object", () => {
+  const into: Record<string, number> = { kept: 0 };
+  assert.equal(treeFlatten<number>({ a: 1, b: [2] }, { destination: into, prefix: ".x" }), into);
+  assert.deepEqual(into, { kept: 0, "x.a": 1, "x.b.0": 2 });
+  const list: [string, number][] = [["kept", 0]];
+  assert.equal(treeFlatten<number>([3], { destination: list }), list);
+  assert.deepEqual(list, [["kept", 0], ["0", 3]]);
 });

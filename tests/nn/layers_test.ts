@@ -208,6 +208,17 @@ Deno.test("a linear layer that quantizes its input stores floats in training onl
   assertThrows(() => nn.QQLinear.fromLinear(new nn.Linear(64, 32)), mx.ValueError, "expected no bias, got a bias");
 });
 
+Deno.test("a quantized layer draws its weights as MLX does, also where it takes those of another layer", () => {
+  mx.random.seed(7);
+  const linear = new nn.QuantizedLinear(64, 2), embedding = new nn.QuantizedEmbedding(3, 64);
+  assertClose(linear.forward(mx.ones([1, 64])), mx.array([[0.165417, 0.139738]]));
+  assertClose(embedding.forward(mx.array([2], mx.int32)).sum(), mx.array(0.348357));
+  assertClose(mx.random.uniform(), mx.array(0.271507));
+  mx.random.seed(7);
+  new nn.Linear(64, 2, { bias: false }).toQuantized();
+  assertClose(mx.random.uniform(), mx.array(0.271507));
+});
+
 Deno.test("freeze with strict wants a name somewhere in the model; updateModules and loadWeights want what fits", () => {
   const model = new nn.Sequential(new nn.Linear(2, 2, { bias: false }), new nn.Linear(2, 2));
   model.freeze({ keys: "bias", strict: true });

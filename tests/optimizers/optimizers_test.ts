@@ -110,6 +110,10 @@ Deno.test("clipping keeps small gradients and dtypes", () => {
   assertClose(clipped.w, [0.6, 0]);
   assertEquals([clipped.list[0]!.dtype, norm.item()], [mx.float16, 5]);
   assertClose(optim.clipGradNorm({ w: mx.array([3, 4]) }, 10)[0].w, [3, 4]);
+  const half = mx.array([3, 4], mx.bfloat16);
+  assertEquals(optim.clipGradNorm({ half }, 1)[1].dtype, mx.bfloat16);
+  assertEquals(optim.clipGradNorm({ half, w: mx.array([0]) }, 1)[1].dtype, mx.float32);
+  assertEquals(optim.clipGradNorm({}, 1)[1].item(), 0);
 });
 
 Deno.test("settings out of range are refused", () => {

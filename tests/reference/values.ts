@@ -5,7 +5,7 @@
  */
 import type { Value } from "./compare.ts";
 import { type HostArray, hostArray, type RawTensor } from "./safetensors_reader.ts";
-import { isFunction, isList, isPlain, type Library } from "./library.ts";
+import { camel, isFunction, isList, isPlain, type Library } from "./library.ts";
 
 /** JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -135,7 +135,7 @@ export class Decoder {
     return this.dict(v);
   }
   private function(path: string): unknown {
-    const f = this.lib.get(path);
+    const f = this.lib.get(camel(path));
     if (!isFunction(f)) throw new Error(`${path} is no function`);
     return f;
   }
