@@ -233,8 +233,8 @@ export abstract class StackedModel<B extends Block> extends LanguageModel {
   logits(h: NDArray): NDArray {
     return this.lm_head ? this.lm_head.forward(h) : this.model.embed_tokens.asLinear(h);
   }
-  /** Drops a head that the model does not have. */
+  /** Drops a head that the model does not have, plain or quantized. */
   override sanitize(weights: Weights): Weights {
-    return this.lm_head ? weights : withoutWeights(weights, (name) => name === "lm_head.weight");
+    return this.lm_head ? weights : withoutWeights(weights, (name) => name.startsWith("lm_head."));
   }
 }

@@ -222,13 +222,21 @@ export interface CacheMaker {
   /** Its layers, each of which gets a cache. */
   readonly layers: readonly unknown[];
   /** One cache per layer, where plain ones would not do. */
-  makeCache?(): Cache[];
+  makeCache?(options?: PromptCacheOptions): Cache[];
+}
+/** Options of {@linkcode makePromptCache}. */
+export interface PromptCacheOptions {
+  /** Positions that a plain cache holds at most; null for all. Default null. */
+  readonly maxKvSize?: number | null;
 }
 /** One cache per layer: the model's own kind, else rotating ones of `maxKvSize` (keep 4), else plain ones. */
-export function makePromptCache(model: CacheMaker, options: { readonly maxKvSize?: number | null } = {}): Cache[] {
-  if (model.makeCache) return model.makeCache();
-  const { maxKvSize = null } = options;
-  return model.layers.map(() => maxKvSize === null ? new KVCache() : new RotatingKVCache(maxKvSize, { keep: 4 }));
+export function makePromptCache(model: CacheMaker, options: PromptCacheOptions = {}): Cache[] {
+  return model.makeCache?.(options) ?? plainCaches(model.layers.length, options);
+}
+/** Caches that hold everything, or rotate. */
+export function plainCaches(count: number, { maxKvSize = null }: PromptCacheOptions = {}): Cache[] {
+  const one = (): Cache => maxKvSize === null ? new KVCache() : new RotatingKVCache(maxKvSize, { keep: 4 });
+  return Array.from({ length: count }, one);
 }
 /** Can all caches take tokens back? */
 export function canTrimPromptCache(cache: readonly Cache[]): boolean {

@@ -4,7 +4,7 @@
  */
 import type { NDArray } from "../core/mod.ts";
 import { Module } from "../nn/mod.ts";
-import type { Cache } from "./cache.ts";
+import type { Cache, PromptCacheOptions } from "./cache.ts";
 
 /** Options of a model's `forward`. */
 export interface ForwardOptions {
@@ -29,7 +29,7 @@ export abstract class LanguageModel extends Module {
   /** Logits [B, L, vocabulary] of tokens [B, L]. */
   abstract forward(tokens: NDArray, options?: ForwardOptions): NDArray;
   /** Caches of the kinds that the layers need, where plain ones do not serve. */
-  makeCache?(): Cache[];
+  makeCache?(options?: PromptCacheOptions): Cache[];
   /** The checkpoint's weights under the model's names, without what the model does not use. */
   sanitize(weights: Weights): Weights {
     return weights;

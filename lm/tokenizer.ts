@@ -80,13 +80,17 @@ function tokenText(x: Json | undefined): string | null {
   if (typeof x === "string") return x;
   return isRecord(x) && typeof x.content === "string" ? x.content : null;
 }
-/** All added tokens: those of tokenizer.json, then those that only the config knows. */
+/** All added tokens: those of tokenizer.json, then those that only the config knows, whose word on flags is the last. */
 function allAddedTokens(json: JsonRecord, config: JsonRecord): AddedToken[] {
   const own = (Array.isArray(json.added_tokens) ? json.added_tokens : []).map(addedToken).filter((t) => t !== null);
-  const known = new Set(own.map((t) => t.content));
-  const more = Object.entries(isRecord(config.added_tokens_decoder) ? config.added_tokens_decoder : {})
-    .map(([id, t]) => isRecord(t) ? addedToken({ ...t, id: Number(id) }) : null);
-  return [...own, ...more.filter((t) => t !== null).filter((t) => !known.has(t.content))];
+  const stated = Object.entries(isRecord(config.added_tokens_decoder) ? config.added_tokens_decoder : {})
+    .map(([id, t]) => isRecord(t) ? addedToken({ ...t, id: Number(id) }) : null).filter((t) => t !== null);
+  const byContent = new Map(stated.map((t) => [t.content, t])), known = new Set(own.map((t) => t.content));
+  const corrected = own.map((t) => {
+    const other = byContent.get(t.content);
+    return other ? { ...other, id: t.id, special: t.special || other.special } : t;
+  });
+  return [...corrected, ...stated.filter((t) => !known.has(t.content))];
 }
 /** The library's form of an added token. */
 const libraryToken = (t: AddedToken): JsonRecord => ({

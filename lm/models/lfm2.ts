@@ -20,7 +20,7 @@ import {
   type Weights,
   withOwnKernels,
 } from "../model.ts";
-import { type Rope, ropeConfig } from "../rope.ts";
+import type { Rope } from "../rope.ts";
 
 class Attention extends Module {
   readonly heads: number;
@@ -42,7 +42,9 @@ class Attention extends Module {
     this.k_proj = new Linear(hidden, kvHeads * size, { bias });
     this.v_proj = new Linear(hidden, kvHeads * size, { bias });
     this.out_proj = new Linear(heads * size, hidden, { bias });
-    this.rope = new RoPE(size, { base: ropeConfig(c, 1_000_000).base });
+    // Here the nested field has precedence.
+    const nested = c.object("rope_parameters", null)?.number("rope_theta", null) ?? null;
+    this.rope = new RoPE(size, { base: nested ?? c.number("rope_theta", 1_000_000) });
   }
   forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
     const offset = cache?.position() ?? 0, turned = (y: NDArray) => this.rope.forward(y, { offset });

@@ -2,6 +2,7 @@
  * SmolLM 3: Llama in which every fourth layer (or those that `no_rope_layers` marks with 0) has no positions.
  * @module
  */
+import { type Cache, plainCaches, type PromptCacheOptions } from "../cache.ts";
 import type { Config } from "../config.ts";
 import { Model as Llama } from "./llama.ts";
 
@@ -17,5 +18,9 @@ export class Model extends Llama {
     this.layers.forEach((layer, i) => {
       if (given[i] === 0) layer.self_attn.rope = null;
     });
+  }
+  /** Plain caches, also under a sliding window, so that `maxKvSize` holds. */
+  override makeCache(options?: PromptCacheOptions): Cache[] {
+    return plainCaches(this.layers.length, options);
   }
 }

@@ -314,6 +314,19 @@ Deno.test("layers with a window see its tokens only, with and without a cache", 
     "the window matters",
   );
 });
+Deno.test("SmolLM 3 has plain caches, which rotate where a size is asked for", () => {
+  const sliding = { layer_types: ["sliding_attention", "full_attention"], sliding_window: 4 };
+  const model = tinyModel(tinyConfig("smollm3", sliding)),
+    kinds = (maxKvSize: number | null) => makePromptCache(model, { maxKvSize }).map((c) => c.constructor.name);
+  assertEquals([kinds(null), kinds(9)], [["KVCache", "KVCache"], ["RotatingKVCache", "RotatingKVCache"]]);
+});
+Deno.test("LFM 2 takes the base of its positions from rope_parameters first", () => {
+  const model = (fields: JsonRecord) => tinyModel({ ...OTHERS.lfm2, ...fields });
+  const logits = (fields: JsonRecord) => numbers(model(fields).forward(row(someIds(9))));
+  const nested = logits({ rope_theta: 1e4, rope_parameters: { rope_theta: 50, rope_type: "default" } });
+  assertEquals(nested, logits({ rope_theta: 50 }));
+  assert(logits({ rope_theta: 1e4 }).some((x, i) => Math.abs(x - nested[i]!) > 1e-3), "the base matters");
+});
 Deno.test("given embeddings take the place of the tokens' own", () => {
   const model = tinyModel(tinyConfig("llama", { tie_word_embeddings: true })), ids = someIds(5);
   const table = model.parameters().model;
@@ -328,6 +341,9 @@ Deno.test("sanitize drops what the model does not use", () => {
   const given = new Map([["a", x], ["lm_head.weight", x], ["model.layers.0.self_attn.rotary_emb.inv_freq", x]]);
   assertEquals([...model.sanitize(given).keys()], ["a"]);
   assertEquals([...tinyModel().sanitize(given).keys()], ["a", "lm_head.weight"]);
+  const quantizedHead = new Map([["a", x], ["lm_head.weight", x], ["lm_head.scales", x], ["lm_head.biases", x]]);
+  const helium = tinyModel(tinyConfig("helium", { ...OTHERS.helium, tie_word_embeddings: true }));
+  assertEquals([...helium.sanitize(quantizedHead).keys()], ["a"]);
 });
 
 Deno.test("an unknown type is an error that names those we have", () => {

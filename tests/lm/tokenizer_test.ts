@@ -66,6 +66,13 @@ Deno.test("special tokens, ends and marks come from config, vocabulary and templ
   assertEquals(t.decode([]), "");
 });
 
+Deno.test("the config has the last word on the flags of added tokens; special in either file is special", () => {
+  const stated = { 256: { content: "<s>", rstrip: true, normalized: false, special: false } };
+  const t = byteTokenizer({ added_tokens_decoder: stated }, ["<s>", "</s>"]);
+  assertEquals(t.encode("<s> a</s> "), [256, ...t.encode("a"), 257, ...t.encode(" ")]);
+  assertEquals(t.decode([256, 257], { skipSpecialTokens: true }), "");
+});
+
 Deno.test("a long text is no trouble", () => {
   const t = byteTokenizer({}), text = "a b\n".repeat(200_000);
   assertEquals(t.decode(t.encode(text)), text);
