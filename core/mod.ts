@@ -20,6 +20,7 @@ export { asyncEval, evaluateTree as eval, type Pending } from "./evaluate.ts";
 export { getPrintoptions, type PrintOptions, printoptions, setPrintoptions } from "./format.ts";
 export { Holder, type StreamId } from "./graph.ts";
 export type { GgufArray, GgufValue } from "./io/gguf.ts";
+export { saveGguf } from "./io/gguf_write.ts";
 export { nanGuard, type NanGuardOptions } from "./nan_guard.ts";
 export { load, type LoadedMetadata, type LoadOptions } from "./io/mapped.ts";
 export { save, type SaveableArrays, savez, savezCompressed } from "./io/npy.ts";

@@ -2,4 +2,4 @@
  * What `mlx.nn.utils` holds.
  * @module
  */
-export { checkpoint, valueAndGrad } from "./value_and_grad.ts";
+export { averageGradients, checkpoint, valueAndGrad } from "./value_and_grad.ts";

@@ -69,7 +69,8 @@ export function* names(inventory: Inventory): Generator<[path: string, present: 
 }
 /** A test for full paths: whether a page names them in code. */
 export function listedIn(page: string): (path: string) => boolean {
-  const spans = [...page.replace(/```[^]*?```/g, "").matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? "");
+  const text = page.replace(/```[^]*?```/g, ""), code = /(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)/gs;
+  const spans = [...text.matchAll(code)].map((match) => match[2] ?? "");
   const patterns = spans.map((span) => span.replace(/^mx\.|\(.*$/g, "")).filter((span) => /^[\w.*]+$/.test(span));
   const tests = patterns.map((p) => new RegExp(`(^|\\.)${p.replaceAll(".", "\\.").replaceAll("*", ".*")}$`));
   return (path) => tests.some((test) => test.test(path));

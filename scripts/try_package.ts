@@ -1,8 +1,9 @@
 /**
- * Tries the package as a new user does: `deno run -A scripts/try_package.ts [--python] [--fetch]`. Copies what would be
- * published to a folder, serves it (by Deno, or by Python's `http.server`), and from empty folders and empty caches
- * imports it: the sources are fetched and checked, the library is built (with `--fetch` the compiler is fetched, too),
- * programs run. Prints what each step took.
+ * Tries the package as a new user does: `deno run -A scripts/try_package.ts [--python] [--fetch] [--compile[=DENO]]`. Copies
+ * what would be published to a folder, serves it (by Deno, or by Python's `http.server`), and from empty folders and
+ * empty caches imports it: the sources are fetched and checked, the library is built (with `--fetch` the compiler is
+ * fetched, too), programs run; with `--compile` one of them as a single file, which this or the named Deno makes with a
+ * part of itself from dl.deno.land, or with the file that `DENORT_BIN` names. Prints what each step took.
  * @module
  */
 import { fileName, hostPlatform } from "../ffi/platform.ts";
@@ -56,14 +57,37 @@ async function run(step: string, program: string, expected: RegExp, flags: reado
   const args = ["run", "--no-prompt", ...flags, `${project}/main.ts`], started = performance.now();
   const { stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, env, clearEnv: true, cwd: project })
     .output();
-  const took = performance.now() - started, decoder = new TextDecoder();
+  const decoder = new TextDecoder();
   const output = decoder.decode(stdout) +
     decoder.decode(stderr).split("\n").filter((line) => !/^Download/.test(line)).join("\n");
-  const right = expected.test(output);
+  tell(step, performance.now() - started, expected.test(output), output);
+}
+function tell(step: string, took: number, right: boolean, output: string): void {
   console.log(`${right ? "ok  " : "FAIL"} ${(took / 1000).toFixed(2).padStart(7)} s  ${step}`);
   if (right) return;
   console.log(output);
   failed = true;
+}
+/** Makes one file of a program and the library, and runs it where there is nothing else. */
+async function compile(deno: string, program: string, expected: RegExp): Promise<void> {
+  const empty = `${home}/empty`, file = `${empty}/program`, decoder = new TextDecoder();
+  await Deno.mkdir(empty);
+  await Deno.writeTextFile(`${project}/main.ts`, program);
+  await Deno.copyFile(`${home}/cache/denim/lib/${library}`, `${project}/${library}`);
+  const flags = ["--no-prompt", "-A", "--no-check", "--include", library, "-o", file];
+  const env = { DENO_DIR: `${home}/deno`, NO_COLOR: "1" };
+  const { stderr, success } = await new Deno.Command(deno, {
+    args: ["compile", ...flags, "main.ts"],
+    env,
+    cwd: project,
+  }).output();
+  if (!success) return tell("deno compile", 0, false, decoder.decode(stderr));
+  await Deno.rename(project, `${project}-away`);
+  const bytes = (await Deno.stat(file)).size, started = performance.now();
+  const ran = await new Deno.Command(file, { clearEnv: true, env: { HOME: empty }, cwd: empty }).output();
+  const output = decoder.decode(ran.stdout) + decoder.decode(ran.stderr), took = performance.now() - started;
+  tell(`one file of ${(bytes / 1e6).toFixed(1)} MB, alone in a folder`, took, expected.test(output), output);
+  await Deno.rename(`${project}-away`, project);
 }
 /** Empties the caches. */
 async function forget(): Promise<void> {
@@ -96,6 +120,8 @@ try {
   await Deno.writeTextFile(`${project}/deno.json`, JSON.stringify({ imports: importMap(base) }));
   await run("through an import map", sum("@denim/ml"), right);
   await run("with the language models", `${sum("@denim/ml")}import "@denim/ml/lm"; import "@denim/ml/nn";`, right);
+  const compiler = Deno.args.find((arg) => /^--compile\b/.test(arg))?.split("=");
+  if (compiler) await compile(compiler[1] ?? Deno.execPath(), sum("@denim/ml"), right);
   const body = await Deno.readFile(`${home}/cache/denim/lib/${library}`);
   await Deno.mkdir(`${web}/prebuilt`);
   await Deno.writeFile(`${web}/prebuilt/${library}`, body);

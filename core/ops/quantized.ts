@@ -477,17 +477,47 @@ export interface QqmmOptions {
 /**
  * `x w^T` with both sides quantized: x is rounded to the mode's numbers, and so is w [N, K] unless it is quantized
  * already (uint32 words with `scales`) (`mlx.core.qqmm`). The result has x's dtype.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.qqmm(mx.ones([2, 64]), mx.random.normal([16, 64]), { mode: "mxfp8" }).shape; // [2, 16]
+ * ```
  */
 export function qqmm(x: Operand, w: Operand, options: QqmmOptions = {}): NDArray {
+  return bothQuantized("qqmm", x, w, options);
+}
+/** Options of {@linkcode gatherQqmm}. */
+export interface GatherQqmmOptions extends QqmmOptions {
+  /** For each product the matrix of x, counted over its flattened leading axes. */
+  readonly lhsIndices?: Indices | null;
+  /** The same for w. */
+  readonly rhsIndices?: Indices | null;
+  /** The caller says that the indices ascend; the result is the same. */
+  readonly sortedIndices?: boolean;
+}
+/**
+ * {@linkcode qqmm} of chosen matrices: `y[i...] = x[lhs[i...]] w[rhs[i...]]^T`, both sides rounded to the mode's
+ * numbers (`mlx.core.gather_qqmm`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [x, experts] = [mx.ones([3, 1, 64]), mx.random.normal([4, 16, 64])];
+ * mx.gatherQqmm(x, experts, { rhsIndices: mx.array([3, 0, 1], mx.int32) }).shape; // [3, 1, 16]
+ * ```
+ */
+export function gatherQqmm(x: Operand, w: Operand, options: GatherQqmmOptions = {}): NDArray {
+  return bothQuantized("gatherQqmm", x, w, options);
+}
+function bothQuantized(op: string, x: Operand, w: Operand, options: GatherQqmmOptions): NDArray {
   const { scales = null, groupSize, bits, mode = "nvfp4", globalScaleX = null, globalScaleW = null } = options;
   const packing = { groupSize, bits, mode };
-  const [a, b] = [toArray("qqmm", x), toArray("qqmm", w)];
-  if (a.dtype.kind !== "float" || a.dtype === float64) failFloat("qqmm", a);
-  if ((globalScaleX === null) !== (globalScaleW === null)) {
-    failValue("qqmm", "use one global scale", "both or none", "one");
-  }
+  const [a, b] = [toArray(op, x), toArray(op, w)];
+  if (a.dtype.kind !== "float" || a.dtype === float64) failFloat(op, a);
+  if ((globalScaleX === null) !== (globalScaleW === null)) failValue(op, "use one global scale", "both or none", "one");
   if ((b.dtype === uint32) !== (scales !== null)) {
-    failValue("qqmm", "multiply", "scales if and only if w is quantized", `${describe(b)}`);
+    failValue(op, "multiply", "scales if and only if w is quantized", `${describe(b)}`);
   }
   const rounded = (z: NDArray, globalScale: NDArray | null) => {
     const [words, factors, biases] = quantize(z, { ...packing, globalScale });
@@ -495,8 +525,10 @@ export function qqmm(x: Operand, w: Operand, options: QqmmOptions = {}): NDArray
   };
   const rows = a.shape.length === 1 ? expandDims(a, 0) : a;
   const [words, factors, biases] = scales ? [b, scales] : quantize(b, { ...packing, globalScale: globalScaleW });
+  const { lhsIndices, rhsIndices, sortedIndices } = options, indices = { lhsIndices, rhsIndices, sortedIndices };
   const y = gatherQmm(rounded(rows, globalScaleX), words!, factors!, {
     ...packing,
+    ...indices,
     biases: biases ?? null,
     globalScale: globalScaleW,
   });

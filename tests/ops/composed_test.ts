@@ -70,3 +70,17 @@ Deno.test("einsumPath is NumPy's, also where a label stands twice", () => {
   const a = mx.zeros([5, 5]), b = mx.zeros([3, 3]), c = mx.zeros([3, 4]), d = mx.zeros([2, 5, 3]);
   assert.deepEqual(mx.einsumPath("dd,fb,be,cdb->cef", a, b, c, d)[0], [[0, 3], [0, 2], [0, 1]]);
 });
+
+Deno.test("gatherQqmm is qqmm of the chosen matrices", () => {
+  const x = mx.random.normal([3, 2, 64]), w = mx.random.normal([4, 8, 64]);
+  const lhs = [0, 2, 1], rhs = [3, 1, 1];
+  const [lhsIndices, rhsIndices] = [mx.array(lhs, mx.int32), mx.array(rhs, mx.int32)];
+  for (const mode of ["nvfp4", "mxfp8"] as const) {
+    const each = lhs.map((l, i) => mx.qqmm(x.index(l), w.index(rhs[i]!), { mode }));
+    const got = mx.gatherQqmm(x, w, { lhsIndices, rhsIndices, mode });
+    near(got, mx.stack(each));
+    const [words, scales] = mx.quantize(w, { mode });
+    near(mx.gatherQqmm(x, words!, { scales, lhsIndices, rhsIndices, mode }), got);
+  }
+  assert.throws(() => mx.gatherQqmm(x.astype(mx.int32), w), /\[gatherQqmm\]/);
+});

@@ -28,7 +28,7 @@ Deno.test("names finds functions, properties, methods of classes and of their su
 
 Deno.test("listedIn takes names in code, alone, with their namespace, or with stars", () => {
   const listed = listedIn(
-    "Neither `inv` nor `mx.linalg.lu`, `cuda.*` and `f(x) = y`; but plain det.\n```\n`qr`\n```\n",
+    "`` `${x}` `` is neither `inv` nor `mx.linalg.lu`, `cuda.*` and `f(x) = y`; but plain det.\n```\n`qr`\n```\n",
   );
   const paths = ["linalg.inv", "linalg.lu", "fft.lu", "cuda.is_available", "linalg.det", "linalg.qr", "linalg.reinv"];
   assertEquals(paths.filter((path) => listed(`mlx.core.${path}`)), ["linalg.inv", "linalg.lu", "cuda.is_available"]);
