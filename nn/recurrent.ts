@@ -125,11 +125,12 @@ function loopVjp(cell: Cell, [x, wh, initial, extra]: LoopArguments, cotangents:
   const whole = states.map((_, i) => stack(dStates.map((s) => s[i]!), 0));
   const by = (argument: number): NDArray => weighted(slope.map((s) => s[argument]!), whole) ?? zerosLike(like);
   carried[0] = carried[0] ? addmm(carried[0], dp[0]!, wh) : matmul(dp[0]!, wh);
+  const dx = cell.joint ? dProduct : concatenate(gates.slice(0, own).map((_, j) => by(j)), -1);
   return [
-    cell.joint ? dProduct : concatenate(gates.slice(0, own).map((_, j) => by(j)), -1),
-    matmul(rows(dProduct).T, rows(before[0]!)),
-    initial.length > 0 ? carried : [],
-    extra.map((_, j) => rows(by(n + m + j)).sum(0)),
+    dx.astype(x.dtype),
+    matmul(rows(dProduct).T, rows(before[0]!)).astype(wh.dtype),
+    initial.map((y, i) => carried[i]?.astype(y.dtype) ?? zerosLike(y)),
+    extra.map((y, j) => rows(by(n + m + j)).sum(0).astype(y.dtype)),
   ];
 }
 /** All states of a layer: x [L, ..., G], first state (null: zeros) -> each array of a state as [..., L, H]. */

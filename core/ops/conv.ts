@@ -205,7 +205,7 @@ function transposed(
     : options;
   const [x, w] = checkedPair(op, input, weight, spatial, groups);
   const list = (name: string, value: PerAxis, least: number) => perAxis(op, name, value, spatial, least);
-  const [steps, sides] = [list("stride", stride, 1), list("padding", padding, 0)];
+  const [steps, sides] = [list("stride", stride, 1), list("padding", padding, -Infinity)];
   const [holes, more] = [list("dilation", dilation, 1), list("outputPadding", outputPadding, 0)];
   const room = holes.map((d, i) => dilated(w.shape[1 + i]!, d) - 1 - sides[i]!);
   return checkedConv(op, x, w, {

@@ -19,6 +19,7 @@ Deno.test("shapes of convolutions and pooling", () => {
     [mx.ones([1, 4, 4, 4, 2]), new nn.Conv3d(2, 3, 2, { bias: false }), [1, 3, 3, 3, 3]],
     [mx.ones([2, 5, 3]), new nn.ConvTranspose1d(3, 4, 3, { stride: 2, outputPadding: 1 }), [2, 12, 4]],
     [mx.ones([2, 5, 5, 3]), new nn.ConvTranspose2d(3, 4, 3, { stride: 2, padding: 1 }), [2, 9, 9, 4]],
+    [mx.ones([1, 4, 3]), new nn.ConvTranspose1d(3, 2, 2, { padding: -1 }), [1, 7, 2]],
     [mx.ones([1, 2, 2, 2, 3]), new nn.ConvTranspose3d(3, 4, 2, { stride: 2 }), [1, 4, 4, 4, 4]],
     [mx.ones([2, 9, 3]), new nn.MaxPool1d(2), [2, 4, 3]],
     [mx.ones([2, 8, 9, 3]), new nn.MaxPool2d([2, 3]), [2, 4, 3, 3]],

@@ -2,7 +2,7 @@
  * Recurrent layers have a derivative of their own; here it is held against that of their formulas, step by step.
  * @module
  */
-import { assertLess } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import * as mx from "../../core/mod.ts";
 import * as nn from "../../nn/mod.ts";
 
@@ -61,6 +61,17 @@ for (const bias of [true, false]) {
     agree(c, (x, h) => c.forward(x, h)[0], lstm);
   });
 }
+Deno.test("gradients have the dtypes of what they are by, also where inputs and weights differ", () => {
+  const x = mx.random.normal([2, 3, 4]), h = mx.random.normal([2, SIZE], { dtype: mx.float16 });
+  for (const layer of [new nn.RNN(4, SIZE), new nn.GRU(4, SIZE), new nn.LSTM(4, SIZE)]) {
+    layer.setDtype(mx.bfloat16);
+    const states = (y: NDArray | NDArray[]): NDArray => mx.concatenate([y].flat());
+    const loss = (x: NDArray, h: NDArray): NDArray => states(layer.forward(x, h)).sum();
+    const [, parameters] = nn.valueAndGrad(layer, () => loss(x, h))();
+    for (const [path, g] of mx.treeFlatten<NDArray>(parameters)) assertEquals(g.dtype, mx.bfloat16, path);
+    assertEquals(mx.grad(loss, [0, 1])(x, h).map((g) => g.dtype), [mx.float32, mx.float16]);
+  }
+});
 Deno.test("a nonlinearity may capture parameters", () => {
   const layer = new nn.RNN(2, SIZE, { nonlinearity: (x) => x.mul(slope) }), x = mx.ones([1, 3, 2]);
   let slope = mx.array(0.5);
