@@ -110,6 +110,7 @@ function loadGguf(path: string): LoadedModel {
 
 /** The model of the config with these weights. */
 function filled(config: Config, weights: Weights): LanguageModel {
+  if (config.text("model_file", null) !== null) config.refuse("model_file", "an architecture that its type names");
   const model = makeModel(config);
   let own = model.sanitize(weights);
   const given = config.object("quantization", null), foreign = given ? null : foreignQuantization(config);

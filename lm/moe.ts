@@ -127,6 +127,13 @@ export function weighted(y: NDArray, scores: NDArray): NDArray {
   return y.multiply(scores.expandDims(-1)).sum(-2).astype(y.dtype);
 }
 
+const lost = (name: string, expert: number): never =>
+  mx.fail(mx.CheckpointError, "load", {
+    cannot: `stack the experts of ${name}`,
+    expected: "the weights of all of them",
+    got: `none of expert ${expert}`,
+    fix: "fetch the model again",
+  });
 const EXPERT = /^(.*)\.experts\.(\d+)\.(\w+)\.(weight|scales|biases)$/;
 /**
  * The weights of experts one by one, `PREFIX.experts.3.NAME.weight`, as those of a `SwitchGLU`,
@@ -143,6 +150,6 @@ export function stackedExperts(weights: Weights, names: Readonly<Record<string, 
       experts.set(target, list);
     }
   }
-  for (const [name, list] of experts) own.set(name, mx.stack(list));
+  for (const [name, list] of experts) own.set(name, mx.stack(Array.from(list, (x, i) => x ?? lost(name, i))));
   return own;
 }

@@ -63,6 +63,12 @@ export function quantizeLike(model: LanguageModel, weights: Weights, quantizatio
   });
 }
 
+/** What the packed formats of compressed-tensors are here. */
+const COMPRESSED: ReadonlyMap<string, JsonRecord> = new Map([
+  ["nvfp4-pack-quantized", { group_size: 16, bits: 4, mode: "nvfp4" }],
+  ["mxfp4-pack-quantized", { group_size: 32, bits: 4, mode: "mxfp4" }],
+  ["pack-quantized", { group_size: 32, bits: 4, mode: "affine" }],
+]);
 /** Other tools' `quantization_config` as MLX's `quantization`; null where the model is not quantized. */
 export function foreignQuantization(config: Config): JsonRecord | null {
   const given = config.object("quantization_config", null);
@@ -73,12 +79,21 @@ export function foreignQuantization(config: Config): JsonRecord | null {
       return { group_size: 32, bits: 4, mode: "mxfp4" };
     case "mxfp8":
       return { group_size: 32, bits: 8, mode: "mxfp8" };
+    case "fp8": {
+      // Scales that are powers of two over 32 x 32 numbers are those of mxfp8; others the models expand themselves.
+      const block = given.numbers("weight_block_size", null) ?? [], isMx = given.text("scale_fmt", null) === "ue8m0";
+      return isMx && block.length === 2 && block.every((n) => n === 32)
+        ? { group_size: 32, bits: 8, mode: "mxfp8" }
+        : null;
+    }
+    case "compressed-tensors":
+      return COMPRESSED.get(given.text("format")) ?? given.refuse("format", [...COMPRESSED.keys()].join(", "));
     case "awq":
     case "gptq":
       if (given.number("bits", 4) !== 4) given.refuse("bits", "4");
       return { group_size: given.size("group_size", 128), bits: 4, mode: "affine" };
     default:
-      return given.refuse("quant_method", "awq, gptq, mxfp4 or mxfp8");
+      return given.refuse("quant_method", "awq, compressed-tensors, fp8, gptq, mxfp4 or mxfp8");
   }
 }
 /** Are the weights packed as AWQ packs them? GPTQ files are read the same way, as mlx-lm does. */

@@ -4,7 +4,9 @@
  */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import * as mx from "../../core/mod.ts";
+import type { JsonRecord } from "../../core/io/json.ts";
 import * as lm from "../../lm/mod.ts";
+import { foreignQuantization } from "../../lm/quantization.ts";
 import * as nn from "../../nn/mod.ts";
 import { inFolder, row, someIds, tinyConfig, tinyModel, tokenizerFiles, writeModel } from "./tiny.ts";
 
@@ -104,5 +106,18 @@ Deno.test("what does not fit is an error that names it", () =>
     await writeModel(folder, model, { ...config, model_type: "bert" });
     assert((await message()).startsWith("[load] cannot build a model of the type bert"));
     await writeModel(folder, model, { ...config, quantization_config: { quant_method: "bitnet" } });
-    assert((await message()).includes("quant_method of quantization_config of config.json: expected awq, gptq, mxfp4"));
+    assert((await message()).includes("quant_method of quantization_config of config.json: expected awq, compressed-"));
+    const compressed = { quant_method: "compressed-tensors", format: "float-quantized" };
+    await writeModel(folder, model, { ...config, quantization_config: compressed });
+    assert((await message()).includes("expected nvfp4-pack-quantized, mxfp4-pack-quantized, pack-quantized"));
+    await writeModel(folder, model, { ...config, model_file: "own.py" });
+    assert((await message()).includes("model_file of config.json: expected an architecture that its type names"));
   }));
+Deno.test("what other tools' quantization is here; eight-bit floats with other scales are the model's own matter", () => {
+  const own = (fields: JsonRecord) => foreignQuantization(new lm.Config({ quantization_config: fields }));
+  const blocks = (n: number) => ({ quant_method: "fp8", weight_block_size: [n, n], scale_fmt: "ue8m0" });
+  assertEquals(own({ quant_method: "fp8", weight_block_size: [128, 128] }), null);
+  assertEquals([own(blocks(128)), own(blocks(32))], [null, { group_size: 32, bits: 8, mode: "mxfp8" }]);
+  const packed = own({ quant_method: "compressed-tensors", format: "pack-quantized" });
+  assertEquals(packed, { group_size: 32, bits: 4, mode: "affine" });
+});

@@ -239,6 +239,8 @@ Deno.test("quantized experts and stacked ones", () => {
   const stacked = stackedExperts(new Map([...named, ["n.weight", one]]), { w1: "gate_proj" });
   assertEquals([...stacked.keys()], ["n.weight", "m.switch_mlp.gate_proj.weight"]);
   assertEquals(numbers(stacked.get("m.switch_mlp.gate_proj.weight") ?? one), [0, 0, 0, 0, 1, 1, 1, 1]);
+  const lost = new Map([["m.experts.1.w1.weight", one]]);
+  assertThrows(() => stackedExperts(lost), mx.CheckpointError, "got none of expert 0");
 });
 Deno.test("foreign names of weights become the model's", () => {
   const x = mx.arange(6).reshape([2, 3]);
