@@ -39,12 +39,13 @@ function checkedPair(
   spatial: number | null,
   groups: number,
 ): [NDArray, NDArray] {
-  const [x, w] = promoted([toArray(op, input), toArray(op, weight)]);
-  if (x.dtype.kind !== "float") {
+  const given = toArray(op, input), [x, w] = promoted([given, toArray(op, weight)]);
+  const wrong = [given, x].find(({ dtype }) => dtype.kind !== "float");
+  if (wrong) {
     fail(DTypeError, op, {
-      cannot: `convolve ${describe(x)}`,
+      cannot: `convolve ${describe(wrong)}`,
       expected: "float arrays",
-      got: x.dtype.name,
+      got: wrong.dtype.name,
       fix: "cast with astype",
     });
   }

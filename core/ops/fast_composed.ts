@@ -3,8 +3,8 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { float32 } from "../dtype.ts";
-import { fail, ShapeError } from "../errors.ts";
+import { atLeastFloat, float32, issubdtype, promoteTypes } from "../dtype.ts";
+import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { describe, sameShape } from "../shape.ts";
 import { add, multiply, subtract } from "./binary.ts";
 import { repeat, stack, takeAlongAxis } from "./index.ts";
@@ -26,6 +26,14 @@ import { expandDims, sliceOf, squeeze } from "./view.ts";
  * ```
  */
 export function crossEntropy(logits: NDArray, targets: NDArray): NDArray {
+  if (logits.dtype.kind !== "float" || !issubdtype(targets.dtype, "integer")) {
+    fail(DTypeError, "crossEntropy", {
+      cannot: `compare ${describe(logits)} with the targets ${describe(targets)}`,
+      expected: "float logits and integer targets",
+      got: `${logits.dtype} and ${targets.dtype}`,
+      fix: "give classes, not probabilities, or use nn.losses.crossEntropy",
+    });
+  }
   if (logits.ndim === 0 || !sameShape(logits.shape.slice(0, -1), targets.shape)) {
     fail(ShapeError, "crossEntropy", {
       cannot: `compare ${describe(logits)} with the targets ${describe(targets)}`,
@@ -61,8 +69,8 @@ function checkGatedDelta(q: NDArray, k: NDArray, v: NDArray, gamma: NDArray, bet
 /**
  * The gated delta rule (`mlx.core.fast.gated_delta_update`, https://arxiv.org/abs/2412.06464): a recurrence whose state
  * maps keys to values. Token by token `S = gamma S`, `S = S + beta (v - S k) kᵀ`, `y = S q`, for queries and keys [B,
- * T, Hk, Dk], values [B, T, Hv, Dv], gamma and beta [B, T, Hv]. Returns y [B, T, Hv, Dv] in the dtype of q, and the
- * last S, float32 [B, Hv, Dv, Dk].
+ * T, Hk, Dk], values [B, T, Hv, Dv], gamma and beta [B, T, Hv]. Returns y [B, T, Hv, Dv] in the dtype of q and k (float32
+ * where they are integers), and the last S [B, Hv, Dv, Dk], at least float32.
  *
  * @example
  * ```ts
@@ -84,20 +92,27 @@ export function gatedDeltaUpdate(
   checkGatedDelta(q, k, v, gamma, beta);
   const { initialState = null, mask = null } = options;
   const [B = 0, T = 0, heads = 0, values = 0] = v.shape, keys = q.shape[3] ?? 0, repeats = heads / (q.shape[2] ?? 1);
-  const wide = (x: NDArray) => cast(repeats === 1 ? x : repeat(x, repeats, 2), float32);
-  const [queries, wideKeys, wideValues] = [wide(q), wide(k), cast(v, float32)];
+  const dtype = atLeastFloat(promoteTypes(q.dtype, k.dtype)), work = promoteTypes(dtype, float32);
+  const wide = (x: NDArray) => cast(repeats === 1 ? x : repeat(x, repeats, 2), work);
+  const [queries, wideKeys, wideValues, fade, rate] = [
+    wide(q),
+    wide(k),
+    cast(v, work),
+    cast(gamma, work),
+    cast(beta, work),
+  ];
   const at = (x: NDArray, t: number) =>
     squeeze(sliceOf(x, x.shape.map((_, i) => i === 1 ? t : 0), x.shape.map((n, i) => i === 1 ? t + 1 : n)), 1);
-  let S = cast(initialState ?? zeros([B, heads, values, keys]), float32);
+  let S = cast(initialState ?? zeros([B, heads, values, keys]), work);
   const ys: NDArray[] = [];
   for (let t = 0; t < T; t++) {
-    const key = expandDims(at(wideKeys, t), -2), faded = multiply(S, expandDims(at(gamma, t), [-1, -2]));
+    const key = expandDims(at(wideKeys, t), -2), faded = multiply(S, expandDims(at(fade, t), [-1, -2]));
     const error = subtract(at(wideValues, t), sum(multiply(faded, key), -1));
-    const correction = multiply(expandDims(multiply(error, expandDims(at(beta, t), -1)), -1), key);
+    const correction = multiply(expandDims(multiply(error, expandDims(at(rate, t), -1)), -1), key);
     const next = add(faded, correction), y = sum(multiply(next, expandDims(at(queries, t), -2)), -1);
     const exists = mask && at(mask, t);
     S = exists ? where(expandDims(exists, [1, 2, 3]), next, S) : next;
-    ys.push(cast(exists ? where(expandDims(exists, [1, 2]), y, 0) : y, q.dtype));
+    ys.push(cast(exists ? where(expandDims(exists, [1, 2]), y, 0) : y, dtype));
   }
-  return [T === 0 ? zeros(v.shape, q.dtype) : stack(ys, 1), S];
+  return [T === 0 ? zeros(v.shape, dtype) : stack(ys, 1), S];
 }

@@ -74,8 +74,8 @@ function takeOne(a: NDArray, index: number, axis: number): NDArray {
   const i = checkedIndex("take", index, a, axis);
   return reshape(sliceAxis(a, axis, i, i + 1), a.shape.toSpliced(axis, 1));
 }
-/** Both arrays broadcast to each other in all axes but one. */
-function alignedBut(op: string, a: NDArray, indices: NDArray, axis: number): [NDArray, NDArray] {
+/** Indices along one axis have the axes of the array. */
+function checkAxes(op: string, a: NDArray, indices: NDArray): void {
   if (a.shape.length !== indices.shape.length) {
     fail(ShapeError, op, {
       cannot: `index ${describe(a)} with ${describe(indices)}`,
@@ -84,6 +84,10 @@ function alignedBut(op: string, a: NDArray, indices: NDArray, axis: number): [ND
       fix: "reshape the indices, or use take",
     });
   }
+}
+/** Both arrays broadcast to each other in all axes but one. */
+function alignedBut(op: string, a: NDArray, indices: NDArray, axis: number): [NDArray, NDArray] {
+  checkAxes(op, a, indices);
   const shape = commonShape(op, [a.shape.with(axis, 1), indices.shape.with(axis, 1)]);
   return [
     broadcastTo(a, shape.with(axis, a.shape[axis]!)),
@@ -128,7 +132,8 @@ export function putAlongAxis(
     return reshape(scatterAxis(reshape(a, [-1]), flat, updates, 0, "set"), a.shape);
   }
   const i = normalizeAxis("putAlongAxis", axis, a.shape.length);
-  const shape = a.shape.with(i, at.shape[i] ?? 1);
+  checkAxes("putAlongAxis", a, at);
+  const shape = a.shape.with(i, at.shape[i]!);
   const wide = broadcastTo(at, shape);
   return scatterAxis(a, wide, broadcastTo(v, shape), i, "set");
 }
@@ -334,15 +339,15 @@ function padWidths(a: NDArray, width: PadWidth): [number, number][] {
     typeof w !== "number" && typeof w[0] === "object";
   const ndim = a.shape.length;
   const widths = nested(width) && width.length > 1
-    ? a.shape.map((_, i) => pair(width[i] ?? 0))
+    ? width.map(pair)
     : a.shape.map(() => pair(nested(width) ? width[0]! : width));
   const negative = widths.findIndex(([low, high]) => !(low >= 0 && high >= 0));
-  if (negative >= 0 || (nested(width) && width.length > Math.max(1, ndim))) {
+  if (negative >= 0 || widths.length !== ndim) {
     fail(ValueError, "pad", {
       cannot: `pad ${describe(a)}`,
-      expected: "at most one pair of widths per axis, of at least 0",
+      expected: "one pair of widths, or one for each axis, of at least 0",
       got: JSON.stringify(width),
-      fix: "slice the array to make it shorter",
+      fix: negative >= 0 ? "slice the array to make it shorter" : "write [0, 0] for the other axes",
     });
   }
   return widths;

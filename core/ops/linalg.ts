@@ -120,9 +120,8 @@ export function triInv(a: Operand, { upper = false }: TriangleOptions = {}): NDA
 }
 /** Both sides of an equation in one dtype with equal leading axes; b as columns, and whether it was a vector. */
 function equation(op: string, a: Operand, b: Operand): [NDArray, NDArray, boolean] {
-  const [x, given] = promoted([toArray(op, a), toArray(op, b)]), vector = given.shape.length === 1;
+  const [x, given] = promoted([squareArg(op, a), toArray(op, b)]), vector = given.shape.length === 1;
   const y = vector ? expandDims(given, -1) : given;
-  checked(op, x, true);
   checked(op, y, false);
   if (x.shape.at(-1) !== y.shape.at(-2)) {
     fail(ShapeError, op, {
@@ -310,7 +309,7 @@ function widened(op: string, a: Operand): [x: NDArray, dtype: DType] {
   return [checked(op, cast(x, DTYPES.includes(dtype) ? dtype : float32), true), dtype];
 }
 /**
- * The determinant (`mlx.core.linalg.det`). Its derivative is that of a regular matrix: it fails for a singular one.
+ * The determinant (`mlx.core.linalg.det`). Its gradient is the matrix of cofactors, also where it is 0.
  *
  * @example
  * ```ts

@@ -12,7 +12,7 @@ import { eye, tril, triu, zerosLike } from "./create.ts";
 import { concatenate, pad, takeAlongAxis } from "./index.ts";
 import { matmul } from "./matmul.ts";
 import { cast } from "./operand.ts";
-import { argmax, max, sum } from "./reduce.ts";
+import { argmax, max, prod, sum } from "./reduce.ts";
 import { where } from "./ternary.ts";
 import { abs, conjugate, negative } from "./unary.ts";
 import { broadcastTo, expandDims, reshape, sliceAxis, swapaxes } from "./view.ts";
@@ -256,6 +256,18 @@ export function eigTangent(a: NDArray, y: NDArray, t: NDArray, vectors: boolean)
 /** tr(a^-1 t), [...]. */
 export function logTangent(a: NDArray, t: NDArray): NDArray {
   return sum(diagonalRow(solveOf(a, t)), { axis: [-2, -1] });
+}
+/**
+ * tr(adj(a) t), [...]: the determinant y times tr(a^-1 t), and where y is 0 by the singular values, of which the adjugate
+ * needs no quotient: adj(U S V^H) = det(U) det(V^H) V adj(S) U^H, adj(S)_ii the product of the others.
+ */
+export function detTangent(a: NDArray, y: NDArray, t: NDArray): NDArray {
+  const n = rowsOf(a), one = eye(n, { dtype: a.dtype }), singular = equal(y, 0);
+  const regular = multiply(y, logTangent(where(expandDims(singular, [-1, -2]), one, a), t));
+  const { u, s, vt } = svdParts(svdOf(a, true), n, n);
+  const others = prod(where(equal(one, 1), 1, s), { axis: -1 });
+  const change = withoutRows(diagonalRow(matmul(adjoint(u), matmul(t, adjoint(vt)))));
+  return where(singular, multiply(multiply(detOf(u), detOf(vt)), sum(multiply(others, change), { axis: -1 })), regular);
 }
 /** The change of phase and logarithm. */
 export function slogdetTangent(a: NDArray, y: NDArray, t: NDArray): NDArray {

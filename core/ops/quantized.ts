@@ -33,13 +33,14 @@ import {
 } from "./binary.ts";
 import { array, ones, zeros } from "./create.ts";
 import { stack } from "./index.ts";
+import { gatherMm, matmul } from "./matmul.ts";
 import { type Indices, matrixIndices, pairedIndices } from "./moves.ts";
 import { cast, type Operand, scalar, toArray } from "./operand.ts";
 import { gatheredProduct, type Quantization, quantizedProduct, unpack } from "./quantized_rules.ts";
 import { max, min, sum } from "./reduce.ts";
 import { clip, where } from "./ternary.ts";
 import { abs, ceil, log2, negative, round } from "./unary.ts";
-import { broadcastTo, expandDims, reshape, sliceAxis, squeeze, view } from "./view.ts";
+import { broadcastTo, expandDims, reshape, sliceAxis, squeeze, swapaxes, view } from "./view.ts";
 
 /** Name of a mode; its place in the list is its code in programs. */
 export const QUANTIZATION_MODES = ["affine", "mxfp4", "mxfp8", "nvfp4"] as const;
@@ -329,11 +330,16 @@ function packedMatrix(
   const [words, factors] = [toArray(op, w), toArray(op, scales)];
   checkMatrix(op, words, factors, biases ?? null, q);
   const [wide, known] = kernelWords(words, q);
-  return { words: wide, scales: factors, biases: biases ?? null, q: known };
+  if (!biases) return { words: wide, scales: factors, biases: null, q: known };
+  const dtype = promoteTypes(factors.dtype, biases.dtype);
+  return { words: wide, scales: cast(factors, dtype), biases: cast(biases, dtype), q: known };
 }
-/** `scale q + bias` in a half dtype, where MLX rounds the product and then the sum; the kernel would round once. */
-function unpackHalf({ words, scales, q }: Packed, biases: NDArray, dtype: DType): NDArray {
-  const integers = unpack(words, ones(scales.shape), zeros(scales.shape), q, dtype);
+/**
+ * `scale q + bias` in a half dtype, where MLX rounds the product and then the sum (the kernel would round once), or in
+ * float64, which the kernels do not know.
+ */
+function unpackIn({ words, scales, q }: Packed, biases: NDArray, dtype: DType): NDArray {
+  const integers = cast(unpack(words, ones(scales.shape), zeros(scales.shape), q, float32), dtype);
   const groups = reshape(integers, [...scales.shape, q.groupSize]);
   return reshape(add(multiply(groups, expandDims(scales, -1)), expandDims(biases, -1)), integers.shape);
 }
@@ -360,8 +366,8 @@ export function dequantize(w: Operand, scales: Operand, options: DequantizeOptio
   const dtype = options.dtype ?? own;
   if (dtype.kind !== "float") failValue("dequantize", `make ${dtype}`, "a float dtype", dtype.name);
   const globalScale = checkedGlobalScale("dequantize", m.q, options.globalScale);
-  if (m.biases && own.size === 2) return cast(unpackHalf(m, m.biases, own), dtype);
-  if (!globalScale) return unpack(m.words, m.scales, m.biases, m.q, dtype);
+  if (m.biases && own !== float32) return cast(unpackIn(m, m.biases, own), dtype);
+  if (!globalScale) return cast(unpack(m.words, m.scales, m.biases, m.q, dtype === float64 ? float32 : dtype), dtype);
   return cast(multiply(unpack(m.words, m.scales, null, m.q, float32), divide(globalScale, 448 * 6)), dtype);
 }
 
@@ -375,7 +381,7 @@ export interface QuantizedMatmulOptions extends QuantizationOptions {
 /** x for a product: in the result's dtype, and with as many columns as the matrix has inner entries. */
 function factorFor(op: string, x: NDArray, m: Packed, transpose: boolean): NDArray {
   const dtype = m.biases ? promoteTypes(x.dtype, promoteTypes(m.scales.dtype, m.biases.dtype)) : x.dtype;
-  if (dtype.kind !== "float") failFloat(op, x);
+  if (dtype.kind !== "float" || (dtype === float64 && !m.biases)) failFloat(op, x);
   const columns = m.words.shape.at(-1)! * 32 / m.q.bits;
   const inner = transpose ? columns : m.words.shape.at(-2)!;
   if (x.shape.length === 0 || x.shape.at(-1) !== inner) {
@@ -389,6 +395,11 @@ function factorFor(op: string, x: NDArray, m: Packed, transpose: boolean): NDArr
     });
   }
   return cast(x, dtype);
+}
+/** The matrix in float64, as the right factor of a product: the kernels do not know this dtype. */
+function wholeFactor(m: Packed, transpose: boolean): NDArray {
+  const w = unpackIn(m, m.biases!, float64);
+  return transpose ? swapaxes(w, -1, -2) : w;
 }
 /**
  * The product of x [..., M, K] with a quantized matrix, transposed (`x w^T`, w is N x K) unless `transpose` is false
@@ -414,6 +425,7 @@ export function quantizedMatmul(
   const a = toArray("quantizedMatmul", x);
   const rows = factorFor("quantizedMatmul", a.shape.length === 1 ? expandDims(a, 0) : a, m, transpose);
   const finish = (y: NDArray) => a.shape.length === 1 ? squeeze(y, -2) : y;
+  if (rows.dtype === float64) return finish(matmul(rows, wholeFactor(m, transpose)));
   if (m.words.shape.length === 2) return finish(quantizedProduct(rows, m.words, m.scales, m.biases, m.q, transpose));
   const leading = commonShape("quantizedMatmul", [rows.shape.slice(0, -2), m.words.shape.slice(0, -2)]);
   const wide = (z: NDArray) => broadcastTo(z, [...leading, ...z.shape.slice(-2)]);
@@ -452,6 +464,7 @@ export function gatherQmm(x: Operand, w: Operand, scales: Operand, options: Gath
       fix: "expandDims it",
     });
   }
+  if (a.dtype === float64) return scaled(gatherMm(a, wholeFactor(m, transpose), { lhsIndices, rhsIndices }));
   const [lhs, rhs] = pairedIndices(
     "gatherQmm",
     matrixIndices("gatherQmm", lhsIndices, a),

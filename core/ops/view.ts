@@ -513,7 +513,7 @@ export interface MeshgridOptions {
   readonly indexing?: "xy" | "ij";
 }
 /**
- * Coordinate grids of 1-d arrays: for n arrays (and options, if any, behind them) n arrays of n axes
+ * Coordinate grids of arrays, flattened: for n arrays (and options, if any, behind them) n arrays of n axes
  * (`mlx.core.meshgrid`).
  *
  * @example
@@ -534,17 +534,7 @@ export function meshgrid(...args: readonly (Operand | MeshgridOptions)[]): NDArr
   }
   const arrays = args.flatMap((x) => isMeshgridOptions(x) ? [] : [toArray("meshgrid", x)]);
   const place = (i: number) => indexing === "xy" && i < 2 && arrays.length > 1 ? 1 - i : i;
-  const grids = arrays.map((a, i) => {
-    if (a.shape.length > 1) {
-      fail(ShapeError, "meshgrid", {
-        cannot: `use ${describe(a)}`,
-        expected: "1-d arrays",
-        got: describe(a),
-        fix: "flatten it",
-      });
-    }
-    return reshape(a, arrays.map((_, k) => k === place(i) ? sizeOf(a.shape) : 1));
-  });
+  const grids = arrays.map((a, i) => reshape(a, arrays.map((_, k) => k === place(i) ? sizeOf(a.shape) : 1)));
   return sparse ? grids : broadcastArrays(...grids);
 }
 function isMeshgridOptions(x: Operand | MeshgridOptions): x is MeshgridOptions {

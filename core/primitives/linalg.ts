@@ -13,13 +13,13 @@ import {
   choleskyOf,
   choleskyTangent,
   detOf,
+  detTangent,
   eighOf,
   eighTangent,
   eigOf,
   eigTangent,
   expmOf,
   expmTangent,
-  logTangent,
   luOf,
   luTangent,
   pinvOf,
@@ -33,7 +33,6 @@ import {
   svdOf,
   svdTangent,
 } from "../ops/linalg_rules.ts";
-import { multiply } from "../ops/binary.ts";
 import { negative } from "../ops/unary.ts";
 import { broadcastTo } from "../ops/view.ts";
 import { type Aval, type Params, type ParamSchema, primitives, type Spec, spec } from "../primitive.ts";
@@ -144,7 +143,7 @@ export const linalgPrimitives = primitives({
     vmap: (xs, mapped, { upper }, size) => solveTriangularOf(...batched(xs, mapped, size), upper),
   }),
   slogdet: decomposition({}, slogdetOf, () => [2], (x, y, t) => slogdetTangent(x, y, t)),
-  det: decomposition({}, detOf, () => [], (x, y, t) => multiply(y, logTangent(x, t))),
+  det: decomposition({}, detOf, () => [], (x, y, t) => detTangent(x, y, t)),
   /** The adjoint of the derivative along t is the derivative at the adjoint of x. */
   expm: spec<NoParams, 1>({
     ...decomposition({}, expmOf, (m, n) => [m, n], (x, _y, t) => expmTangent(x, t)),

@@ -66,7 +66,12 @@ export const unaryPrimitives = primitives({
   cosh: unary((x) => sinh(x), { cost }),
   tanh: unary((_x, y) => subtract(1, square(y)), { cost }),
   arcsinh: unary((x) => rsqrt(add(square(x), 1)), { cost }),
-  arccosh: unary((x) => rsqrt(subtract(square(x), 1)), { cost }),
+  /** 1 / (sqrt(x - 1) sqrt(x + 1)): left of the imaginary axis the root of the product is the other one. */
+  arccosh: unary(
+    (x) =>
+      x.dtype.kind === "complex" ? multiply(rsqrt(subtract(x, 1)), rsqrt(add(x, 1))) : rsqrt(subtract(square(x), 1)),
+    { cost },
+  ),
   arctanh: unary((x) => reciprocal(subtract(1, square(x))), { cost }),
   erf: unary((x) => multiply(exp(negative(square(x))), TWO_OVER_ROOT_PI), { cost }),
   erfinv: unary((_x, y) => divide(exp(square(y)), TWO_OVER_ROOT_PI), { cost }),

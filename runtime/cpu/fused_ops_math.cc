@@ -50,7 +50,7 @@ Z zerror(Z) { return {kNan, kNan}; }
   X(arctanh, arctanh, ::atanh, zatanh)                                       \
   X(sigmoid, sigmoid, sigmoid64, zsigmoid)                                   \
   X(expm1, expm1, ::expm1, [](Z z) { return zexp(z) - kOne; })               \
-  X(log1p, log1p, ::log1p, [](Z z) { return zlog(z + kOne); })               \
+  X(log1p, log1p, ::log1p, zlog1p)                                           \
   X(log2, log2, ::log2, [](Z z) { return 1.4426950408889634 * zlog(z); })    \
   X(log10, log10, ::log10, [](Z z) { return 0.4342944819032518 * zlog(z); }) \
   X(erf, erf, ::erf, zerror)                                                 \

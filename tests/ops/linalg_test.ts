@@ -128,6 +128,7 @@ Deno.test("linalg: what it refuses", () => {
   assertThrows(() => linalg.qr(mx.ones([3])), mx.ShapeError, "at least two axes");
   assertThrows(() => linalg.svd(a.astype(mx.float16)), mx.DTypeError, "float32, float64 or complex64");
   assertThrows(() => linalg.solve(mx.eye(2), mx.ones([3])), mx.ShapeError, "2 rows on the right");
+  assertThrows(() => linalg.solve(mx.eye(2).astype(mx.float16), mx.ones([2])), mx.DTypeError, "float32, float64");
   assertThrows(() => linalg.inv(mx.zeros([2, 2])).dataSync(), mx.KernelError, "the matrix is singular");
   assertThrows(() => linalg.triInv(mx.zeros([2, 2])).dataSync(), mx.KernelError, "the matrix is singular");
   assertThrows(() => linalg.matrixPower(mx.eye(2), 0.5), mx.ValueError, "an integer");
@@ -168,6 +169,14 @@ Deno.test("linalg: gradients that do not depend on the choice of vectors", () =>
         .mul(mx.arange(shape[0]! ** 2).reshape([shape[0]!, shape[0]!])).sum();
     same(mx.grad(projector)(a), mx.grad(byPinv)(a), near);
   }
+  const det = (x: mx.NDArray) => linalg.det(x);
+  same(mx.grad(det)(mx.array([[1, 2, 0], [2, 4, 0], [0, 0, 1]])), mx.array([[4, -2, 0], [-2, 1, 0], [0, 0, 0]]), near);
+  same(mx.grad(det)(mx.array([[1, 1, 1], [2, 2, 2], [3, 3, 3]])), mx.zeros([3, 3]), near);
+  // d2 det / da_ij da_kl at the unit matrix is [i = j and k = l] - [i = l and k = j]
+  const e = mx.eye(2).reshape([4, 1]),
+    crossed = e.reshape([2, 2]).reshape([2, 1, 1, 2]).mul(mx.eye(2).reshape([1, 2, 2, 1]));
+  const second = mx.hessian((x: mx.NDArray) => det(x.reshape([2, 2])))(mx.eye(2).reshape([4]));
+  same(second, e.matmul(e.T).sub(crossed.reshape([4, 4])), near);
   const h = draw(WIDE, 4, 4);
   same(mx.grad((x: mx.NDArray) => linalg.slogdet(x)[1]!)(h), linalg.inv(h).T, near);
   same(mx.grad((x: mx.NDArray) => linalg.eigvals(x).sum().abs())(h).abs(), mx.eye(4, { dtype: WIDE }), near);

@@ -160,7 +160,7 @@ export class Caller {
 
   /** `arange(stop)` and `arange(start, stop)` share their first parameter; floats of Python say float32. */
   private arange(args: readonly unknown[], kwargs: Dict<unknown>): unknown {
-    const names = args.length === 1 ? ["stop"] : ["start", "stop", "step", "dtype"];
+    const names = args.length === 1 && !("stop" in kwargs) ? ["stop"] : ["start", "stop", "step", "dtype"];
     const given: Record<string, unknown> = { ...kwargs };
     args.forEach((v, i) => given[names[i] ?? "dtype"] = v);
     if ([given.start, given.stop, given.step].some((v) => v instanceof PyFloat)) {
