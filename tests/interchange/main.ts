@@ -53,11 +53,18 @@ const CASES: Readonly<Record<string, () => Case>> = {
   conv3d: () => of(new nn.Conv3d(2, 3, 2), new optim.AdaDelta(0.5), floats(1, 4, 4, 4, 2)),
   conv_transpose2d: () =>
     of(new nn.ConvTranspose2d(3, 4, 3, { stride: 2 }), new optim.Adamax(0.01), floats(1, 4, 4, 3)),
+  conv_transpose1d: () => of(new nn.ConvTranspose1d(3, 4, 3, { bias: false }), new optim.Muon(0.02), floats(2, 5, 3)),
+  conv_transpose3d: () =>
+    of(new nn.ConvTranspose3d(2, 3, 2, { outputPadding: 1, stride: 2 }), new optim.Adafactor(), floats(1, 3, 3, 3, 2)),
+  layer_norm_without_bias: () =>
+    of(new nn.LayerNorm(8, { bias: false }), new optim.SGD(0.1, { weightDecay: 0.1 }), floats(3, 8)),
   layer_norm: () => of(new nn.LayerNorm(8), new optim.Lion(0.01), floats(3, 8)),
   rms_norm: () => of(new nn.RMSNorm(8), new optim.Adafactor(), floats(3, 8)),
   batch_norm: () => of(new nn.BatchNorm(6), new optim.Adam(0.01, { biasCorrection: true }), floats(5, 6)),
   group_norm: () => of(new nn.GroupNorm(2, 6), new optim.SGD(0.1, { momentum: 0.9 }), floats(2, 5, 6)),
   instance_norm: () => of(new nn.InstanceNorm(6, { affine: true }), new optim.RMSprop(0.01), floats(2, 5, 6)),
+  batch_norm_without_statistics: () =>
+    of(new nn.BatchNorm(6, { trackRunningStats: false }), new optim.Adam(0.01), floats(5, 6)),
   prelu: () => of(new nn.PReLU(), new optim.Adam(0.01), floats(3, 8)),
   rnn: () => of(new nn.RNN(4, 6), new optim.Adam(0.01), floats(2, 5, 4)),
   gru: () => of(new nn.GRU(4, 6), new optim.AdamW(0.01), floats(2, 5, 4)),
@@ -73,12 +80,43 @@ const CASES: Readonly<Record<string, () => Case>> = {
       floats(2, 5, 8),
       null,
     ),
+  decoder: () => {
+    const optimizer = new optim.MultiOptimizer(
+      [new optim.SGD(0.1, { momentum: 0.9 }), new optim.Lion(0.01), new optim.AdamW(0.01)],
+      [(path) => path.includes("attention"), (_, g) => g.ndim === 1],
+    );
+    return of(new nn.TransformerDecoder(2, 8, 2), optimizer, floats(2, 5, 8), floats(2, 3, 8), null, null);
+  },
   transformer: () => {
     const model = new nn.Transformer({ dims: 8, numHeads: 2, numEncoderLayers: 1, numDecoderLayers: 1, mlpDims: 16 });
     const optimizer = new optim.MultiOptimizer([new optim.Muon(0.02), new optim.AdamW(0.01)], [
       (path) => path.endsWith("weight"),
     ]);
     return of(model, optimizer, floats(2, 5, 8), floats(2, 3, 8), null, null, null);
+  },
+  projections: () => {
+    const model = new nn.MultiHeadAttention(8, 2, {
+      queryInputDims: 3,
+      keyInputDims: 4,
+      valueInputDims: 5,
+      valueDims: 6,
+      valueOutputDims: 7,
+    });
+    return of(model, new optim.AdaDelta(0.5), floats(2, 5, 3), floats(2, 4, 4), floats(2, 4, 5));
+  },
+  halves: () => {
+    const model = new nn.Sequential(new nn.Linear(8, 8), new nn.Tanh(), new nn.Linear(8, 4));
+    model.setDtype(mx.bfloat16);
+    const optimizer = new optim.Adam(optim.linearSchedule(0.1, 0.01, 5), { biasCorrection: true });
+    return { model, optimizer, call: () => model.forward(floats(3, 8).astype(mx.bfloat16)).astype(mx.float32) };
+  },
+  nvfp4: () =>
+    of(new nn.Linear(64, 8, { bias: false }).toQuantized({ mode: "nvfp4" }), new optim.Adam(0.01), floats(3, 64)),
+  mxfp8: () => of(new nn.Embedding(7, 64).toQuantized({ mode: "mxfp8" }), new optim.Adam(0.01), tokens(4)),
+  quantized_sequence: () => {
+    const model = new nn.Sequential(new nn.Linear(64, 64), new nn.RMSNorm(64), new nn.Linear(64, 8, { bias: false }));
+    nn.quantize(model, { groupSize: 64, bits: 8, classPredicate: (path) => path === "layers.2" });
+    return of(model, new optim.Adam(0.01), floats(3, 64));
   },
   quantized_linear: () =>
     of(new nn.Linear(64, 8, { bias: false }).toQuantized(QUANTIZED), new optim.Adam(0.01), floats(3, 64)),

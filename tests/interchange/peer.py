@@ -23,12 +23,26 @@ class Nested(nn.Module):
         return y * self.scale
 
 
-def quantized(layer):
-    return layer.to_quantized(group_size=32, bits=4)
+def quantized(layer, **options):
+    return layer.to_quantized(**(options or {"group_size": 32, "bits": 4}))
+
+
+def all_quantized(model):
+    nn.quantize(model, 64, 8, class_predicate=lambda path, m: path == "layers.2")
+    return model
+
+
+def halved(model):
+    model.set_dtype(mx.bfloat16)
+    return model
 
 
 def several(*optimizers):
     return optim.MultiOptimizer(list(optimizers), [lambda path, _: path.endswith("weight")])
+
+
+def several_of(*optimizers):
+    return optim.MultiOptimizer(list(optimizers), [lambda path, _: "attention" in path, lambda path, g: g.ndim == 1])
 
 
 def floats(*shape):
@@ -48,18 +62,28 @@ CASES = {
     "conv2d": (lambda: nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), lambda: optim.RMSprop(0.01), lambda m: m(floats(2, 7, 6, 4))),
     "conv3d": (lambda: nn.Conv3d(2, 3, 2), lambda: optim.AdaDelta(0.5), lambda m: m(floats(1, 4, 4, 4, 2))),
     "conv_transpose2d": (lambda: nn.ConvTranspose2d(3, 4, 3, stride=2), lambda: optim.Adamax(0.01), lambda m: m(floats(1, 4, 4, 3))),
+    "conv_transpose1d": (lambda: nn.ConvTranspose1d(3, 4, 3, bias=False), lambda: optim.Muon(0.02), lambda m: m(floats(2, 5, 3))),
+    "conv_transpose3d": (lambda: nn.ConvTranspose3d(2, 3, 2, output_padding=1, stride=2), lambda: optim.Adafactor(), lambda m: m(floats(1, 3, 3, 3, 2))),
+    "layer_norm_without_bias": (lambda: nn.LayerNorm(8, bias=False), lambda: optim.SGD(0.1, weight_decay=0.1), lambda m: m(floats(3, 8))),
     "layer_norm": (lambda: nn.LayerNorm(8), lambda: optim.Lion(0.01), lambda m: m(floats(3, 8))),
     "rms_norm": (lambda: nn.RMSNorm(8), lambda: optim.Adafactor(), lambda m: m(floats(3, 8))),
     "batch_norm": (lambda: nn.BatchNorm(6), lambda: optim.Adam(0.01, bias_correction=True), lambda m: m(floats(5, 6))),
     "group_norm": (lambda: nn.GroupNorm(2, 6), lambda: optim.SGD(0.1, momentum=0.9), lambda m: m(floats(2, 5, 6))),
     "instance_norm": (lambda: nn.InstanceNorm(6, affine=True), lambda: optim.RMSprop(0.01), lambda m: m(floats(2, 5, 6))),
+    "batch_norm_without_statistics": (lambda: nn.BatchNorm(6, track_running_stats=False), lambda: optim.Adam(0.01), lambda m: m(floats(5, 6))),
     "prelu": (lambda: nn.PReLU(), lambda: optim.Adam(0.01), lambda m: m(floats(3, 8))),
     "rnn": (lambda: nn.RNN(4, 6), lambda: optim.Adam(0.01), lambda m: m(floats(2, 5, 4))),
     "gru": (lambda: nn.GRU(4, 6), lambda: optim.AdamW(0.01), lambda m: m(floats(2, 5, 4))),
     "lstm": (lambda: nn.LSTM(4, 6), lambda: optim.Adamax(0.01), lambda m: m(floats(2, 5, 4))[0]),
     "attention": (lambda: nn.MultiHeadAttention(8, 2, bias=True), lambda: optim.Muon(0.02), lambda m: m(*[floats(2, 5, 8)] * 3)),
     "encoder": (lambda: nn.TransformerEncoder(2, 8, 2, mlp_dims=16), lambda: optim.Adafactor(0.01, relative_step=False, beta_1=0.9), lambda m: m(floats(2, 5, 8), None)),
+    "decoder": (lambda: nn.TransformerDecoder(2, 8, 2), lambda: several_of(optim.SGD(0.1, momentum=0.9), optim.Lion(0.01), optim.AdamW(0.01)), lambda m: m(floats(2, 5, 8), floats(2, 3, 8), None, None)),
     "transformer": (lambda: nn.Transformer(8, 2, 1, 1, 16), lambda: several(optim.Muon(0.02), optim.AdamW(0.01)), lambda m: m(floats(2, 5, 8), floats(2, 3, 8), None, None, None)),
+    "projections": (lambda: nn.MultiHeadAttention(8, 2, 3, 4, 5, 6, 7), lambda: optim.AdaDelta(0.5), lambda m: m(floats(2, 5, 3), floats(2, 4, 4), floats(2, 4, 5))),
+    "halves": (lambda: halved(nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 4))), lambda: optim.Adam(optim.linear_schedule(0.1, 0.01, 5), bias_correction=True), lambda m: m(floats(3, 8).astype(mx.bfloat16)).astype(mx.float32)),
+    "nvfp4": (lambda: quantized(nn.Linear(64, 8, bias=False), mode="nvfp4"), lambda: optim.Adam(0.01), lambda m: m(floats(3, 64))),
+    "mxfp8": (lambda: quantized(nn.Embedding(7, 64), mode="mxfp8"), lambda: optim.Adam(0.01), lambda m: m(tokens(4))),
+    "quantized_sequence": (lambda: all_quantized(nn.Sequential(nn.Linear(64, 64), nn.RMSNorm(64), nn.Linear(64, 8, bias=False))), lambda: optim.Adam(0.01), lambda m: m(floats(3, 64))),
     "quantized_linear": (lambda: quantized(nn.Linear(64, 8, bias=False)), lambda: optim.Adam(0.01), lambda m: m(floats(3, 64))),
     "quantized_embedding": (lambda: quantized(nn.Embedding(7, 64)), lambda: optim.Adam(0.01), lambda m: m(tokens(4))),
     "nested": (Nested, lambda: optim.Adam(optim.cosine_decay(0.01, 10)), lambda m: m(tokens(2, 3))),
