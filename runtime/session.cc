@@ -152,11 +152,15 @@ int32_t open_stream(Session* s, Device device) {
   return s->n_streams++;
 }
 void close_session(Session* s) {
+  // Nobody can ask for results any more: the isolate is gone. All streams hear of it before one is waited for.
+  for (int i = 0; i < s->n_streams; i++) {
+    s->streams[i]->closing = true;
+    want({s->streams[i], s->streams[i]->submitted});
+  }
   wait_stream(s, -1);
   while (s->waiting) wait_done();
   for (int i = 0; i < s->n_streams; i++) {
     Stream* stream = s->streams[i];
-    stream->closing = true;
     pthread_cond_signal(&stream->work);
     if (stream->started) {
       unlock();
@@ -199,7 +203,7 @@ static Job* new_job(Program* p) {
   job->outputs = job->copy_from + n_in;
   return job;
 }
-static void copy_entries(Job* job) {
+static void copy_entries(const Job* job) {
   for (int i = 0; i < job->program->n_inputs; i++) {
     Buffer* from = job->copy_from[i];
     if (!from) continue;
@@ -210,7 +214,22 @@ static void copy_entries(Job* job) {
 Failure* entry_failure(const Job* job, int i) {
   return (job->copy_from[i] ? job->copy_from[i] : job->places[i])->poison;
 }
-/// Runs a job whose turn it is. The lock is held on entry and on return, not while kernels run.
+Failure* dropped_failure() {
+  return make_failure(kKernelFailed,
+                      "finish\na session that stays open\none that was closed before\nend a worker when its results "
+                      "have come\nruntime");
+}
+static void run(const Job* job, uint8_t** places, Failure** entry, Failure** results, int64_t* times) {
+  const Program* p = job->program;
+  copy_entries(job);
+  for (int i = 0; i < p->n_constants; i++) {
+    const ConstantSpec& c = p->constants[i];
+    memcpy(places[c.place], c.bytes, static_cast<size_t>(c.nbytes));
+  }
+  run_program(job->program, {places, job->arena ? job->arena->data : nullptr,
+                             job->scratch ? job->scratch->data : nullptr, entry, results, times});
+}
+/// Runs a job whose turn it is, or drops it if the session ends. The lock is held on entry and on return, not while kernels run.
 static void execute(Stream* stream, Job* job, bool worker) {
   Program* p = job->program;
   for (int i = 0; i < job->n_waits; i++) wait_for(job->waits[i]);
@@ -224,16 +243,12 @@ static void execute(Stream* stream, Job* job, bool worker) {
   for (size_t i = 0; i < n; i++) places[i] = job->places[i]->data;
   for (size_t i = 0; i < n_in; i++) entry[i] = entry_failure(job, static_cast<int>(i));
   int64_t* times = new_times(job);
+  const bool dropped = stream->closing;
   unlock();
   const int64_t begin = job->spans ? clock_ns() : 0;
-  copy_entries(job);
-  for (int i = 0; i < p->n_constants; i++) {
-    const ConstantSpec& c = p->constants[i];
-    memcpy(places[c.place], c.bytes, static_cast<size_t>(c.nbytes));
-  }
-  run_program(p, {places, job->arena ? job->arena->data : nullptr, job->scratch ? job->scratch->data : nullptr, entry,
-                  results, times});
+  if (!dropped) run(job, places, entry, results, times);
   lock();
+  for (size_t i = 0; dropped && i < n_out; i++) results[i] = dropped_failure();
   note_run(job, begin, times, worker);
   finish(stream, job, results);
   free(memory);

@@ -33,7 +33,8 @@ struct Job {
 struct Stream {
   Device device;
   pthread_t worker;
-  bool started, closing;
+  bool started;
+  bool closing;  // its session ends: jobs that have not begun are dropped
   pthread_cond_t work;
   Job *head, *tail;
   uint64_t submitted, completed, wanted;
@@ -59,7 +60,7 @@ struct Session {
 };
 
 Session* open_session();
-/// Waits for its streams, then frees all it has.
+/// Waits for what has begun on its streams, drops the rest, then frees all it has.
 void close_session(Session* s);
 /// The session of that number, or null.
 Session* find_session(double id);
@@ -82,6 +83,8 @@ void want(const Ticket& t);
 void finish(Stream* stream, Job* job, Failure** results);
 /// The failure of the content of input i.
 Failure* entry_failure(const Job* job, int i);
+/// The failure of a job that was dropped because its session ends.
+Failure* dropped_failure();
 void wait_for(const Ticket& t);
 void wait_stream(Session* s, int32_t stream);
 

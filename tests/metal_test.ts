@@ -50,6 +50,9 @@ simulated("arrays and files longer than a Metal buffer, no captures, older syste
   DENIM_METAL_SIM_MAX_BUFFER: "262144",
   DENIM_METAL_SIM_OS: "14",
 });
+simulated("the device of a virtual machine, of an older family", tests("metal/system_test.ts"), {
+  DENIM_METAL_SIM_FAMILY: "5",
+});
 Deno.test({
   name: `kernels are compiled once and kept on disk${reason ? ` (ignored: ${reason})` : ""}`,
   ignore: reason !== null,
@@ -65,10 +68,11 @@ Deno.test({
 });
 // One kernel that takes all patterns: compiling one for each would take the time of all else.
 simulated(
-  "the kernel case table, recorded cases and evaluation pass without races",
+  "the kernel case table, recorded cases, derivatives and evaluation pass without races",
   tests(
     "ops/forward_test.ts",
     "reference/fixtures_test.ts",
+    "transforms/holes_test.ts",
     ...["streams", "failure", "donation", "states"].map((name) => `eval/${name}_test.ts`),
   ),
   { DENIM_DEVICE: "gpu", DENIM_METAL_JIT: "never", DENIM_METAL_RACE: "1" },

@@ -4,8 +4,8 @@
  */
 import { allPrimitives, bindRecord, type Node } from "../../core/graph.ts";
 import type { Primitive } from "../../core/primitive.ts";
-import { dtypeOf, eval as evaluate } from "../../mod.ts";
-import type { Perf, Variant } from "../../tests/cases/case.ts";
+import { eval as evaluate, float32, float64 } from "../../mod.ts";
+import type { Case, Perf } from "../../tests/cases/case.ts";
 import { Random } from "../../tests/cases/generate.ts";
 import { allCases } from "../../tests/cases/mod.ts";
 import { count, type Tensor, tensor, toArray } from "../../tests/cases/tensor.ts";
@@ -33,21 +33,22 @@ function taskOf(prim: Primitive, call: Call): Task {
   const cost = costOf(prim, arrays, bindRecord(prim, arrays, call.params), call.flops);
   return { run: () => evaluate(bindRecord(prim, arrays, call.params)), ...cost && { cost } };
 }
-/** A variant of the tests in place of a large call. */
-function tinyCall(perf: Perf, variants: readonly Variant[], fallback: Perf["dtype"]): Call {
+/** A variant of the tests in place of a large call, in the first dtype that every device has. */
+function tinyCall(perf: Perf, { variants, dtypes }: Case): Call {
   const [variant] = variants;
   if (!variant) return perf;
-  return { dtype: variant.dtypes?.[0] ?? fallback, params: variant.params, inputs: variant.inputs, flops: 0 };
+  const dtype = (variant.dtypes ?? dtypes).find((d) => d !== float64) ?? float32;
+  return { dtype, params: variant.params, inputs: variant.inputs, flops: 0 };
 }
 
 const records = new Map(allPrimitives().map((prim) => [prim.name, prim]));
 /** One work for each size of each primitive. */
-export const primitiveWorks: readonly Work[] = allCases.flatMap(([name, { perf, variants, dtypes }]) => {
+export const primitiveWorks: readonly Work[] = allCases.flatMap(([name, c]) => {
   const prim = records.get(name);
   if (!prim || prim.kind === "view" || prim.kind === "constant") return [];
-  return perf.map((large): Work => ({
+  return c.perf.map((large): Work => ({
     name: `${name}:${large.label.replaceAll(" ", "_")}`,
     group: "primitives",
-    prepare: (tiny) => taskOf(prim, tiny ? tinyCall(large, variants, dtypes[0] ?? dtypeOf("float32")) : large),
+    prepare: (tiny) => taskOf(prim, tiny ? tinyCall(large, c) : large),
   }));
 });

@@ -45,7 +45,8 @@ static void find() {
   h.marks = getenv("DENIM_METAL_MARKS") != nullptr;
   h.joins = strcmp(from("DENIM_METAL_JOIN"), "never") != 0;
   snprintf(h.jit, sizeof h.jit, "%s", from("DENIM_METAL_JIT"));
-  if (h.system.majorVersion >= 15) {
+  // The device of a virtual machine (GitHub's, say) may lack them whatever the system: there the message would abort.
+  if (h.system.majorVersion >= 15 && h.device->supportsFamily(MTL::GPUFamilyMetal3)) {
     MTL::ResidencySetDescriptor* descriptor = MTL::ResidencySetDescriptor::alloc()->init();
     NS::Error* error = nullptr;
     h.resident = h.device->newResidencySet(descriptor, &error);

@@ -314,12 +314,8 @@ static Flight* new_flight(Queue* q, Job* job) {
   q->tail = f;
   return f;
 }
-/// Encodes a job. Under the lock, which is not held while it encodes.
-static void encode_job(Queue* q, Job* job) {
-  AutoreleasePool pool;
-  q->encoding = job->seq;
-  Flight* f = new_flight(q, job);
-  wait_for_others(q, job);
+/// Encodes what a job computes. Under the lock, which is not held meanwhile.
+static void encode_work(Queue* q, Flight* f, Job* job) {
   const size_t n = static_cast<size_t>(job->n_places);
   uint8_t** places = static_cast<uint8_t**>(calloc(n + 1, sizeof(uint8_t*)));
   if (!places) abort();
@@ -331,6 +327,15 @@ static void encode_job(Queue* q, Job* job) {
                   nullptr, f->times});
   free(places);
   lock();
+}
+/// Encodes a job, or drops it if its session ends. Under the lock.
+static void encode_job(Queue* q, Job* job) {
+  AutoreleasePool pool;
+  q->encoding = job->seq;
+  Flight* f = new_flight(q, job);
+  wait_for_others(q, job);
+  if (q->stream->closing) f->broken = dropped_failure();
+  else encode_work(q, f, job);
   f->batch = q->batches;
   f->encoded = true;
   q->encoded = job->seq;

@@ -67,6 +67,21 @@ const FIRINGS: readonly Firing[] = [
     says: ["buffer 1 ('n') is bound at an address that is not aligned to 8"],
   },
   {
+    title: "a vector at an address that is not aligned",
+    body: "  if (i == 9) *(device float4*)(o + i) = 1;",
+    says: [
+      "misaligned: write of 16 bytes at an address that is no multiple of 16, byte 36 of buffer 0",
+      "lane 9",
+      ":5",
+    ],
+  },
+  {
+    title: "a vector of threadgroup memory at an address that is not aligned",
+    body: "  threadgroup half a[64];\n  a[t] = 1;\n  o[i] = float(((threadgroup half4*)(a + 2))[0].x);",
+    check: "-uninitialised",
+    says: ["misaligned: read of 8 bytes", "byte 4 of threadgroup array 'a', which has 128 bytes at program_source:7"],
+  },
+  {
     title: "writing into setBytes",
     parameters: `${OUT}, device int* n [[buffer(1)]]`,
     body: "  n[0] = 1;",
@@ -186,6 +201,8 @@ const SILENT: Readonly<Record<string, string>> = {
     "  threadgroup float a[64];\n  a[t] = i;\n  threadgroup_barrier(mem_flags::mem_threadgroup);\n  o[i] = a[63 - t];",
   "a simdgroup barrier within a simdgroup":
     "  threadgroup float a[64];\n  a[t] = i;\n  simdgroup_barrier(mem_flags::mem_threadgroup);\n  o[i] = a[t ^ 1];",
+  "a packed vector at any multiple of its elements":
+    "  if (i < 20) *(device packed_float3*)(o + 3 * i) = packed_float3(1, 2, 3);",
   "a private array": "  float a[8];\n  for (int k = 0; k < 8; k++) a[k] = k * i;\n  o[i] = a[i % 8];",
   "a table of constants": "  const int table[4] = {3, 1, 4, 1};\n  o[i] = table[i % 4];",
 };

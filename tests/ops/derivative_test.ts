@@ -2,7 +2,7 @@
  * Derivatives of every primitive. The forward rule against central differences of the reference in a random direction,
  * the reverse rule as the transpose of the forward rule, second derivatives against second differences of the
  * reference, through both rules. References are in double precision, so the differences are good to about 1e-9 whatever
- * the dtype.
+ * the dtype: the first one of the case, which is float32 where there is a GPU instead of float64.
  * @module
  */
 import type { NDArray } from "../../core/array.ts";

@@ -49,6 +49,7 @@ static uint32_t check_named(const std::string& name) {
   if (name == "exit") return kExit;
   if (name == "race") return kRace;
   if (name == "deadread") return kDeadRead;
+  if (name == "alignment") return kAlignment;
   return 0;
 }
 void configure_checks(const char* text) {

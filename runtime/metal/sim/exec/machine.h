@@ -22,6 +22,7 @@ enum Check : uint32_t {
   kExit = 8,           // collectives and barriers that some lanes have left out by returning
   kRace = 16,          // two lanes, one place, no barrier; costs time: off unless asked for
   kDeadRead = 32,      // reads through arguments that a function constant switches off
+  kAlignment = 64,     // accesses at addresses that are no multiple of their size
 };
 
 /// A library that is loaded: where its code and constants lie, and the file with its lines.
@@ -78,7 +79,7 @@ struct Meeting {
 struct Machine {
   const Dispatch* dispatch;
   const Kernel* kernel;
-  uint32_t checks = kBounds | kHazard | kUninitialised | kExit | kDeadRead;
+  uint32_t checks = kBounds | kHazard | kUninitialised | kExit | kDeadRead | kAlignment;
   uint32_t active_checks;  // for this kernel
   bool measure;            // unique bytes
   uint64_t random = 88172645463325252ull;

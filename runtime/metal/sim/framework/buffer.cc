@@ -86,6 +86,7 @@ METHOD("+MTLResidencySetDescriptor", "alloc", Object*, Object*, Sel) {
 }
 METHOD("MTLResidencySetDescriptor", "setInitialCapacity:", void, Object*, Sel, uint64_t) {}
 METHOD("MTLDevice", "newResidencySetWithDescriptor:error:", Object*, Device*, Sel, Object*, Error**) {
+  if (!has_metal3()) report("newResidencySetWithDescriptor: this device has no residency sets");
   return make<ResidencySet>("MTLResidencySet");
 }
 METHOD("MTLResidencySet", "addAllocation:", void, ResidencySet* s, Sel, Object* o) { s->all.push_back(Ref<Object>(o)); }

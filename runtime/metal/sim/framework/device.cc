@@ -59,9 +59,15 @@ METHOD("MTLDevice", "hasUnifiedMemory", bool, Device*, Sel) { return true; }
 METHOD("MTLDevice", "isLowPower", bool, Device*, Sel) { return false; }
 METHOD("MTLDevice", "isHeadless", bool, Device*, Sel) { return false; }
 METHOD("MTLDevice", "isRemovable", bool, Device*, Sel) { return false; }
+/// DENIM_METAL_SIM_FAMILY: the last of Apple's families that the device belongs to; Metal 3 begins with the seventh.
+static int64_t last_family() {
+  const char* wanted = setting("DENIM_METAL_SIM_FAMILY");
+  return wanted ? strtoll(wanted, nullptr, 10) : 8;
+}
+bool has_metal3() { return last_family() >= 7; }
 METHOD("MTLDevice", "supportsFamily:", bool, Device*, Sel, int64_t family) {
-  const int64_t apple1 = 1001, apple8 = 1008, metal3 = 5001;
-  return (family >= apple1 && family <= apple8) || family == metal3;
+  const int64_t apple = 1000, metal3 = 5001;
+  return (family > apple && family <= apple + last_family()) || (family == metal3 && has_metal3());
 }
 
 }  // namespace dsim

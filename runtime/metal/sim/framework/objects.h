@@ -91,6 +91,8 @@ struct ResidencySet : Object {
 uint64_t resident_bytes();
 /// The longest buffer that the device makes.
 uint64_t longest_buffer();
+/// Does the device belong to the family Metal 3?
+bool has_metal3();
 
 struct Commands;
 struct Queue : Object {

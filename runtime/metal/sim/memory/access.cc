@@ -231,6 +231,18 @@ static inline void access(const void* p, uint32_t n, bool write, bool atomic, vo
     slow_checks(*r, at, n, write, atomic, pc);
 }
 
+static void misaligned(uintptr_t at, uint32_t n, bool write, void* pc) {
+  if (!m.current || !(m.active_checks & kAlignment) || in_stacks(at)) return;
+  fail_at(pc, "misaligned: %s of %u bytes at an address that is no multiple of %u, %s", write ? "write" : "read", n, n,
+          in_local(at) ? describe_local(at).c_str() : describe_place(at).c_str());
+}
+/// An access by a type that has to lie at multiples of its size; a GPU does not look, and takes other bytes.
+static inline void access_aligned(const void* p, uint32_t n, bool write, void* pc) {
+  access(p, n, write, false, pc);
+  const uintptr_t at = reinterpret_cast<uintptr_t>(p);
+  if (__builtin_expect(at % n != 0, 0)) misaligned(at, n, write, pc);
+}
+
 }  // namespace dsim
 
 using namespace dsim;
@@ -243,15 +255,18 @@ void dsim_atomic_access(const void* p, unsigned long n, bool write) {
 
 void __tsan_init() {}
 #define DSIM_ACCESS(n)                                                                                          \
-  void __tsan_read##n(void* p) { access(p, n, false, false, __builtin_return_address(0)); }                     \
-  void __tsan_write##n(void* p) { access(p, n, true, false, __builtin_return_address(0)); }                     \
+  void __tsan_read##n(void* p) { access_aligned(p, n, false, __builtin_return_address(0)); }                    \
+  void __tsan_write##n(void* p) { access_aligned(p, n, true, __builtin_return_address(0)); }                    \
   void __tsan_unaligned_read##n(void* p) { access(p, n, false, false, __builtin_return_address(0)); }           \
   void __tsan_unaligned_write##n(void* p) { access(p, n, true, false, __builtin_return_address(0)); }           \
   void __tsan_read_write##n(void* p) {                                                                          \
+    access_aligned(p, n, false, __builtin_return_address(0));                                                   \
+    access_aligned(p, n, true, __builtin_return_address(0));                                                    \
+  }                                                                                                             \
+  void __tsan_unaligned_read_write##n(void* p) {                                                                \
     access(p, n, false, false, __builtin_return_address(0));                                                    \
     access(p, n, true, false, __builtin_return_address(0));                                                     \
-  }                                                                                                             \
-  void __tsan_unaligned_read_write##n(void* p) { __tsan_read_write##n(p); }
+  }
 DSIM_ACCESS(1)
 DSIM_ACCESS(2)
 DSIM_ACCESS(4)

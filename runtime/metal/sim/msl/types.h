@@ -144,6 +144,12 @@ struct array {
 template <class T, int N>
 struct packed_vec {
   T elements[N];
+  packed_vec() = default;
+  constexpr packed_vec(vec<T, N> v) : elements{} { *this = v; }
+  template <class A, class B, class... X>
+  constexpr packed_vec(A a, B b, X... x) : elements{T(a), T(b), T(x)...} {
+    static_assert(sizeof...(X) + 2 == N, "as many values as elements");
+  }
   constexpr T& operator[](size_t i) { return elements[i]; }
   constexpr const T& operator[](size_t i) const { return elements[i]; }
   constexpr operator vec<T, N>() const {

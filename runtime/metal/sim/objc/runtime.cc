@@ -171,6 +171,17 @@ METHOD("NSObject", "isEqual:", bool, Object* o, const Selector*, Object* other) 
 METHOD("+NSObject", "retain", Object*, Object* o, const Selector*) { return o; }
 METHOD("+NSObject", "release", void, Object*, const Selector*) {}
 
+/// The method of a class or of one above it, or null.
+static Imp method_of(const Class* c, const Selector* s) {
+  for (; c; c = c->super) {
+    auto found = c->methods.find(s);
+    if (found != c->methods.end()) return found->second;
+  }
+  return nullptr;
+}
+METHOD("NSObject", "respondsToSelector:", bool, Object* o, const Selector*, const Selector* asked) {
+  return method_of(o->isa, asked) != nullptr;
+}
 /// What a message finds: the method, or one that answers 0 for nil and for objects that are gone.
 static Imp find_method(Object* o, const Selector* s) {
   const Imp nothing = reinterpret_cast<Imp>(+[]() -> uint64_t { return 0; });
@@ -180,10 +191,7 @@ static Imp find_method(Object* o, const Selector* s) {
            (o->label.empty() ? "" : " '" + o->label + "'"));
     return nothing;
   }
-  for (Class* c = o->isa; c; c = c->super) {
-    auto found = c->methods.find(s);
-    if (found != c->methods.end()) return found->second;
-  }
+  if (const Imp found = method_of(o->isa, s)) return found;
   fprintf(stderr, "metal simulator: no method [%s %s]\n", o->isa->name.c_str(), s->name.c_str());
   abort();
 }
