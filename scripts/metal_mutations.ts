@@ -290,7 +290,7 @@ async function tryHost(bug: Bug): Promise<string> {
   for (const part of PARTS) copy(join(ROOT, part), join(folder, part));
   await Deno.writeTextFile(path, withBug(folder, bug));
   // What is compiled is another source than the one beside it: the bug is in the copy alone.
-  return run(folder, bug.families, {});
+  return run(folder, bug.families, { DENIM_LIBRARY: "" }); // the copy's own library, whatever is asked for
 }
 
 const words = Deno.args.filter((a) => !a.startsWith("--"));
