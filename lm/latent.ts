@@ -126,6 +126,11 @@ export class DeepseekMoE extends Module {
     return this.shared_experts ? y.add(this.shared_experts.forward(x)) : y;
   }
 }
+/** Whether layer number `i` has experts. */
+export function isSparseLayer(c: Config, i: number): boolean {
+  return c.size("n_routed_experts", null) !== null && i >= c.number("first_k_dense_replace", 0) &&
+    i % c.size("moe_layer_freq", 1) === 0;
+}
 /** Layer number `i`: attention, and a mixture of experts or a dense MLP. */
 export class DeepseekBlock extends PreNormBlock {
   self_attn: LatentAttention & { forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray };
@@ -135,10 +140,8 @@ export class DeepseekBlock extends PreNormBlock {
   constructor(c: Config, i: number, attention: DeepseekBlock["self_attn"], gate: (c: Config) => ExpertGate) {
     super();
     const hidden = c.size("hidden_size"), eps = c.number("rms_norm_eps");
-    const isSparse = c.size("n_routed_experts", null) !== null && i >= c.number("first_k_dense_replace", 0) &&
-      i % c.size("moe_layer_freq", 1) === 0;
     this.self_attn = attention;
-    this.mlp = isSparse ? new DeepseekMoE(c, gate(c)) : new GatedMLP(hidden, c.size("intermediate_size"));
+    this.mlp = isSparseLayer(c, i) ? new DeepseekMoE(c, gate(c)) : new GatedMLP(hidden, c.size("intermediate_size"));
     this.input_layernorm = new RMSNorm(hidden, { eps });
     this.post_attention_layernorm = new RMSNorm(hidden, { eps });
   }

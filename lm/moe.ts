@@ -8,6 +8,7 @@ import type { NDArray } from "../core/mod.ts";
 import { Module, type QuantizeOptions } from "../nn/mod.ts";
 import { quantizationOf } from "../nn/quantized.ts";
 import { swiglu } from "./activations.ts";
+import type { Config } from "./config.ts";
 import type { Weights } from "./model.ts";
 
 /** A layer of experts of any kind: plain, quantized, adapted. */
@@ -127,6 +128,40 @@ export function weighted(y: NDArray, scores: NDArray): NDArray {
   return y.multiply(scores.expandDims(-1)).sum(-2).astype(y.dtype);
 }
 
+/**
+ * A gate with sigmoids (`MoEGate` of DeepSeek V3): a learned correction, and the best groups of experts, count for the choice
+ * only.
+ */
+export class CorrectedGate extends Module {
+  weight: NDArray;
+  e_score_correction_bias: NDArray;
+  readonly chosen: number;
+  readonly groups: { readonly count: number; readonly kept: number };
+  readonly factor: number;
+  readonly normalizes: boolean;
+  constructor(c: Config) {
+    super();
+    if (c.text("topk_method", "noaux_tc") !== "noaux_tc") c.refuse("topk_method", "noaux_tc");
+    const experts = c.size("n_routed_experts");
+    this.weight = mx.zeros([experts, c.size("hidden_size")]);
+    this.e_score_correction_bias = mx.zeros([experts]);
+    this.chosen = c.size("num_experts_per_tok");
+    this.groups = { count: c.size("n_group", 1), kept: c.size("topk_group", 1) };
+    this.factor = c.number("routed_scaling_factor", 1);
+    this.normalizes = this.chosen > 1 && c.flag("norm_topk_prob", true);
+  }
+  /** The experts of each token, and their scores. */
+  forward(x: NDArray): [indices: NDArray, scores: NDArray] {
+    const plain = x.matmul(this.weight.T).astype(mx.float32).sigmoid();
+    const corrected = plain.add(this.e_score_correction_bias);
+    const kept = this.groups.count > 1
+      ? withoutWorstGroups(corrected, { ...this.groups, score: (g) => mx.topk(g, 2, -1).sum(-1) })
+      : corrected;
+    const indices = topIndices(kept, this.chosen), scores = mx.takeAlongAxis(plain, indices, -1);
+    const shares = this.normalizes ? scores.divide(scores.sum(-1, { keepdims: true })) : scores;
+    return [indices, shares.multiply(mx.float(this.factor))];
+  }
+}
 const lost = (name: string, expert: number): never =>
   mx.fail(mx.CheckpointError, "load", {
     cannot: `stack the experts of ${name}`,

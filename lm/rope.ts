@@ -114,7 +114,8 @@ function longRope(dims: number, base: number, maxPositions: number, scaling: Con
   const given = scaling.json.long_factor, plain = basicPeriods(base, dims);
   const factors = typeof given === "number" ? plain.map(() => given) : scaling.numbers("long_factor");
   if (factors.length !== plain.length) scaling.refuse("long_factor", `${plain.length} numbers`, `${factors.length}`);
-  const scale = ratio <= 1 ? 1 : Math.sqrt(1 + Math.log(ratio) / Math.log(original));
+  const usual = ratio <= 1 ? 1 : Math.sqrt(1 + Math.log(ratio) / Math.log(original));
+  const scale = scaling.number("long_mscale", usual);
   return new PeriodRope(dims, false, plain.map((period, i) => period * (factors[i] ?? 1)), scale);
 }
 

@@ -20,7 +20,7 @@ import {
 } from "../latent.ts";
 import { causalMask, type Mask } from "../mask.ts";
 import { type ForwardOptions, LanguageModel, type Projection, type Weights, withoutWeights } from "../model.ts";
-import { stackedExperts, topIndices, withoutWorstGroups } from "../moe.ts";
+import { CorrectedGate, stackedExperts } from "../moe.ts";
 
 class DeepseekV3Attention extends LatentAttention {
   /** Makes keys of the shared vector, or queries for it. */
@@ -53,36 +53,6 @@ class DeepseekV3Attention extends LatentAttention {
     return this.o_proj.forward(joined(y));
   }
 }
-class MoEGate extends Module {
-  weight: NDArray;
-  e_score_correction_bias: NDArray;
-  readonly chosen: number;
-  readonly groups: { readonly count: number; readonly kept: number };
-  readonly factor: number;
-  readonly normalizes: boolean;
-  constructor(c: Config) {
-    super();
-    if (c.text("topk_method", "noaux_tc") !== "noaux_tc") c.refuse("topk_method", "noaux_tc");
-    const experts = c.size("n_routed_experts");
-    this.weight = mx.zeros([experts, c.size("hidden_size")]);
-    this.e_score_correction_bias = mx.zeros([experts]);
-    this.chosen = c.size("num_experts_per_tok");
-    this.groups = { count: c.size("n_group", 1), kept: c.size("topk_group", 1) };
-    this.factor = c.number("routed_scaling_factor", 1);
-    this.normalizes = this.chosen > 1 && c.flag("norm_topk_prob", true);
-  }
-  /** The experts of each token, and their scores; the correction counts for the choice only. */
-  forward(x: NDArray): [indices: NDArray, scores: NDArray] {
-    const plain = x.matmul(this.weight.T).astype(mx.float32).sigmoid();
-    const corrected = plain.add(this.e_score_correction_bias);
-    const kept = this.groups.count > 1
-      ? withoutWorstGroups(corrected, { ...this.groups, score: (g) => mx.topk(g, 2, -1).sum(-1) })
-      : corrected;
-    const indices = topIndices(kept, this.chosen), scores = mx.takeAlongAxis(plain, indices, -1);
-    const shares = this.normalizes ? scores.divide(scores.sum(-1, { keepdims: true })) : scores;
-    return [indices, shares.multiply(mx.float(this.factor))];
-  }
-}
 class DeepseekV3Model extends Module {
   embed_tokens: Projection;
   layers: DeepseekBlock[];
@@ -91,7 +61,8 @@ class DeepseekV3Model extends Module {
     super();
     const hidden = c.size("hidden_size");
     this.embed_tokens = new Embedding(c.size("vocab_size"), hidden);
-    const layer = (_: unknown, i: number) => new DeepseekBlock(c, i, new DeepseekV3Attention(c), (c) => new MoEGate(c));
+    const layer = (_: unknown, i: number) =>
+      new DeepseekBlock(c, i, new DeepseekV3Attention(c), (c) => new CorrectedGate(c));
     this.layers = Array.from({ length: c.size("num_hidden_layers") }, layer);
     this.norm = new RMSNorm(hidden, { eps: c.number("rms_norm_eps") });
   }

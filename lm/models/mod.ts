@@ -5,11 +5,15 @@
 import { CheckpointError, fail } from "../../core/mod.ts";
 import type { Config } from "../config.ts";
 import type { LanguageModel } from "../model.ts";
+import { Model as Apertus } from "./apertus.ts";
 import { Model as Cohere } from "./cohere.ts";
 import { Model as Cohere2 } from "./cohere2.ts";
+import { Model as Deepseek } from "./deepseek.ts";
 import { Model as DeepseekV2 } from "./deepseek_v2.ts";
 import { Model as DeepseekV3 } from "./deepseek_v3.ts";
+import { Model as Dots1 } from "./dots1.ts";
 import { Model as Ernie45 } from "./ernie4_5.ts";
+import { Model as Ernie45Moe } from "./ernie4_5_moe.ts";
 import { Model as Exaone } from "./exaone.ts";
 import { Model as Exaone4 } from "./exaone4.ts";
 import { Model as FalconH1 } from "./falcon_h1.ts";
@@ -19,9 +23,12 @@ import { Model as Gemma3 } from "./gemma3.ts";
 import { Model as Gemma3Text } from "./gemma3_text.ts";
 import { Model as GLM } from "./glm.ts";
 import { Model as GLM4 } from "./glm4.ts";
+import { Model as GLM4Moe } from "./glm4_moe.ts";
 import { Model as GPT2 } from "./gpt2.ts";
+import { Model as GPTBigCode } from "./gpt_bigcode.ts";
 import { Model as GPTNeoX } from "./gpt_neox.ts";
 import { Model as GptOss } from "./gpt_oss.ts";
+import { Model as GPTJ } from "./gptj.ts";
 import { Model as Granite } from "./granite.ts";
 import { Model as GraniteMoe } from "./granitemoe.ts";
 import { Model as Helium } from "./helium.ts";
@@ -31,6 +38,7 @@ import { Model as LFM2 } from "./lfm2.ts";
 import { Model as Llama } from "./llama.ts";
 import { Model as Mamba } from "./mamba.ts";
 import { Model as Mamba2 } from "./mamba2.ts";
+import { Model as MiMo } from "./mimo.ts";
 import { Model as MiniCPM } from "./minicpm.ts";
 import { Model as Mixtral } from "./mixtral.ts";
 import { Model as Nemotron } from "./nemotron.ts";
@@ -39,6 +47,7 @@ import { Model as Olmo3 } from "./olmo3.ts";
 import { Model as Olmoe } from "./olmoe.ts";
 import { Model as Phi } from "./phi.ts";
 import { Model as Phi3 } from "./phi3.ts";
+import { Model as PhiMoE } from "./phimoe.ts";
 import { Model as Qwen2 } from "./qwen2.ts";
 import { Model as Qwen2Moe } from "./qwen2_moe.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
@@ -51,11 +60,15 @@ import { Model as StableLM } from "./stablelm.ts";
 import { Model as StarCoder2 } from "./starcoder2.ts";
 
 const MODELS = new Map<string, new (config: Config) => LanguageModel>([
+  ["apertus", Apertus],
   ["cohere", Cohere],
   ["cohere2", Cohere2],
+  ["deepseek", Deepseek],
   ["deepseek_v2", DeepseekV2],
   ["deepseek_v3", DeepseekV3],
+  ["dots1", Dots1],
   ["ernie4_5", Ernie45],
+  ["ernie4_5_moe", Ernie45Moe],
   ["exaone", Exaone],
   ["exaone4", Exaone4],
   ["falcon_h1", FalconH1],
@@ -65,9 +78,12 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["gemma3_text", Gemma3Text],
   ["glm", GLM],
   ["glm4", GLM4],
+  ["glm4_moe", GLM4Moe],
   ["gpt2", GPT2],
+  ["gpt_bigcode", GPTBigCode],
   ["gpt_neox", GPTNeoX],
   ["gpt_oss", GptOss],
+  ["gptj", GPTJ],
   ["granite", Granite],
   ["granitemoe", GraniteMoe],
   ["helium", Helium],
@@ -77,6 +93,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["llama", Llama],
   ["mamba", Mamba],
   ["mamba2", Mamba2],
+  ["mimo", MiMo],
   ["minicpm", MiniCPM],
   ["mixtral", Mixtral],
   ["nemotron", Nemotron],
@@ -85,6 +102,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["olmoe", Olmoe],
   ["phi", Phi],
   ["phi3", Phi3],
+  ["phimoe", PhiMoE],
   ["qwen2", Qwen2],
   ["qwen2_moe", Qwen2Moe],
   ["qwen3", Qwen3],

@@ -62,7 +62,46 @@ const latent = {
   topk_group: 1,
 };
 const yarn = { type: "yarn", factor: 4, original_max_position_embeddings: 64, mscale: 1, mscale_all_dim: 0.7 };
+/** Experts with a correction, in groups. */
+const corrected = {
+  moe_intermediate_size: 32,
+  n_routed_experts: 8,
+  n_shared_experts: 1,
+  num_experts_per_tok: 2,
+  first_k_dense_replace: 1,
+  n_group: 4,
+  topk_group: 2,
+  norm_topk_prob: true,
+  routed_scaling_factor: 2,
+};
+const gpt = { n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 };
 const OTHERS: Readonly<Record<string, JsonRecord>> = {
+  apertus: tinyConfig("apertus", { mlp_bias: true, tie_word_embeddings: false }),
+  deepseek: tinyConfig("deepseek", { ...corrected, moe_layer_freq: 1 }),
+  dots1: tinyConfig("dots1", corrected),
+  ernie4_5_moe: tinyConfig("ernie4_5_moe", {
+    use_bias: false,
+    tie_word_embeddings: true,
+    moe_num_experts: 4,
+    moe_k: 2,
+    moe_layer_start_index: [1, 1],
+    moe_num_shared_experts: 1,
+    moe_gate_act: "sigmoid",
+  }),
+  glm4_moe: tinyConfig("glm4_moe", {
+    ...corrected,
+    use_qk_norm: true,
+    attention_bias: true,
+    partial_rotary_factor: 0.5,
+  }),
+  gpt_bigcode: tinyConfig("gpt_bigcode", { ...gpt, n_inner: 96 }),
+  gptj: tinyConfig("gptj", { ...gpt, rotary_dim: 8 }),
+  mimo: tinyConfig("mimo"),
+  phimoe: tinyConfig("phimoe", {
+    num_local_experts: 4,
+    original_max_position_embeddings: 16,
+    rope_scaling: { type: "longrope", long_factor: 1.5, long_mscale: 1.2 },
+  }),
   cohere: tinyConfig("cohere", { layer_norm_eps: 0.01, use_qk_norm: true, logit_scale: 0.5 }),
   cohere2: tinyConfig("cohere2", { layer_norm_eps: 0.01, sliding_window: 6, sliding_window_pattern: 2 }),
   deepseek_v2: tinyConfig("deepseek_v2", { ...latent, topk_method: "group_limited_greedy", rope_scaling: yarn }),
@@ -268,6 +307,13 @@ Deno.test("foreign names of weights become the model's", () => {
     "model.layers.0.mlp.experts.gate_proj.bias float32 3,2",
     "model.layers.0.mlp.experts.up_proj.bias float32 3,2",
   ]);
+  const second = renamed("dots1", [0, 1].map((e) => `model.layers.1.mlp.experts.${e}.up_proj.weight`));
+  assertEquals(second, ["model.layers.1.mlp.experts.up_proj.weight 2,2,3"]);
+  assertEquals(renamed("gptj", ["transformer.h.0.attn.bias", "transformer.wte.weight"]), ["model.wte.weight 2,3"]);
+  const further = ["model.layers.2.eh_proj.weight", "model.mtp_layers.0.a", "model.mtp_block.0.a", "model.norm.weight"];
+  for (const [type, i] of [["glm4_moe", 0], ["mimo", 1], ["ernie4_5_moe", 2]] as const) {
+    assertEquals(renamed(type, [further[i]!, further[3]!]), ["model.norm.weight 2,3"], type);
+  }
   assertEquals(renamed("minicpm", ["model.embed_tokens.weight"]), [
     "model.embed_tokens.weight 2,3",
     "lm_head.weight 2,3",
