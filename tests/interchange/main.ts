@@ -1,6 +1,7 @@
 /**
- * Checkpoints between MLX and Denim: MLX saves module trees and optimizers (`peer.py`), they are loaded here strictly,
- * give the same outputs, take the same next step, are saved again, and MLX finds every value equal:
+ * Checkpoints between MLX and Denim: MLX saves module trees and optimizers (`peer.py`). A seed gives the same parameters
+ * here; those that were saved are loaded strictly, give the same outputs, take the same next step, are saved again, and
+ * MLX finds every value equal:
  * `deno run -A tests/interchange/main.ts PYTHON`, where PYTHON is a Python with `mlx`.
  * @module
  */
@@ -148,10 +149,11 @@ async function save(path: string, tree: mx.Tree<NDArray>): Promise<void> {
   await mx.saveSafetensors(path, flat(tree));
 }
 /** One case: what MLX saved, here and back. */
-async function exchange(folder: string, name: string, make: () => Case): Promise<void> {
-  const at = (part: string): string => `${folder}/${name}.${part}.safetensors`,
-    made = make(),
-    { model, optimizer } = made;
+async function exchange(folder: string, name: string, seed: number, make: () => Case): Promise<void> {
+  const at = (part: string): string => `${folder}/${name}.${part}.safetensors`;
+  mx.random.seed(seed);
+  const made = make(), { model, optimizer } = made;
+  requireEqual(`${name} drawn`, flat(model.parameters()), mx.load(at("initial")), 1e-6);
   model.eval();
   model.loadWeights(at("model"), { strict: true });
   requireEqual(`${name} parameters`, flat(model.parameters()), mx.load(at("model")));
@@ -179,7 +181,7 @@ async function peer(mode: string): Promise<string> {
 }
 const names = (await peer("save")).split("\n");
 if (names.sort().join() !== Object.keys(CASES).sort().join()) throw new Error(`peer.py has other cases: ${names}`);
-for (const [name, make] of Object.entries(CASES)) await exchange(folder, name, make);
+for (const [name, make] of Object.entries(CASES)) await exchange(folder, name, names.indexOf(name), make);
 const answer = await peer("check");
 console.log(`${names.length} module trees and optimizers, from MLX to Denim and back: ${answer}`);
 await Deno.remove(folder, { recursive: true });

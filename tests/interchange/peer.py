@@ -1,6 +1,6 @@
 # The side of MLX in tests/interchange/main.ts: module trees and optimizers by name, their files, and the comparison with
-# what came back. `peer.py save FOLDER` writes for each case a model and an optimizer after one update, an output, and the
-# parameters after a second update; `peer.py check FOLDER` loads what Denim saved.
+# what came back. `peer.py save FOLDER` writes for each case the parameters that a seed gives, a model and an optimizer after
+# one update, an output, and the parameters after a second update; `peer.py check FOLDER` loads what Denim saved.
 import sys
 
 import mlx.core as mx
@@ -101,10 +101,12 @@ def save(path, tree):
     mx.save_safetensors(path, {**leaves, "": mx.zeros([1])} if not leaves else leaves)
 
 
-def case(name):
+def case(name, initial=None):
     mx.random.seed(sorted(CASES).index(name))
     make, make_optimizer, _ = CASES[name]
     model, optimizer = make(), make_optimizer()
+    if initial:
+        save(initial, model.parameters())
     model.eval()
     optimizer.init(model.trainable_parameters())
     update(model, optimizer)
@@ -113,7 +115,7 @@ def case(name):
 
 def save_all(folder):
     for name, (_, _, call) in CASES.items():
-        model, optimizer = case(name)
+        model, optimizer = case(name, f"{folder}/{name}.initial.safetensors")
         save(f"{folder}/{name}.model.safetensors", model.parameters())
         save(f"{folder}/{name}.optimizer.safetensors", optimizer.state)
         mx.save_safetensors(f"{folder}/{name}.output.safetensors", {"y": call(model)})
