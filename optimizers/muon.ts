@@ -71,8 +71,8 @@ export class Muon extends Optimizer {
   }
   /** One update. */
   applySingle(gradient: NDArray, parameter: NDArray, state: ParameterState): NDArray {
-    const mu = float(this.momentum), rest = float(1 - this.momentum), rate = this.rateFor(gradient.dtype);
     const g = this.weightDecay === 0 ? gradient : gradient.add(parameter.mul(float(this.weightDecay)));
+    const mu = float(this.momentum), rest = float(1 - this.momentum), rate = this.rateFor(g.dtype);
     const v = state.v!.mul(mu).add(g.mul(rest)), update = this.nesterov ? g.mul(rest).add(v.mul(mu)) : v;
     state.v = v;
     if (update.ndim < 2) return parameter.subtract(rate.mul(update));

@@ -62,8 +62,8 @@ export class SGD extends Optimizer {
   }
   /** One update. */
   applySingle(gradient: NDArray, parameter: NDArray, state: ParameterState): NDArray {
-    const rate = this.rateFor(gradient.dtype), mu = float(this.momentum);
     const g = this.weightDecay === 0 ? gradient : gradient.add(parameter.mul(float(this.weightDecay)));
+    const rate = this.rateFor(g.dtype), mu = float(this.momentum);
     if (this.momentum <= 0) return parameter.subtract(rate.mul(g));
     const v = state.v!.mul(mu).add(this.dampening > 0 ? g.mul(float(1 - this.dampening)) : g);
     state.v = v;

@@ -105,6 +105,14 @@ Deno.test("several optimizers share the parameters by filters", () => {
   assertThrows(() => o.applyGradients(w, w), mx.ValueError, "expected { states } with 2 states, got 0");
 });
 
+Deno.test("a rate is rounded to the dtype of the gradient that it multiplies: float32 where decay makes it so", () => {
+  const w = mx.array([0]), g = mx.array([1], mx.bfloat16), rounded = 0.10009765625; // 0.1 in bfloat16
+  assertEquals(new optim.SGD(0.1).applyGradients({ w: g }, { w }).w.item(), -rounded);
+  for (const o of [new optim.SGD(0.1, { weightDecay: 1 }), new optim.Muon(0.1, { momentum: 0 })]) {
+    assertEquals(o.applyGradients({ w: g }, { w }).w.item(), -Math.fround(0.1));
+  }
+});
+
 Deno.test("clipping keeps small gradients and dtypes", () => {
   const [clipped, norm] = optim.clipGradNorm({ w: mx.array([3, 0]), list: [mx.array([4], mx.float16)] }, 1);
   assertClose(clipped.w, [0.6, 0]);
