@@ -19,7 +19,7 @@ inline Z operator*(double s, Z a) { return {s * a.re, s * a.im}; }
 inline bool is_infinite(Z z) { return __builtin_isinf(z.re) || __builtin_isinf(z.im); }
 /// +-1 for infinities, else +-0: what is left of a number beside an infinite one.
 inline double at_infinity(double x) { return ::copysign(__builtin_isinf(x) ? 1.0 : 0.0, x); }
-/// The quotient where the plain formula is NaN in both parts: x / 0 and inf / x are infinite, x / inf is 0 (C99, G.5.1).
+/// The quotient where the plain formula is NaN in both parts: x / 0 and inf / x are infinite, x / inf is 0 (C99, G.5).
 inline Z quotient_at_the_edge(Z a, Z b) {
   if (b.re == 0 && b.im == 0) {
     const double s = ::copysign(__builtin_inf(), b.re);
@@ -44,8 +44,8 @@ constexpr Z kOne{1, 0};
 /// i z
 inline Z rotated(Z z) { return {-z.im, z.re}; }
 inline double modulus(Z z) { return ::hypot(z.re, z.im); }
-/// Infinities, NaN and the signs of zeros are those of C99 (annex G): a branch cut is continued to from the side that the
-/// sign of a zero names. So 1 is added to the real part alone.
+/// Infinities, NaN and the signs of zeros are those of C99 (annex G): on a branch cut the sign of a zero names the
+/// side. So 1 is added to the real part alone.
 inline Z plus_one(Z z) { return {z.re + 1, z.im}; }
 inline Z one_minus(Z z) { return {1 - z.re, -z.im}; }
 inline Z zexp(Z z) {
@@ -94,21 +94,23 @@ inline Z ztan(Z z) { return turned_back(ztanh(rotated(z))); }
 /// Re conj(a) b and Im conj(a) b
 inline double dot(Z a, Z b) { return a.re * b.re + a.im * b.im; }
 inline double cross(Z a, Z b) { return a.re * b.im - a.im * b.re; }
+/// The same where NaN stays NaN.
+inline double direction(double x) { return x == x ? at_infinity(x) : x; }
 /// By the roots of 1 + z and 1 - z, so that nothing cancels (W. Kahan, Branch Cuts for Complex Elementary Functions).
 inline Z zasin(Z z) {
   if (is_infinite(z))
-    return {::atan2(at_infinity(z.re), ::fabs(at_infinity(z.im))), ::copysign(__builtin_inf(), z.im)};
+    return {::atan2(direction(z.re), ::fabs(direction(z.im))), ::copysign(__builtin_inf(), z.im)};
   const Z low = zsqrt(one_minus(z)), high = zsqrt(plus_one(z));
   return {::atan2(z.re, low.re * high.re - low.im * high.im), ::asinh(cross(low, high))};
 }
 inline Z zacos(Z z) {
   if (is_infinite(z))
-    return {::atan2(::fabs(at_infinity(z.im)), at_infinity(z.re)), -::copysign(__builtin_inf(), z.im)};
+    return {::atan2(::fabs(direction(z.im)), direction(z.re)), -::copysign(__builtin_inf(), z.im)};
   const Z low = zsqrt(one_minus(z)), high = zsqrt(plus_one(z));
   return {2 * ::atan2(low.re, high.re), ::asinh(cross(high, low))};
 }
 inline Z zacosh(Z z) {
-  if (is_infinite(z)) return {__builtin_inf(), ::atan2(at_infinity(z.im), at_infinity(z.re))};
+  if (is_infinite(z)) return {__builtin_inf(), ::atan2(direction(z.im), direction(z.re))};
   const Z low = zsqrt({z.re - 1, z.im}), high = zsqrt(plus_one(z));
   return {::asinh(dot(low, high)), 2 * ::atan2(low.im, high.re)};
 }
