@@ -229,7 +229,8 @@ static void run(const Job* job, uint8_t** places, Failure** entry, Failure** res
   run_program(job->program, {places, job->arena ? job->arena->data : nullptr,
                              job->scratch ? job->scratch->data : nullptr, entry, results, times});
 }
-/// Runs a job whose turn it is, or drops it if the session ends. The lock is held on entry and on return, not while kernels run.
+/// Runs a job whose turn it is, or drops it if the session ends. The lock is held on entry and on return, not while
+/// kernels run.
 static void execute(Stream* stream, Job* job, bool worker) {
   Program* p = job->program;
   for (int i = 0; i < job->n_waits; i++) wait_for(job->waits[i]);

@@ -5,8 +5,8 @@
 // does; DENIM_METAL_SIM_SEED orders threads anew; DENIM_METAL_SIM_TRACE=1 prints errors of command buffers;
 // DENIM_METAL_SIM_OS is the version of macOS; DENIM_METAL_SIM_FAMILY the last of Apple's GPU families that there is;
 // DENIM_METAL_SIM_MAX_BUFFER the longest buffer; DENIM_METAL_SIM_PATIENCE how many seconds to wait for an event that
-// nobody signals; DENIM_METAL_SIM_EDIT a file with a change to a kernel; DENIM_METAL_SIM_SOURCES a folder that gets every
-// source that is compiled.
+// nobody signals; DENIM_METAL_SIM_EDIT a file with a change to a kernel; DENIM_METAL_SIM_SOURCES a folder that gets
+// every source that is compiled.
 #pragma once
 #include <stdint.h>
 
