@@ -2,15 +2,14 @@
  * LFM 2: most layers are gated short convolutions, some attend.
  * @module
  */
-import * as mx from "../../core/mod.ts";
 import type { NDArray } from "../../core/mod.ts";
-import { Conv1d, Embedding, Linear, Module, RMSNorm, RoPE } from "../../nn/mod.ts";
+import { Embedding, Linear, Module, RMSNorm } from "../../nn/mod.ts";
 import { swiglu } from "../activations.ts";
-import { ArraysCache, arraysOf, withHistory } from "../arrays_cache.ts";
-import { fetched, scaledDotProductAttention } from "../attention.ts";
-import { byHeads, headSizes, joined, throughBlocks } from "../blocks.ts";
+import { ArraysCache, arraysOf } from "../arrays_cache.ts";
+import { throughBlocks } from "../blocks.ts";
 import { type Cache, KVCache } from "../cache.ts";
 import type { Config } from "../config.ts";
+import { attendsAt, LfmAttention, ShortConv } from "../lfm.ts";
 import type { Mask } from "../mask.ts";
 import {
   type ForwardOptions,
@@ -20,62 +19,7 @@ import {
   type Weights,
   withOwnKernels,
 } from "../model.ts";
-import type { Rope } from "../rope.ts";
 
-class Attention extends Module {
-  readonly heads: number;
-  readonly kvHeads: number;
-  q_layernorm: RMSNorm;
-  k_layernorm: RMSNorm;
-  q_proj: Projection;
-  k_proj: Projection;
-  v_proj: Projection;
-  out_proj: Projection;
-  readonly rope: Rope;
-  constructor(c: Config) {
-    super();
-    const { hidden, heads, kvHeads } = headSizes(c), size = Math.floor(hidden / heads), bias = false;
-    [this.heads, this.kvHeads] = [heads, kvHeads];
-    this.q_layernorm = new RMSNorm(size, { eps: c.number("norm_eps") });
-    this.k_layernorm = new RMSNorm(size, { eps: c.number("norm_eps") });
-    this.q_proj = new Linear(hidden, heads * size, { bias });
-    this.k_proj = new Linear(hidden, kvHeads * size, { bias });
-    this.v_proj = new Linear(hidden, kvHeads * size, { bias });
-    this.out_proj = new Linear(heads * size, hidden, { bias });
-    // Here the nested field has precedence.
-    const nested = c.object("rope_parameters", null)?.number("rope_theta", null) ?? null;
-    this.rope = new RoPE(size, { base: nested ?? c.number("rope_theta", 1_000_000) });
-  }
-  forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray {
-    const offset = cache?.position() ?? 0, turned = (y: NDArray) => this.rope.forward(y, { offset });
-    const queries = turned(this.q_layernorm.forward(byHeads(this.q_proj.forward(x), this.heads)));
-    const keys = turned(this.k_layernorm.forward(byHeads(this.k_proj.forward(x), this.kvHeads)));
-    const seen = fetched(keys, byHeads(this.v_proj.forward(x), this.kvHeads), cache);
-    return this.out_proj.forward(
-      joined(scaledDotProductAttention(queries, seen, { scale: queries.shape[3]! ** -0.5, mask })),
-    );
-  }
-}
-/** `out(c * conv(b * x))` for b, c and x made of the input. */
-class ShortConv extends Module {
-  readonly kernel: number;
-  conv: Conv1d;
-  in_proj: Projection;
-  out_proj: Projection;
-  constructor(c: Config) {
-    super();
-    const dim = c.size("hidden_size"), bias = c.flag("conv_bias");
-    this.kernel = c.size("conv_L_cache");
-    this.conv = new Conv1d(dim, dim, this.kernel, { groups: dim, bias });
-    this.in_proj = new Linear(dim, 3 * dim, { bias });
-    this.out_proj = new Linear(dim, dim, { bias });
-  }
-  forward(x: NDArray, cache: ArraysCache | null): NDArray {
-    const [b, c, y] = mx.split(this.in_proj.forward(x), 3, -1), all = withHistory(b!.multiply(y!), this.kernel, cache);
-    cache?.advance(x.shape[1]!);
-    return this.out_proj.forward(c!.multiply(this.conv.forward(all)));
-  }
-}
 class MLP extends Module {
   w1: Projection;
   w3: Projection;
@@ -95,7 +39,7 @@ class MLP extends Module {
   }
 }
 class Lfm2DecoderLayer extends Module {
-  self_attn?: Attention;
+  self_attn?: LfmAttention;
   conv?: ShortConv;
   feed_forward: MLP;
   operator_norm: RMSNorm;
@@ -105,7 +49,7 @@ class Lfm2DecoderLayer extends Module {
     super();
     const dim = c.size("hidden_size"), eps = c.number("norm_eps");
     this.isRecurrent = !attends;
-    if (attends) this.self_attn = new Attention(c);
+    if (attends) this.self_attn = new LfmAttention(c);
     else this.conv = new ShortConv(c);
     this.feed_forward = new MLP(c);
     this.operator_norm = new RMSNorm(dim, { eps });
@@ -123,10 +67,7 @@ class Lfm2Model extends Module {
   embedding_norm: RMSNorm;
   constructor(c: Config) {
     super();
-    const dim = c.size("hidden_size"),
-      indices = c.numbers("full_attn_idxs", null),
-      types = c.texts("layer_types", null);
-    const attends = (i: number) => indices ? indices.includes(i) : types?.[i] === "full_attention";
+    const dim = c.size("hidden_size"), attends = attendsAt(c);
     this.embed_tokens = new Embedding(c.size("vocab_size"), dim);
     this.layers = Array.from({ length: c.size("num_hidden_layers") }, (_, i) => new Lfm2DecoderLayer(c, attends(i)));
     this.embedding_norm = new RMSNorm(dim, { eps: c.number("norm_eps") });

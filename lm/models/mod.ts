@@ -34,12 +34,16 @@ import { Model as GraniteMoe } from "./granitemoe.ts";
 import { Model as Helium } from "./helium.ts";
 import { Model as HunyuanV1Dense } from "./hunyuan_v1_dense.ts";
 import { Model as InternLM2 } from "./internlm2.ts";
+import { Model as InternLM3 } from "./internlm3.ts";
 import { Model as LFM2 } from "./lfm2.ts";
+import { Model as LFM2Moe } from "./lfm2_moe.ts";
 import { Model as Llama } from "./llama.ts";
 import { Model as Mamba } from "./mamba.ts";
 import { Model as Mamba2 } from "./mamba2.ts";
 import { Model as MiMo } from "./mimo.ts";
 import { Model as MiniCPM } from "./minicpm.ts";
+import { Model as Ministral3 } from "./ministral3.ts";
+import { Model as Mistral3 } from "./mistral3.ts";
 import { Model as Mixtral } from "./mixtral.ts";
 import { Model as Nemotron } from "./nemotron.ts";
 import { Model as Olmo2 } from "./olmo2.ts";
@@ -50,12 +54,15 @@ import { Model as Phi3 } from "./phi3.ts";
 import { Model as PhiMoE } from "./phimoe.ts";
 import { Model as Qwen2 } from "./qwen2.ts";
 import { Model as Qwen2Moe } from "./qwen2_moe.ts";
+import { Model as Qwen2VL } from "./qwen2_vl.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
 import { Model as Qwen3Moe } from "./qwen3_moe.ts";
 import { Model as Qwen3Next } from "./qwen3_next.ts";
+import { Model as Qwen3VL } from "./qwen3_vl.ts";
 import { Model as RecurrentGemma } from "./recurrent_gemma.ts";
 import { Model as SeedOss } from "./seed_oss.ts";
 import { Model as SmolLM3 } from "./smollm3.ts";
+import { Model as SolarOpen } from "./solar_open.ts";
 import { Model as StableLM } from "./stablelm.ts";
 import { Model as StarCoder2 } from "./starcoder2.ts";
 
@@ -89,12 +96,16 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["helium", Helium],
   ["hunyuan_v1_dense", HunyuanV1Dense],
   ["internlm2", InternLM2],
+  ["internlm3", InternLM3],
   ["lfm2", LFM2],
+  ["lfm2_moe", LFM2Moe],
   ["llama", Llama],
   ["mamba", Mamba],
   ["mamba2", Mamba2],
   ["mimo", MiMo],
   ["minicpm", MiniCPM],
+  ["ministral3", Ministral3],
+  ["mistral3", Mistral3],
   ["mixtral", Mixtral],
   ["nemotron", Nemotron],
   ["olmo2", Olmo2],
@@ -105,12 +116,15 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["phimoe", PhiMoE],
   ["qwen2", Qwen2],
   ["qwen2_moe", Qwen2Moe],
+  ["qwen2_vl", Qwen2VL],
   ["qwen3", Qwen3],
   ["qwen3_moe", Qwen3Moe],
   ["qwen3_next", Qwen3Next],
+  ["qwen3_vl", Qwen3VL],
   ["recurrent_gemma", RecurrentGemma],
   ["seed_oss", SeedOss],
   ["smollm3", SmolLM3],
+  ["solar_open", SolarOpen],
   ["stablelm", StableLM],
   ["starcoder2", StarCoder2],
 ]);
@@ -119,7 +133,9 @@ const ALIASES: ReadonlyMap<string, string> = new Map([
   ["falcon_mamba", "mamba"],
   ["joyai_llm_flash", "deepseek_v3"],
   ["kimi_k2", "deepseek_v3"],
+  ["llava", "mistral3"],
   ["mistral", "llama"],
+  ["qwen2_5_vl", "qwen2_vl"],
   ["iquestcoder", "llama"],
   ["xverse", "llama"],
 ]);

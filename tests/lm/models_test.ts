@@ -74,6 +74,12 @@ const corrected = {
   norm_topk_prob: true,
   routed_scaling_factor: 2,
 };
+/** Queries that grow after every fourth position, and windows that matter. */
+const ministral = {
+  layer_types: ["sliding_attention", "full_attention"],
+  sliding_window: 6,
+  rope_parameters: { rope_theta: 100, llama_4_scaling_beta: 0.5, original_max_position_embeddings: 4 },
+};
 const gpt = { n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 };
 const OTHERS: Readonly<Record<string, JsonRecord>> = {
   apertus: tinyConfig("apertus", { mlp_bias: true, tie_word_embeddings: false }),
@@ -96,7 +102,23 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
   }),
   gpt_bigcode: tinyConfig("gpt_bigcode", { ...gpt, n_inner: 96 }),
   gptj: tinyConfig("gptj", { ...gpt, rotary_dim: 8 }),
+  internlm3: tinyConfig("internlm3", { qkv_bias: true, rope_scaling: { rope_type: "linear", factor: 2 } }),
+  lfm2_moe: tinyConfig("lfm2_moe", {
+    ...experts,
+    norm_eps: 0.01,
+    norm_topk_prob: true,
+    use_expert_bias: true,
+    num_dense_layers: 1,
+    conv_bias: false,
+    conv_L_cache: 3,
+    layer_types: ["conv", "full_attention"],
+  }),
   mimo: tinyConfig("mimo"),
+  ministral3: tinyConfig("ministral3", ministral),
+  mistral3: { model_type: "mistral3", text_config: tinyConfig("ministral3", ministral) },
+  qwen2_vl: tinyConfig("qwen2_vl"),
+  qwen3_vl: { model_type: "qwen3_vl", text_config: tinyConfig("qwen3") },
+  solar_open: tinyConfig("solar_open", { ...corrected, partial_rotary_factor: 1 }),
   phimoe: tinyConfig("phimoe", {
     num_local_experts: 4,
     original_max_position_embeddings: 16,
@@ -231,7 +253,14 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
 };
 Deno.test("every type has a config here", () => {
   const known = new Set([...Object.values(CONFIGS), ...Object.values(OTHERS)].map((c) => c.model_type));
-  assertEquals(modelTypes.filter((type) => !known.has(type)), ["iquestcoder", "joyai_llm_flash", "kimi_k2", "xverse"]);
+  assertEquals(modelTypes.filter((type) => !known.has(type)), [
+    "iquestcoder",
+    "joyai_llm_flash",
+    "kimi_k2",
+    "llava",
+    "qwen2_5_vl",
+    "xverse",
+  ]);
 });
 for (const [name, config] of Object.entries(OTHERS)) {
   Deno.test(`${name}: pieces, batches and compiled steps give what the whole gives`, () => {
@@ -306,6 +335,20 @@ Deno.test("foreign names of weights become the model's", () => {
     "model.layers.0.mlp.experts.up_proj.weight uint32 3,2,8",
     "model.layers.0.mlp.experts.gate_proj.bias float32 3,2",
     "model.layers.0.mlp.experts.up_proj.bias float32 3,2",
+  ]);
+  const text = ["visual.a", "model.visual.a", "model.language_model.norm.weight", "lm_head.weight"];
+  assertEquals(renamed("qwen3_vl", text), [
+    "language_model.model.norm.weight 2,3",
+    "language_model.lm_head.weight 2,3",
+  ]);
+  assertEquals(renamed("qwen2_vl", ["model.norm.weight"]), ["language_model.model.norm.weight 2,3"]);
+  assertEquals(renamed("mistral3", ["vision_tower.a", "language_model.model.norm.weight"]), [
+    "language_model.model.norm.weight 2,3",
+  ]);
+  const dense = ["model.layers.0.feed_forward.w1.weight", "model.layers.1.feed_forward.experts.0.w2.weight"];
+  assertEquals(renamed("lfm2_moe", dense), [
+    "model.layers.0.feed_forward.gate_proj.weight 2,3",
+    "model.layers.1.feed_forward.switch_mlp.down_proj.weight 1,2,3",
   ]);
   const second = renamed("dots1", [0, 1].map((e) => `model.layers.1.mlp.experts.${e}.up_proj.weight`));
   assertEquals(second, ["model.layers.1.mlp.experts.up_proj.weight 2,2,3"]);
