@@ -58,17 +58,17 @@ export class RandomState {
 /** The global random state (`mlx.core.random.state`). */
 export const state: RandomState = new RandomState();
 
-/** A key made of a seed, an integer of at most 64 bits: [seed >> 32, seed] (`mlx.core.random.key`). */
+/** A key made of a seed, an integer from 0 to 2^64 - 1: [seed >> 32, seed] (`mlx.core.random.key`). */
 export function key(seed: number | bigint): NDArray {
-  if (typeof seed === "number" && !Number.isSafeInteger(seed)) {
+  const exact = typeof seed === "bigint" || Number.isSafeInteger(seed), bits = exact ? BigInt(seed) : -1n;
+  if (bits !== BigInt.asUintN(64, bits)) {
     fail(ValueError, "random.key", {
       cannot: `make a key of ${seed}`,
-      expected: "an integer",
+      expected: "an integer from 0 to 2^64 - 1",
       got: String(seed),
-      fix: "use a bigint above 2^53",
+      fix: exact ? "use another seed" : "use a whole number, above 2^53 as a bigint",
     });
   }
-  const bits = BigInt.asUintN(64, BigInt(seed));
   return constant(new Uint32Array([Number(bits >> 32n), Number(bits & 0xffffffffn)]), [2], uint32);
 }
 /** Restarts the global random state from a seed (`mlx.core.random.seed`). */
