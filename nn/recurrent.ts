@@ -10,11 +10,13 @@ import {
   contiguous,
   customFunction,
   expandDims,
+  fail,
   matmul,
   moveaxis,
   type NDArray,
   onesLike,
   random,
+  ShapeError,
   sigmoid,
   split,
   stack,
@@ -50,6 +52,8 @@ function projected(x: NDArray, w: NDArray, b: NDArray | undefined): NDArray {
 }
 /** What a layer does in one step. */
 interface Cell {
+  /** The layer, for errors. */
+  readonly of: string;
   /** May the step capture arrays? Then it cannot have a derivative of our own. */
   readonly captures: boolean;
   /** Are the input's part x and the state's part Wh h of the gates added up? Else they come one after the other. */
@@ -117,7 +121,7 @@ function loopVjp(cell: Cell, [x, wh, initial, extra]: LoopArguments, cotangents:
     const cts = states.map((_, i) => carried[i] ? cotangents[i]!.index(t).add(carried[i]) : cotangents[i]!.index(t));
     if (dp[0]) cts[0] = addmm(cts[0]!, dp[0], wh);
     const d = weighted(ofProduct.map((y) => y.index(t)), cts.map((ct) => expandDims(ct, -2)))!.add(given.index(t));
-    dp.unshift(d.reshape([...d.shape.slice(0, -2), -1]));
+    dp.unshift(d.reshape([...d.shape.slice(0, -2), wh.shape[0]!]));
     dStates.unshift(cts);
     carried = states.map((_, j) => weighted(slope.map((s) => s[n + j]?.index(t) ?? null), cts));
   }
@@ -141,6 +145,14 @@ function recurrence(
   initial: readonly (NDArray | null)[],
   extra: readonly NDArray[] = [],
 ): NDArray[] {
+  if (x.ndim < 2 || x.shape[0] === 0) {
+    fail(ShapeError, cell.of, {
+      cannot: "run over a sequence without steps",
+      expected: "an input [N, L, D] or [L, D] with L of at least 1",
+      got: x.ndim < 2 ? `${x.ndim} axes` : "L = 0",
+      fix: "leave empty sequences out",
+    });
+  }
   const shape = [...x.shape.slice(1, -1), wh.shape[1]!], given = initial.some((s) => s !== null);
   const plain = (...args: LoopArguments): NDArray[] => loop(cell, args);
   const run = cell.captures ? plain : customFunction(plain, {
@@ -184,7 +196,7 @@ export class RNN extends Module {
   /** x [N, L, D] or [L, D], state [N, H] or [H] (zeros if absent) -> states [N, L, H] or [L, H]. */
   forward(x: NDArray, hidden: NDArray | null | { readonly hidden?: NDArray | null } = null): NDArray {
     const f = this.nonlinearity, gates = projected(x, this.Wxh, this.bias), h = stateOf(hidden, "hidden");
-    const cell: Cell = { joint: true, captures: f !== tanh, step: ([g]) => [f(g!)] };
+    const cell: Cell = { of: "nn.RNN", joint: true, captures: f !== tanh, step: ([g]) => [f(g!)] };
     return recurrence(cell, gates, this.Whh, [h])[0]!;
   }
 }
@@ -235,6 +247,7 @@ export class GRU extends Module {
   }
 }
 const gruCell: Cell = {
+  of: "nn.GRU",
   joint: false,
   captures: false,
   step: ([xr, xz, xn, pr, pz, pn], [h], [bhn]) => {
@@ -289,6 +302,7 @@ export class LSTM extends Module {
   }
 }
 const lstmCell: Cell = {
+  of: "nn.LSTM",
   joint: true,
   captures: false,
   step: ([i, f, g, o], [, c]) => {

@@ -2,7 +2,7 @@
  * Recurrent layers have a derivative of their own; here it is held against that of their formulas, step by step.
  * @module
  */
-import { assertEquals, assertLess } from "@std/assert";
+import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import * as mx from "../../core/mod.ts";
 import * as nn from "../../nn/mod.ts";
 
@@ -70,6 +70,14 @@ Deno.test("gradients have the dtypes of what they are by, also where inputs and 
     const [, parameters] = nn.valueAndGrad(layer, () => loss(x, h))();
     for (const [path, g] of mx.treeFlatten<NDArray>(parameters)) assertEquals(g.dtype, mx.bfloat16, path);
     assertEquals(mx.grad(loss, [0, 1])(x, h).map((g) => g.dtype), [mx.float32, mx.float16]);
+  }
+});
+Deno.test("an empty batch has a gradient, a sequence without steps is refused", () => {
+  for (const layer of [new nn.RNN(4, SIZE), new nn.GRU(4, SIZE), new nn.LSTM(4, SIZE)]) {
+    const loss = (x: NDArray): NDArray => mx.concatenate([layer.forward(x)].flat()).sum();
+    assertEquals([...mx.grad(loss)(mx.ones([0, 3, 4])).shape], [0, 3, 4]);
+    assertThrows(() => layer.forward(mx.ones([2, 0, 4])), mx.ShapeError, `[nn.${layer.constructor.name}] cannot run`);
+    assertThrows(() => layer.forward(mx.ones([4])), mx.ShapeError, "got 1 axes");
   }
 });
 Deno.test("a nonlinearity may capture parameters", () => {
