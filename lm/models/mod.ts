@@ -56,6 +56,8 @@ import { Model as Qwen2 } from "./qwen2.ts";
 import { Model as Qwen2Moe } from "./qwen2_moe.ts";
 import { Model as Qwen2VL } from "./qwen2_vl.ts";
 import { Model as Qwen3 } from "./qwen3.ts";
+import { Model as Qwen35 } from "./qwen3_5.ts";
+import { Model as Qwen35Moe } from "./qwen3_5_moe.ts";
 import { Model as Qwen3Moe } from "./qwen3_moe.ts";
 import { Model as Qwen3Next } from "./qwen3_next.ts";
 import { Model as Qwen3VL } from "./qwen3_vl.ts";
@@ -118,6 +120,8 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["qwen2_moe", Qwen2Moe],
   ["qwen2_vl", Qwen2VL],
   ["qwen3", Qwen3],
+  ["qwen3_5", Qwen35],
+  ["qwen3_5_moe", Qwen35Moe],
   ["qwen3_moe", Qwen3Moe],
   ["qwen3_next", Qwen3Next],
   ["qwen3_vl", Qwen3VL],

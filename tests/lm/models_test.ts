@@ -80,6 +80,15 @@ const ministral = {
   sliding_window: 6,
   rope_parameters: { rope_theta: 100, llama_4_scaling_beta: 0.5, original_max_position_embeddings: 4 },
 };
+/** Every second layer attends; the others have delta rules. */
+const delta = {
+  full_attention_interval: 2,
+  linear_num_value_heads: 4,
+  linear_num_key_heads: 2,
+  linear_key_head_dim: 8,
+  linear_value_head_dim: 16,
+  linear_conv_kernel_dim: 4,
+};
 const gpt = { n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 };
 const OTHERS: Readonly<Record<string, JsonRecord>> = {
   apertus: tinyConfig("apertus", { mlp_bias: true, tie_word_embeddings: false }),
@@ -117,6 +126,14 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
   ministral3: tinyConfig("ministral3", ministral),
   mistral3: { model_type: "mistral3", text_config: tinyConfig("ministral3", ministral) },
   qwen2_vl: tinyConfig("qwen2_vl"),
+  qwen3_5: tinyConfig("qwen3_5", {
+    ...delta,
+    rope_parameters: { rope_type: "default", rope_theta: 100, partial_rotary_factor: 0.5 },
+  }),
+  qwen3_5_moe: {
+    model_type: "qwen3_5_moe",
+    text_config: tinyConfig("", { ...delta, ...experts, shared_expert_intermediate_size: 32 }),
+  },
   qwen3_vl: { model_type: "qwen3_vl", text_config: tinyConfig("qwen3") },
   solar_open: tinyConfig("solar_open", { ...corrected, partial_rotary_factor: 1 }),
   phimoe: tinyConfig("phimoe", {
@@ -230,17 +247,12 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
   qwen3_moe: tinyConfig("qwen3_moe", { ...experts, norm_topk_prob: true, decoder_sparse_step: 2, mlp_only_layers: [] }),
   qwen3_next: tinyConfig("qwen3_next", {
     ...experts,
-    linear_num_value_heads: 4,
-    linear_num_key_heads: 2,
-    linear_key_head_dim: 8,
-    linear_value_head_dim: 16,
-    linear_conv_kernel_dim: 4,
+    ...delta,
     decoder_sparse_step: 1,
     shared_expert_intermediate_size: 32,
     mlp_only_layers: [],
     partial_rotary_factor: 0.5,
     norm_topk_prob: true,
-    full_attention_interval: 2,
   }),
   smollm3: tinyConfig("smollm3", { no_rope_layer_interval: 2 }),
   stablelm: tinyConfig("stablelm", {
@@ -345,6 +357,20 @@ Deno.test("foreign names of weights become the model's", () => {
   assertEquals(renamed("mistral3", ["vision_tower.a", "language_model.model.norm.weight"]), [
     "language_model.model.norm.weight 2,3",
   ]);
+  const stacked = ["gate_up_proj", "down_proj"].map((part) => `model.language_model.layers.0.mlp.experts.${part}`);
+  const split = tinyModel(OTHERS.qwen3_5_moe).sanitize(new Map(stacked.map((name) => [name, mx.zeros([3, 4, 2])])));
+  assertEquals([...split].map(([name, y]) => `${name.split(".").slice(-2).join(".")} ${y.shape}`), [
+    "gate_proj.weight 3,2,2",
+    "up_proj.weight 3,2,2",
+    "down_proj.weight 3,4,2",
+  ]);
+  // Kernels in the other order tell an original file, whose norms are distances from one.
+  const norm = mx.zeros([4]),
+    original = (kernel: mx.NDArray) =>
+      new Map([["model.layers.0.linear_attn.conv1d.weight", kernel], ["model.norm.weight", norm], ["mtp.a", norm]]);
+  const normOf = (kernel: mx.NDArray) =>
+    numbers([...tinyModel(OTHERS.qwen3_5).sanitize(original(kernel)).values()][1] ?? x);
+  assertEquals([normOf(mx.zeros([4, 1, 3])), normOf(mx.zeros([4, 3, 1]))], [[1, 1, 1, 1], [0, 0, 0, 0]]);
   const dense = ["model.layers.0.feed_forward.w1.weight", "model.layers.1.feed_forward.experts.0.w2.weight"];
   assertEquals(renamed("lfm2_moe", dense), [
     "model.layers.0.feed_forward.gate_proj.weight 2,3",
