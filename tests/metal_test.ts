@@ -71,6 +71,7 @@ simulated(
   "the kernel case table, recorded cases, derivatives and evaluation pass without races",
   tests(
     "ops/forward_test.ts",
+    "ops/composed_test.ts",
     "reference/fixtures_test.ts",
     "transforms/holes_test.ts",
     ...["streams", "failure", "donation", "states"].map((name) => `eval/${name}_test.ts`),

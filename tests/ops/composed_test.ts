@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import * as mx from "../../core/mod.ts";
+import { ON_GPU } from "./harness.ts";
 
 const near = (got: mx.NDArray, expected: unknown, tolerance = 1e-5) => {
   const want = expected instanceof mx.NDArray ? expected : mx.array(expected as mx.ArrayLike);
@@ -128,13 +129,16 @@ Deno.test("what MLX refuses: some widths of pad, few axes of indices, integers t
   assert.throws(() => mx.conv1d(x.astype(mx.int32), mx.ones([1, 2, 4])), mx.DTypeError);
   assert.equal(mx.conv1d(x, mx.ones([1, 2, 4], mx.int32)).dtype, mx.float32);
 });
-Deno.test("quantized matrices of other dtypes: scales and biases that differ, and float64", () => {
-  const w = mx.random.normal([4, 64], { key: mx.random.key(0) }),
-    x = mx.random.normal([3, 64], { key: mx.random.key(1) });
-  const [words, scales, biases] = mx.quantize(w), whole = mx.dequantize(words!, scales!, { biases });
+const weights = () => mx.random.normal([4, 64], { key: mx.random.key(0) });
+Deno.test("quantized matrices whose scales and biases have other dtypes", () => {
+  const [words, scales, biases] = mx.quantize(weights()), whole = mx.dequantize(words!, scales!, { biases });
   const mixed = mx.dequantize(words!, scales!.astype(mx.float16), { biases: biases!.astype(mx.bfloat16) });
   assert.equal(mixed.dtype, mx.float32);
   near(mixed, whole, 2e-2);
+});
+Deno.test({ name: "quantized matrices of float64 (not on a GPU, which has none)", ignore: ON_GPU }, () => {
+  const w = weights(), x = mx.random.normal([3, 64], { key: mx.random.key(1) });
+  const [words, scales, biases] = mx.quantize(w), whole = mx.dequantize(words!, scales!, { biases });
   const wide = x.astype(mx.float64), options = { biases, rhsIndices: mx.array([0, 0], mx.int32) };
   const y = mx.quantizedMatmul(wide, words!, scales!, { biases });
   assert.equal(y.dtype, mx.float64);

@@ -212,6 +212,12 @@ inline float2 pair_times(float2 a, float b) {
   return float2(p, fma(a.x, b, -p) + a.y * b);
 }
 /// ---- complex functions ---------------------------------------------------------------------------------------------
+/// Infinities, NaN and the signs of zeros are those of C99 (annex G), as in cpu/complex.h: a branch cut is continued to
+/// from the side that the sign of a zero names.
+inline bool is_infinite(float2 z) { return isinf(z.x) || isinf(z.y); }
+inline bool is_finite(float2 z) { return isfinite(z.x) && isfinite(z.y); }
+/// +-1 for infinities, else +-0: what is left of a number beside an infinite one.
+inline float at_infinity(float x) { return copysign(isinf(x) ? 1.0f : 0.0f, x); }
 /// The exponent that brings x near 1.
 inline int exponent_of(float x) { return clamp((int)(as_type<uint>(x) >> 23 & 255u), 1, 253) - 127; }
 inline float2 scaled(float2 z, int exponent) { return float2(ldexp(z.x, exponent), ldexp(z.y, exponent)); }
@@ -238,20 +244,27 @@ inline float2 op_sign(float2 z) {
   float m = modulus(z);
   return m == 0.0f ? z : float2(z.x / m, z.y / m);
 }
-/// By the larger part of b (Smith): for zeros, infinities and NaN.
+/// Where a or b is 0, infinite or NaN: x / 0 and inf / x are infinite, x / inf is 0.
 inline float2 divide_extremes(float2 a, float2 b) {
-  if (fabs(b.x) >= fabs(b.y)) {
-    float r = b.y / b.x, d = fma(b.y, r, b.x);
-    return b.x == 0.0f ? float2(a.x / b.x, a.y / b.x) : float2(fma(a.y, r, a.x) / d, fma(-a.x, r, a.y) / d);
+  if (truth(b) && is_finite(b)) b = scaled(b, -exponent_of(max(fabs(b.x), fabs(b.y))));
+  float d = b.x * b.x + b.y * b.y;
+  float2 q = float2((a.x * b.x + a.y * b.y) / d, (a.y * b.x - a.x * b.y) / d);
+  if (!isnan(q.x) || !isnan(q.y)) return q;
+  if (!truth(b)) return copysign(INFINITY, b.x) * a;
+  if (is_infinite(a) && is_finite(b)) {
+    float re = at_infinity(a.x), im = at_infinity(a.y);
+    return INFINITY * float2(re * b.x + im * b.y, im * b.x - re * b.y);
   }
-  float r = b.x / b.y, d = fma(b.x, r, b.y);
-  return float2(fma(a.x, r, a.y) / d, fma(a.y, r, -a.x) / d);
+  if (is_infinite(b) && is_finite(a)) {
+    float re = at_infinity(b.x), im = at_infinity(b.y);
+    return 0.0f * float2(a.x * re + a.y * im, a.y * re - a.x * im);
+  }
+  return float2(NAN, NAN);
 }
 /// a conj(b) / |b|^2 in pairs, of numbers scaled so that nothing overflows in between.
 inline float2 op_divide(float2 a, float2 b) {
-  float of_a = fabs(a.x) + fabs(a.y), of_b = fabs(b.x) + fabs(b.y);
-  if (!(of_a > 0.0f && of_a < INFINITY && of_b > 0.0f && of_b < INFINITY)) return divide_extremes(a, b);
-  int up = exponent_of(of_a), down = exponent_of(of_b);
+  if (!truth(a) || !truth(b) || !is_finite(a) || !is_finite(b)) return divide_extremes(a, b);
+  int up = exponent_of(max(fabs(a.x), fabs(a.y))), down = exponent_of(max(fabs(b.x), fabs(b.y)));
   float2 p = scaled(a, -up), q = scaled(b, -down), d = pair_products(q.x, q.x, q.y, q.y);
   float re = pair_ratio(pair_products(p.x, q.x, p.y, q.y), d);
   float im = pair_ratio(pair_products(p.y, q.x, -p.x, q.y), d);
@@ -276,7 +289,10 @@ inline float2 op_log1p(float2 z) {
 }
 inline float2 op_exp(float2 z) {
   float e = precise::exp(z.x);
-  return z.y == 0.0f ? float2(e, z.y) : float2(e * precise::cos(z.y), e * precise::sin(z.y));
+  if (z.y == 0.0f) return float2(e, z.y);
+  if (z.x == -INFINITY) return float2(0.0f, 0.0f);
+  if (z.x == INFINITY && !isfinite(z.y)) return float2(e, NAN);
+  return float2(e * precise::cos(z.y), e * precise::sin(z.y));
 }
 /// e^x cos y - 1 = (e^x - 1) cos y - 2 sin^2(y / 2)
 inline float2 op_expm1(float2 z) {
@@ -286,6 +302,11 @@ inline float2 op_expm1(float2 z) {
 }
 /// By half the angle: the larger part is sqrt((|z| + |re|) / 2), the other im / (2 larger).
 inline float2 op_sqrt(float2 z) {
+  if (isinf(z.y)) return float2(INFINITY, z.y);
+  if (isinf(z.x)) {
+    float rest = isnan(z.y) ? z.y : 0.0f;
+    return z.x > 0.0f ? float2(z.x, copysign(rest, z.y)) : float2(rest, copysign(INFINITY, z.y));
+  }
   float t = precise::sqrt(fma(0.5f, modulus(z), 0.5f * fabs(z.x)));
   if (t == 0.0f) return float2(0.0f, z.y);
   float other = 0.5f * z.y / t;
@@ -295,37 +316,51 @@ inline float2 op_rsqrt(float2 z) { return op_divide(float2(1.0f, 0.0f), op_sqrt(
 inline float2 rotated(float2 z) { return float2(-z.y, z.x); }      // i z
 inline float2 turned_back(float2 z) { return float2(z.y, -z.x); }  // -i z
 inline float2 op_sinh(float2 z) {
+  if (z.y == 0.0f) return float2(precise::sinh(z.x), z.y);
+  if (z.x == 0.0f) return float2(z.x, precise::sin(z.y));
+  if (isinf(z.x) && !isfinite(z.y)) return float2(z.x, NAN);
   return float2(precise::sinh(z.x) * precise::cos(z.y), precise::cosh(z.x) * precise::sin(z.y));
 }
 inline float2 op_cosh(float2 z) {
+  if (z.x == 0.0f || z.y == 0.0f)
+    return float2(precise::cosh(z.x) * precise::cos(z.y), copysign(0.0f, z.x) * copysign(1.0f, z.y));
+  if (isinf(z.x) && !isfinite(z.y)) return float2(INFINITY, NAN);
   return float2(precise::cosh(z.x) * precise::cos(z.y), precise::sinh(z.x) * precise::sin(z.y));
 }
 /// (sinh 2a + i sin 2b) / (cosh 2a + cos 2b); far out it is +-1.
 inline float2 op_tanh(float2 z) {
   if (fabs(z.x) > 30.0f) return float2(copysign(1.0f, z.x), copysign(0.0f, z.y));
   float s = precise::sinh(z.x), c = precise::cos(z.y), d = fma(s, s, c * c);  // half the denominator
-  return float2(s * precise::cosh(z.x) / d, precise::sin(z.y) * c / d);
+  return float2(z.x == 0.0f ? z.x : s * precise::cosh(z.x) / d, z.y == 0.0f ? z.y : precise::sin(z.y) * c / d);
 }
 inline float2 op_sin(float2 z) { return turned_back(op_sinh(rotated(z))); }
 inline float2 op_cos(float2 z) { return op_cosh(rotated(z)); }
 inline float2 op_tan(float2 z) { return turned_back(op_tanh(rotated(z))); }
 /// The inverse functions from the square roots of 1 - z and 1 + z, where nothing cancels (Kahan).
 inline float2 op_arcsin(float2 z) {
+  if (is_infinite(z))
+    return float2(precise::atan2(at_infinity(z.x), fabs(at_infinity(z.y))), copysign(INFINITY, z.y));
   float2 s = op_sqrt(float2(1.0f - z.x, -z.y)), p = op_sqrt(float2(1.0f + z.x, z.y));
   return float2(precise::atan2(z.x, s.x * p.x - s.y * p.y), precise::asinh(s.x * p.y - s.y * p.x));
 }
 inline float2 op_arccos(float2 z) {
+  if (is_infinite(z))
+    return float2(precise::atan2(fabs(at_infinity(z.y)), at_infinity(z.x)), -copysign(INFINITY, z.y));
   float2 s = op_sqrt(float2(1.0f - z.x, -z.y)), p = op_sqrt(float2(1.0f + z.x, z.y));
   return float2(2.0f * precise::atan2(s.x, p.x), precise::asinh(p.x * s.y - p.y * s.x));
 }
 inline float2 op_arcsinh(float2 z) { return turned_back(op_arcsin(rotated(z))); }
 inline float2 op_arccosh(float2 z) {
+  if (is_infinite(z)) return float2(INFINITY, precise::atan2(at_infinity(z.y), at_infinity(z.x)));
   float2 s = op_sqrt(float2(z.x - 1.0f, z.y)), p = op_sqrt(float2(z.x + 1.0f, z.y));
   return float2(precise::asinh(s.x * p.x + s.y * p.y), 2.0f * precise::atan2(s.y, p.x));
 }
+/// ln(1 + 4 x / ((1 - x)^2 + y^2)) / 4; next to the poles, where the square of y is lost, ln(2 / y) / 2.
 inline float2 op_arctanh(float2 z) {
+  if (is_infinite(z)) return float2(copysign(0.0f, z.x), copysign(1.57079632679490f, z.y));
   float x = fabs(z.x), far = 1.0f - x;
-  float re = 0.25f * op_log1p(4.0f * x / fma(far, far, z.y * z.y));
+  float re = far == 0.0f && fabs(z.y) < 1e-10f ? 0.5f * (0.693147180559945f - precise::log(fabs(z.y)))
+                                               : 0.25f * op_log1p(4.0f * x / fma(far, far, z.y * z.y));
   return float2(copysign(re, z.x), 0.5f * precise::atan2(2.0f * z.y, fma(-z.y, z.y, far * (1.0f + x))));
 }
 inline float2 op_arctan(float2 z) { return turned_back(op_arctanh(rotated(z))); }
@@ -333,10 +368,10 @@ inline float2 op_sigmoid(float2 z) {
   float2 e = op_exp(-z);
   return op_divide(float2(1.0f, 0.0f), float2(1.0f + e.x, e.y));
 }
-/// a^b = e^(b ln a); 0^b is 0, but 1 for b = 0, and NaN stays NaN.
+/// a^b = e^(b ln a); 0^b is 1 for b = 0, else 0 where Re b > 0.
 inline float2 op_power(float2 a, float2 b) {
   if (!truth(b)) return float2(1.0f, 0.0f);
-  if (!truth(a) && !isnan(b.x) && !isnan(b.y)) return float2(0.0f, 0.0f);
+  if (!truth(a) && b.x > 0.0f && !isnan(b.y)) return float2(0.0f, 0.0f);
   return op_exp(op_multiply(b, op_log(a)));
 }
 inline float2 op_logaddexp(float2 a, float2 b) {
