@@ -30,9 +30,9 @@ export type FieldFilter = (module: Module, key: string, value: unknown) => boole
 export interface FreezeOptions {
   /** Also in all submodules. Default true. */
   readonly recurse?: boolean;
-  /** Only parameters of these names. */
+  /** Only fields of these names: parameters, or submodules and containers with all that they hold. */
   readonly keys?: string | readonly string[] | null;
-  /** A name that is no parameter is an error. Default false. */
+  /** A name that no module has is an error. Default false. */
   readonly strict?: boolean;
 }
 /** Options of loadWeights and update. */
@@ -41,28 +41,27 @@ export interface StrictOptions {
   readonly strict?: boolean;
 }
 
-/** Does the field hold an array that is a parameter? Names that start with `_` are not. */
-function isParameter(key: string, value: unknown): value is NDArray {
-  return value instanceof NDArray && !key.startsWith("_");
-}
+/** Does the field belong to the parameters? What a name that starts with `_` holds does not, modules included. */
+const isPublic: FieldFilter = (_module, key) => !key.startsWith("_");
 /** A list or a plain object; the keys of a list are its indices. */
 function isContainer(x: unknown): x is Record<string, unknown> {
   return Array.isArray(x) || (typeof x === "object" && x !== null && Object.getPrototypeOf(x) === Object.prototype);
 }
+/** The elements of a list or an object through `f`; what it gives nothing for is {} in a list, and gone in an object. */
+function mapElements<T>(
+  x: unknown,
+  f: (x: unknown, key: string) => MappedTree<T> | undefined,
+): MappedTree<T> | undefined {
+  if (!isContainer(x)) return undefined;
+  const all = Object.entries(x).map(([k, v]): [string, MappedTree<T> | undefined] => [k, f(v, k)]);
+  if (all.every(([, v]) => v === undefined)) return undefined;
+  return Array.isArray(x)
+    ? all.map(([, v]) => v ?? {})
+    : Object.fromEntries(all.flatMap(([k, v]) => v === undefined ? [] : [[k, v]]));
+}
 /** Maps what `pick` accepts; containers without anything picked vanish. */
 function mapTree<T>(x: unknown, pick: (x: unknown) => MappedTree<T> | undefined): MappedTree<T> | undefined {
-  const found = pick(x);
-  if (found !== undefined) return found;
-  if (Array.isArray(x)) {
-    const list = x.map((v) => mapTree(v, pick));
-    return list.some((v) => v !== undefined) ? list.map((v) => v ?? {}) : undefined;
-  }
-  if (!isContainer(x)) return undefined;
-  const entries = Object.entries(x).flatMap(([k, v]): [string, MappedTree<T>][] => {
-    const mapped = mapTree(v, pick);
-    return mapped === undefined ? [] : [[k, mapped]];
-  });
-  return entries.length ? Object.fromEntries(entries) : undefined;
+  return pick(x) ?? mapElements(x, (v) => mapTree(v, pick));
 }
 /** What a module prints for one of its fields: arrays and modules, also those in lists and objects. */
 function described(key: string, value: unknown): string[] {
@@ -114,9 +113,6 @@ export class Module {
   #fields(): [string, unknown][] {
     return Object.entries(this);
   }
-  #set(key: string, value: unknown): void {
-    Reflect.set(this, key, value);
-  }
 
   /** The class, its parameters by dtype and shape, and its children, indented; nothing is evaluated. */
   toString(): string {
@@ -132,15 +128,16 @@ export class Module {
 
   /** All parameters as a tree. */
   parameters(): Parameters {
-    return this.filterAndMap((_m, k, v) => isParameter(k, v) || !(v instanceof NDArray));
+    return this.filterAndMap(isPublic);
   }
   /** The parameters that are not frozen, as a tree. */
   trainableParameters(): Parameters {
-    return this.filterAndMap((m, k, v) => (isParameter(k, v) && !m.#frozen.has(k)) || !(v instanceof NDArray));
+    return this.filterAndMap((m, k, v) => isPublic(m, k, v) && !m.#frozen.has(k));
   }
   /**
    * The fields that `filter` accepts, as a tree: arrays through `map`, modules through their own fields, containers
-   * through their elements; what `isLeaf` says goes through `map` whole.
+   * through their elements, which `filter` sees as `list.0` or `object.name`; what `isLeaf` says goes through `map`
+   * whole.
    */
   filterAndMap(filter: FieldFilter): Parameters;
   /** As above, with a function of each array (and of what else `isLeaf` says). */
@@ -155,16 +152,15 @@ export class Module {
     isLeaf: FieldFilter = () => false,
   ): Record<string, unknown> {
     const result: Record<string, unknown> = {};
+    const visit = (path: string, x: unknown): unknown => {
+      if (!filter(this, path, x)) return undefined;
+      if (x instanceof NDArray || isLeaf(this, path, x)) return map(x);
+      return x instanceof Module
+        ? x.filterAndMap(filter, map, isLeaf)
+        : mapElements(x, (y, k) => visit(`${path}.${k}`, y));
+    };
     for (const [key, value] of this.#fields()) {
-      if (!filter(this, key, value)) continue;
-      if (isLeaf(this, key, value)) {
-        result[key] = map(value);
-        continue;
-      }
-      const mapped = mapTree(value, (x) => {
-        if (x instanceof NDArray) return filter(this, key, x) ? map(x) : undefined;
-        return x instanceof Module ? x.filterAndMap(filter, map, isLeaf) : undefined;
-      });
+      const mapped = visit(key, value);
       if (mapped !== undefined) result[key] = mapped;
     }
     return result;
@@ -209,36 +205,28 @@ export class Module {
   /** Replaces every parameter (or what `filter` accepts) by `map` of it. */
   apply(
     map: (x: NDArray) => NDArray,
-    filter: FieldFilter = (_m, k, v) => isParameter(k, v) || !(v instanceof NDArray),
+    filter: FieldFilter = isPublic,
   ): this {
     return this.update(this.filterAndMap(filter, map), { strict: false });
   }
 
   /** Replaces parameters by those of a tree of the same form (part of it is enough). */
   update(parameters: Parameters, options: StrictOptions = {}): this {
-    for (const [key, value] of Object.entries(parameters)) {
-      const field: unknown = Reflect.get(this, key);
-      if (field === undefined && !(key in this)) {
-        if (options.strict ?? true) failField(this, key);
-      } else if (value instanceof NDArray) this.#setArray(key, value);
-      else this.#updateContainer(key, field, value, options);
-    }
+    for (const [key, value] of Object.entries(parameters)) this.#put(this, key, key, value, options.strict ?? true);
     return this;
   }
-  #setArray(key: string, value: NDArray): void {
-    this.#set(key, value);
-    this.#holder.hold(key, value);
-  }
-  #updateContainer(path: string, field: unknown, value: Parameters | ParameterTree[], options: StrictOptions): void {
-    if (field instanceof Module) field.update(keyed(value), options);
+  /** Arrays take the places of arrays, and trees go into modules and containers; nothing else fits. */
+  #put(target: object, key: string, path: string, value: ParameterTree, strict: boolean): void {
+    const field: unknown = Reflect.get(target, key);
+    if (value instanceof NDArray) {
+      if (field instanceof NDArray) {
+        Reflect.set(target, key, value);
+        this.#holder.hold(path, value);
+      } else if (strict) failField(this, path);
+    } else if (field instanceof Module) field.update(keyed(value), { strict });
     else if (isContainer(field)) {
-      for (const [k, v] of Object.entries(value)) {
-        if (v instanceof NDArray) {
-          field[k] = v;
-          this.#holder.hold(`${path}.${k}`, v);
-        } else this.#updateContainer(`${path}.${k}`, field[k], v, options);
-      }
-    } else if ((options.strict ?? true) && Object.keys(value).length) failField(this, path);
+      for (const [k, v] of Object.entries(value)) this.#put(field, k, `${path}.${k}`, v, strict);
+    } else if (strict && (field === undefined || Object.keys(value).length)) failField(this, path);
   }
   /** Replaces submodules by those of a tree of the same form. */
   updateModules(modules: Record<string, ModuleTree>, options: StrictOptions = {}): this {
@@ -265,16 +253,19 @@ export class Module {
   }
   #setFrozen(frozen: boolean, { recurse = true, keys = null, strict = false }: FreezeOptions): this {
     const wanted = typeof keys === "string" ? [keys] : keys, all = recurse ? this.modules() : [this];
-    const absent = strict ? wanted?.find((k) => !all.some((m) => k in m)) : undefined; // some modules may lack it
+    const absent = strict ? wanted?.find((k) => all.every((m) => Reflect.get(m, k) === undefined)) : undefined;
     if (absent !== undefined) failField(this, absent);
     for (const m of all) {
-      for (const [key, value] of m.#fields()) {
-        if (!isParameter(key, value) || (wanted && !wanted.includes(key))) continue;
-        if (frozen) m.#frozen.add(key);
-        else m.#frozen.delete(key);
-      }
+      if (frozen) { for (const key of wanted ?? m.#ownPaths()) m.#frozen.add(key); }
+      else if (wanted) { for (const key of wanted) m.#frozen.delete(key); }
+      else m.#frozen.clear();
     }
     return this;
+  }
+  /** Paths of the parameters that belong to no submodule. */
+  #ownPaths(): string[] {
+    const own = this.filterAndMap((m, k, v) => isPublic(m, k, v) && !(v instanceof Module));
+    return flattenParameters(own).map(([path]) => path);
   }
   /** Sets the mode of this and all submodules. */
   train(mode = true): this {

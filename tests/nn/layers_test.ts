@@ -220,6 +220,34 @@ Deno.test("a quantized layer draws its weights as MLX does, also where it takes 
   assertClose(mx.random.uniform(), mx.array(0.271507));
 });
 
+Deno.test("what a module holds is found, frozen and set by the names of its fields, in containers too", () => {
+  class Model extends nn.Module {
+    inner = new nn.Linear(2, 2, { bias: false });
+    list: [NDArray, nn.PReLU] = [mx.zeros([1]), new nn.PReLU()];
+    table = { scale: mx.ones([2]) };
+    _hidden = new nn.Linear(2, 2);
+    _cache = [mx.zeros([1])];
+  }
+  const model = new Model(), all = ["inner.weight", "list.0", "list.1.weight", "table.scale"];
+  const trained = (): string[] => nn.flattenParameters(model.trainableParameters()).map(([path]) => path).sort();
+  assertEquals(names(model), all);
+  model.freeze({ keys: ["inner", "list"] });
+  assertEquals(trained(), ["table.scale"]);
+  model.unfreeze({ keys: "list" }).freeze({ keys: "list.0" });
+  assertEquals(trained(), ["list.1.weight", "table.scale"]);
+  assertEquals([model.unfreeze(), trained()], [model, all]);
+  model.freeze({ recurse: false });
+  assertEquals(trained(), ["inner.weight", "list.1.weight"]);
+  assertThrows(() => model.freeze({ keys: "bias", recurse: false, strict: true }), mx.ValueError);
+  assertThrows(() => model.inner.update({ bias: mx.ones([2]) }), mx.ValueError, "cannot set bias of Linear");
+  assertThrows(() => model.update({ inner: mx.ones([2]) }), mx.ValueError, "cannot set inner of Model");
+  assertThrows(() => model.update({ table: { other: mx.ones([2]) } }), mx.ValueError, "cannot set table.other");
+  assertThrows(() => model.update({ list: [{}, {}, mx.ones([2])] }), mx.ValueError, "cannot set list.2");
+  model.inner.update({ bias: mx.ones([2]) }, { strict: false });
+  model.update({ inner: mx.ones([2]), table: { other: mx.ones([2]), scale: mx.zeros([2]) } }, { strict: false });
+  assertEquals([names(model), model.table.scale.tolist()], [all, [0, 0]]);
+});
+
 Deno.test("freeze with strict wants a name somewhere in the model; updateModules and loadWeights want what fits", () => {
   const model = new nn.Sequential(new nn.Linear(2, 2, { bias: false }), new nn.Linear(2, 2));
   model.freeze({ keys: "bias", strict: true });
