@@ -228,21 +228,20 @@ export class Module {
       for (const [k, v] of Object.entries(value)) this.#put(field, k, `${path}.${k}`, v, strict);
     } else if (strict && (field === undefined || Object.keys(value).length)) failField(this, path);
   }
-  /** Replaces submodules by those of a tree of the same form. */
+  /** Replaces submodules by those of a tree of the same form (part of it is enough). */
   updateModules(modules: Record<string, ModuleTree>, options: StrictOptions = {}): this {
-    const put = (target: object, source: Record<string, ModuleTree>): void => {
-      for (const [key, value] of Object.entries(source)) {
-        const field: unknown = Reflect.get(target, key);
-        if (value instanceof Module) Reflect.set(target, key, value);
-        else if (field instanceof Module && isContainer(value)) field.updateModules(keyed(value), options);
-        else if (isContainer(field) && isContainer(value)) put(field, keyed(value));
-        else if (options.strict ?? true) failField(this, key);
-      }
-    };
-    put(this, modules);
+    for (const [key, value] of Object.entries(modules)) this.#replace(this, key, key, value, options.strict ?? true);
     return this;
   }
-
+  /** Modules take the places of modules, and trees go into modules and containers; nothing else fits. */
+  #replace(target: object, key: string, path: string, value: ModuleTree, strict: boolean): void {
+    const field: unknown = Reflect.get(target, key), tree = isContainer(value) ? keyed(value) : null;
+    if (value instanceof Module && field instanceof Module) Reflect.set(target, key, value);
+    else if (tree && field instanceof Module) field.updateModules(tree, { strict });
+    else if (tree && isContainer(field)) {
+      for (const [k, v] of Object.entries(tree)) this.#replace(field, k, `${path}.${k}`, v, strict);
+    } else if (strict && !(tree && field instanceof NDArray && Object.keys(tree).length === 0)) failField(this, path);
+  }
   /** Excludes parameters from `trainableParameters`. */
   freeze(options: FreezeOptions = {}): this {
     return this.#setFrozen(true, options);

@@ -246,6 +246,19 @@ Deno.test("what a module holds is found, frozen and set by the names of its fiel
   model.inner.update({ bias: mx.ones([2]) }, { strict: false });
   model.update({ inner: mx.ones([2]), table: { other: mx.ones([2]), scale: mx.zeros([2]) } }, { strict: false });
   assertEquals([names(model), model.table.scale.tolist()], [all, [0, 0]]);
+  const other = new nn.Linear(2, 2),
+    unfit: Record<string, nn.ModuleTree>[] = [
+      { table: other },
+      { table: { scale: other } },
+      { list: [other] },
+      { inner: { x: other } },
+    ];
+  for (const tree of unfit) {
+    assertThrows(() => model.updateModules(tree), mx.ValueError, "[module] cannot set");
+    model.updateModules(tree, { strict: false });
+  }
+  model.updateModules({ list: [{}, other], inner: other });
+  assertEquals(names(model), ["inner.bias", "inner.weight", "list.0", "list.1.bias", "list.1.weight", "table.scale"]);
 });
 
 Deno.test("freeze with strict wants a name somewhere in the model; updateModules and loadWeights want what fits", () => {
