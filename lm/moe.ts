@@ -103,6 +103,23 @@ export class SwitchGLU extends Module {
     return this.down_proj.forward(y, chosen).squeeze(-2);
   }
 }
+/** `fc2(activation(fc1(x)))` of each chosen expert (`SwitchMLP` of mlx-lm). */
+export class SwitchMLP extends Module {
+  fc1: ExpertProjection;
+  fc2: ExpertProjection;
+  readonly #activation: (x: NDArray) => NDArray;
+  constructor(dim: number, hidden: number, experts: number, activation: (x: NDArray) => NDArray) {
+    super();
+    this.#activation = activation;
+    this.fc1 = new SwitchLinear(dim, hidden, experts, { bias: false });
+    this.fc2 = new SwitchLinear(hidden, dim, experts, { bias: false });
+  }
+  /** x [..., dim] and experts [..., k] -> [..., k, dim]. */
+  forward(x: NDArray, indices: NDArray): NDArray {
+    const chosen = mx.stopGradient(indices);
+    return this.fc2.forward(this.#activation(this.fc1.forward(x.expandDims([-2, -3]), chosen)), chosen).squeeze(-2);
+  }
+}
 /** The indices of the k largest of the last axis, in no particular order. */
 export function topIndices(x: NDArray, k: number): NDArray {
   return mx.stopGradient(mx.argpartition(x.negative(), k - 1, -1).index("...", mx.slice(0, k)));

@@ -31,6 +31,7 @@ import { Model as GptOss } from "./gpt_oss.ts";
 import { Model as GPTJ } from "./gptj.ts";
 import { Model as Granite } from "./granite.ts";
 import { Model as GraniteMoe } from "./granitemoe.ts";
+import { Model as GraniteMoeHybrid } from "./granitemoehybrid.ts";
 import { Model as Helium } from "./helium.ts";
 import { Model as HunyuanV1Dense } from "./hunyuan_v1_dense.ts";
 import { Model as InternLM2 } from "./internlm2.ts";
@@ -46,6 +47,7 @@ import { Model as Ministral3 } from "./ministral3.ts";
 import { Model as Mistral3 } from "./mistral3.ts";
 import { Model as Mixtral } from "./mixtral.ts";
 import { Model as Nemotron } from "./nemotron.ts";
+import { Model as NemotronH } from "./nemotron_h.ts";
 import { Model as Olmo2 } from "./olmo2.ts";
 import { Model as Olmo3 } from "./olmo3.ts";
 import { Model as Olmoe } from "./olmoe.ts";
@@ -95,6 +97,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["gptj", GPTJ],
   ["granite", Granite],
   ["granitemoe", GraniteMoe],
+  ["granitemoehybrid", GraniteMoeHybrid],
   ["helium", Helium],
   ["hunyuan_v1_dense", HunyuanV1Dense],
   ["internlm2", InternLM2],
@@ -110,6 +113,7 @@ const MODELS = new Map<string, new (config: Config) => LanguageModel>([
   ["mistral3", Mistral3],
   ["mixtral", Mixtral],
   ["nemotron", Nemotron],
+  ["nemotron_h", NemotronH],
   ["olmo2", Olmo2],
   ["olmo3", Olmo3],
   ["olmoe", Olmoe],

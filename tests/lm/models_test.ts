@@ -184,6 +184,38 @@ const OTHERS: Readonly<Record<string, JsonRecord>> = {
     residual_multiplier: 0.5,
     attention_bias: false,
   }),
+  granitemoehybrid: tinyConfig("granitemoehybrid", {
+    ...experts,
+    layer_types: ["mamba", "attention"],
+    num_local_experts: 4,
+    shared_intermediate_size: 32,
+    logits_scaling: 2,
+    attention_multiplier: 0.2,
+    embedding_multiplier: 3,
+    residual_multiplier: 0.5,
+    attention_bias: false,
+    mamba_n_heads: 8,
+    mamba_d_head: 16,
+    mamba_d_state: 8,
+    mamba_d_conv: 4,
+    mamba_n_groups: 2,
+  }),
+  nemotron_h: tinyConfig("nemotron_h", {
+    ...corrected,
+    hybrid_override_pattern: "ME*-",
+    moe_shared_expert_intermediate_size: 48,
+    moe_latent_size: 32,
+    attention_bias: false,
+    mlp_bias: true,
+    mamba_num_heads: 8,
+    mamba_head_dim: 16,
+    mamba_proj_bias: false,
+    ssm_state_size: 8,
+    conv_kernel: 4,
+    n_groups: 2,
+    use_conv_bias: true,
+    layer_norm_epsilon: 0.01,
+  }),
   hunyuan_v1_dense: tinyConfig("hunyuan_v1_dense", { rope_scaling: { type: "dynamic", alpha: 4, factor: 1 } }),
   granite: tinyConfig("granite", {
     logits_scaling: 2,
@@ -371,6 +403,16 @@ Deno.test("foreign names of weights become the model's", () => {
   const normOf = (kernel: mx.NDArray) =>
     numbers([...tinyModel(OTHERS.qwen3_5).sanitize(original(kernel)).values()][1] ?? x);
   assertEquals([normOf(mx.zeros([4, 1, 3])), normOf(mx.zeros([4, 3, 1]))], [[1, 1, 1, 1], [0, 0, 0, 0]]);
+  const shared = ["in", "out"].map((part) => `model.layers.0.shared_mlp.${part}put_linear.weight`);
+  const alone = tinyModel({ ...OTHERS.granitemoehybrid, num_local_experts: 0 });
+  assertEquals([...alone.sanitize(new Map(shared.map((name) => [name, mx.zeros([4, 3])])))].map(([name]) => name), [
+    "model.layers.0.mlp.gate_proj.weight",
+    "model.layers.0.mlp.up_proj.weight",
+    "model.layers.0.mlp.down_proj.weight",
+  ]);
+  assertEquals(renamed("nemotron_h", ["mtp.a", "backbone.layers.1.mixer.experts.0.up_proj.weight"]), [
+    "backbone.layers.1.mixer.switch_mlp.fc1.weight 1,2,3",
+  ]);
   const dense = ["model.layers.0.feed_forward.w1.weight", "model.layers.1.feed_forward.experts.0.w2.weight"];
   assertEquals(renamed("lfm2_moe", dense), [
     "model.layers.0.feed_forward.gate_proj.weight 2,3",
