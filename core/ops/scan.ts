@@ -4,16 +4,13 @@
  * @module
  */
 import type { NDArray } from "../array.ts";
-import { atLeastFloat, bool_, complex64, type DType, int32 } from "../dtype.ts";
+import { atLeastFloat, bool_, type DType, int32 } from "../dtype.ts";
 import { fail, ValueError } from "../errors.ts";
 import { bind, recorder } from "../graph.ts";
 import { normalizeAxis, sizeOf } from "../shape.ts";
-import { add, multiply, subtract } from "./binary.ts";
+import { subtract } from "./binary.ts";
 import { cast, numberArg, oneAxisArg, type Operand, toArray } from "./operand.ts";
-import { max } from "./reduce.ts";
-import { where } from "./ternary.ts";
-import { exp, isneginf, log, real } from "./unary.ts";
-import { reshape, sliceOf, stopGradient } from "./view.ts";
+import { reshape, sliceOf } from "./view.ts";
 
 /** Options of the running reductions. */
 export interface ScanOptions {
@@ -98,17 +95,7 @@ export function logcumsumexp(a: Operand, axis?: number | null | ScanOptions, opt
   if (recorder) return recorder.call(logcumsumexp, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   const x = toArray("logcumsumexp", a);
-  if (x.dtype === complex64) return complexLogcumsumexp(x, which, o);
   return scan("logcumsumexp", cast(x, atLeastFloat(x.dtype)), which, o);
-}
-/** `m + log(e^(M - m) Σ e^(x - M))`, m the running and M the whole maximum: the imaginary part stays near that of m. */
-function complexLogcumsumexp(a: NDArray, axis: number | null | undefined, o: ScanOptions | undefined): NDArray {
-  const x = axis === null || axis === undefined ? reshape(a, [sizeOf(a.shape)]) : a;
-  const along = axis ?? 0, top = stopGradient(max(real(x), along, { keepdims: true }));
-  const running = stopGradient(scan("cummax", x, along, o));
-  const total = scan("cumsum", exp(subtract(x, top)), along, o);
-  const y = add(running, log(multiply(exp(subtract(top, running)), total)));
-  return where(isneginf(real(running)), running, y);
 }
 
 /** Options of {@linkcode diff}. */

@@ -10,7 +10,7 @@ import { arange, zerosLike } from "../ops/create.ts";
 import { concatenate, scatterAxis, takeAlongAxis } from "../ops/index.ts";
 import { cummax, cummin, cumprod, cumsum, logcumsumexp } from "../ops/scan.ts";
 import { where } from "../ops/ternary.ts";
-import { conjugate, exp, isneginf, log, negative } from "../ops/unary.ts";
+import { conjugate, exp, isneginf, log, negative, real } from "../ops/unary.ts";
 import { broadcastTo, reshape, sliceOf } from "../ops/view.ts";
 import { type Params, primitives, type Spec, spec } from "../primitive.ts";
 import { perElement } from "./work.ts";
@@ -100,15 +100,24 @@ function extremum(name: "cummax" | "cummin"): Rules {
   };
 }
 
-/** Σ over the run of e^(weights) v: positive and negative v apart, as their logarithms are summed. */
-function signedSum(v: NDArray, p: Scan, before: NDArray, after: NDArray): NDArray {
-  const part = (u: NDArray): NDArray => exp(add(logcumsumexp(add(log(maximum(u, 0)), before), p), after));
-  return subtract(part(v), part(negative(v)));
+/** Σ over the run of e^(weights) v by its logarithm: of real v positive and negative ones apart. */
+function weightedSum(v: NDArray, p: Scan, before: NDArray, after: NDArray): NDArray {
+  const part = (logarithm: NDArray): NDArray => exp(add(logcumsumexp(add(logarithm, before), p), after));
+  if (v.dtype.kind === "complex") return part(log(v));
+  return subtract(part(log(maximum(v, 0))), part(log(maximum(negative(v), 0))));
 }
+const isNothing = (y: NDArray): NDArray => isneginf(y.dtype.kind === "complex" ? real(y) : y);
+const conjugateOf = (x: NDArray): NDArray => x.dtype.kind === "complex" ? conjugate(x) : x;
 const logsum: Rules = {
   // ∂y_i/∂x_j = e^(x_j - y_i); results of nothing (-∞) take no part
-  vjp: ([x], y, ct, p) => [signedSum(where(isneginf(y), 0, ct), turned(p), negative(where(isneginf(y), 0, y)), x)],
-  jvp: ([x], y, [t], p) => t && where(isneginf(y), 0, signedSum(t, p, x, negative(where(isneginf(y), 0, y)))),
+  vjp: ([x], y, ct, p) => {
+    const nothing = isNothing(y), back = negative(conjugateOf(where(nothing, 0, y)));
+    return [weightedSum(where(nothing, 0, ct), turned(p), back, conjugateOf(x))];
+  },
+  jvp: ([x], y, [t], p) => {
+    const nothing = isNothing(y);
+    return t && where(nothing, 0, weightedSum(t, p, x, negative(where(nothing, 0, y))));
+  },
 };
 
 /** The primitives of the scan family, in the order of their codes. */

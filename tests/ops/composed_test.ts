@@ -117,6 +117,22 @@ Deno.test("arccosh has its derivative left of the imaginary axis", () => {
   near(slope!.real, [-0.4018], 1e-3);
   near(slope!.imag, [-0.2488], 1e-3);
 });
+Deno.test("complex logcumsumexp: any range, nothing at all, and its derivatives", () => {
+  const x = complexes([[-200, 1], [0, 2], [300, -1], [5, 0.5]]);
+  near(mx.logcumsumexp(x).real, [-200, 0, 300, 300]);
+  near(mx.logcumsumexp(x).imag, [1, 2, -1, -1]);
+  assert.deepEqual(mx.logcumsumexp(mx.zeros([2, 0], mx.complex64), 1).shape, [2, 0]);
+  const z = complexes([[0.5, 1], [0, 2], [1, -1]]), t = complexes([[1, 0.5], [-1, 2], [0.3, -1]]);
+  // by the formula: the last result depends on x_j as e^(x_j - y)
+  const weights = mx.exp(mx.subtract(z, mx.logcumsumexp(z).index(2))),
+    last = (x: mx.NDArray) => mx.logcumsumexp(x).index(2);
+  const [, [slope]] = mx.jvp(last, [z], [t]), [, [back]] = mx.vjp(last, [z], [mx.ones([]).astype(mx.complex64)]);
+  const wanted = mx.multiply(weights, t).sum();
+  near(slope!.real, wanted.real);
+  near(slope!.imag, wanted.imag);
+  near(back!.real, weights.real);
+  near(back!.imag, mx.negative(weights.imag));
+});
 Deno.test("meshgrid flattens", () => {
   const grids = mx.meshgrid(mx.array([[1], [2]]), mx.array(3));
   assert.deepEqual(grids.map((x) => x.tolist()), [[[1, 2]], [[3, 3]]]);
