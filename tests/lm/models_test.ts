@@ -8,6 +8,7 @@ import type { JsonRecord } from "../../core/io/json.ts";
 import { Config, generateStep, initializeRope, makeModel, makePromptCache, modelTypes } from "../../lm/mod.ts";
 import { stackedExperts, SwitchGLU, SwitchLinear } from "../../lm/moe.ts";
 import { flattenParameters } from "../../nn/mod.ts";
+import { OTHERS } from "./model_configs.ts";
 import { PlainModel, row, someIds, tinyConfig, tinyModel } from "./tiny.ts";
 
 const numbers = (x: mx.NDArray): number[] => Array.from(x.astype(mx.float32).dataSync(), Number);
@@ -44,257 +45,6 @@ for (const [name, config] of Object.entries(CONFIGS)) {
     assertEquals(cache.map((c) => c.offset), [23, 23]);
   });
 }
-/** Configs of the other architectures; windows are small, so that they matter. */
-const gemma3 = { sliding_window: 6, sliding_window_pattern: 2, query_pre_attn_scalar: 16 };
-const experts = { num_experts: 4, num_experts_per_tok: 2, moe_intermediate_size: 32 };
-const latent = {
-  kv_lora_rank: 32,
-  q_lora_rank: null,
-  qk_rope_head_dim: 8,
-  qk_nope_head_dim: 16,
-  v_head_dim: 16,
-  n_routed_experts: 4,
-  n_shared_experts: 1,
-  moe_intermediate_size: 32,
-  num_experts_per_tok: 2,
-  first_k_dense_replace: 1,
-  n_group: 2,
-  topk_group: 1,
-};
-const yarn = { type: "yarn", factor: 4, original_max_position_embeddings: 64, mscale: 1, mscale_all_dim: 0.7 };
-/** Experts with a correction, in groups. */
-const corrected = {
-  moe_intermediate_size: 32,
-  n_routed_experts: 8,
-  n_shared_experts: 1,
-  num_experts_per_tok: 2,
-  first_k_dense_replace: 1,
-  n_group: 4,
-  topk_group: 2,
-  norm_topk_prob: true,
-  routed_scaling_factor: 2,
-};
-/** Queries that grow after every fourth position, and windows that matter. */
-const ministral = {
-  layer_types: ["sliding_attention", "full_attention"],
-  sliding_window: 6,
-  rope_parameters: { rope_theta: 100, llama_4_scaling_beta: 0.5, original_max_position_embeddings: 4 },
-};
-/** Every second layer attends; the others have delta rules. */
-const delta = {
-  full_attention_interval: 2,
-  linear_num_value_heads: 4,
-  linear_num_key_heads: 2,
-  linear_key_head_dim: 8,
-  linear_value_head_dim: 16,
-  linear_conv_kernel_dim: 4,
-};
-const gpt = { n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 };
-const OTHERS: Readonly<Record<string, JsonRecord>> = {
-  apertus: tinyConfig("apertus", { mlp_bias: true, tie_word_embeddings: false }),
-  deepseek: tinyConfig("deepseek", { ...corrected, moe_layer_freq: 1 }),
-  dots1: tinyConfig("dots1", corrected),
-  ernie4_5_moe: tinyConfig("ernie4_5_moe", {
-    use_bias: false,
-    tie_word_embeddings: true,
-    moe_num_experts: 4,
-    moe_k: 2,
-    moe_layer_start_index: [1, 1],
-    moe_num_shared_experts: 1,
-    moe_gate_act: "sigmoid",
-  }),
-  glm4_moe: tinyConfig("glm4_moe", {
-    ...corrected,
-    use_qk_norm: true,
-    attention_bias: true,
-    partial_rotary_factor: 0.5,
-  }),
-  gpt_bigcode: tinyConfig("gpt_bigcode", { ...gpt, n_inner: 96 }),
-  gptj: tinyConfig("gptj", { ...gpt, rotary_dim: 8 }),
-  internlm3: tinyConfig("internlm3", { qkv_bias: true, rope_scaling: { rope_type: "linear", factor: 2 } }),
-  lfm2_moe: tinyConfig("lfm2_moe", {
-    ...experts,
-    norm_eps: 0.01,
-    norm_topk_prob: true,
-    use_expert_bias: true,
-    num_dense_layers: 1,
-    conv_bias: false,
-    conv_L_cache: 3,
-    layer_types: ["conv", "full_attention"],
-  }),
-  mimo: tinyConfig("mimo"),
-  ministral3: tinyConfig("ministral3", ministral),
-  mistral3: { model_type: "mistral3", text_config: tinyConfig("ministral3", ministral) },
-  qwen2_vl: tinyConfig("qwen2_vl"),
-  qwen3_5: tinyConfig("qwen3_5", {
-    ...delta,
-    rope_parameters: { rope_type: "default", rope_theta: 100, partial_rotary_factor: 0.5 },
-  }),
-  qwen3_5_moe: {
-    model_type: "qwen3_5_moe",
-    text_config: tinyConfig("", { ...delta, ...experts, shared_expert_intermediate_size: 32 }),
-  },
-  qwen3_vl: { model_type: "qwen3_vl", text_config: tinyConfig("qwen3") },
-  solar_open: tinyConfig("solar_open", { ...corrected, partial_rotary_factor: 1 }),
-  phimoe: tinyConfig("phimoe", {
-    num_local_experts: 4,
-    original_max_position_embeddings: 16,
-    rope_scaling: { type: "longrope", long_factor: 1.5, long_mscale: 1.2 },
-  }),
-  cohere: tinyConfig("cohere", { layer_norm_eps: 0.01, use_qk_norm: true, logit_scale: 0.5 }),
-  cohere2: tinyConfig("cohere2", { layer_norm_eps: 0.01, sliding_window: 6, sliding_window_pattern: 2 }),
-  deepseek_v2: tinyConfig("deepseek_v2", { ...latent, topk_method: "group_limited_greedy", rope_scaling: yarn }),
-  deepseek_v3: tinyConfig("deepseek_v3", { ...latent, q_lora_rank: 24, routed_scaling_factor: 2 }),
-  exaone: tinyConfig("exaone", { num_layers: 2, layer_norm_epsilon: 0.01, tie_word_embeddings: true }),
-  falcon_h1: tinyConfig("falcon_h1", {
-    mamba_d_ssm: 64,
-    mamba_n_heads: 4,
-    mamba_d_head: 16,
-    mamba_d_state: 8,
-    mamba_rms_norm: true,
-    embedding_multiplier: 2,
-    lm_head_multiplier: 0.5,
-  }),
-  gemma: tinyConfig("gemma"),
-  gemma2: tinyConfig("gemma2"),
-  gemma3_text: tinyConfig("gemma3_text", gemma3),
-  gemma3: { model_type: "gemma3", vocab_size: tinyConfig().vocab_size, text_config: tinyConfig("gemma3_text", gemma3) },
-  gpt2: tinyConfig("gpt2", { n_ctx: 64, n_embd: 64, n_head: 4, n_layer: 2, n_positions: 64, layer_norm_epsilon: 0.01 }),
-  gpt_neox: tinyConfig("gpt_neox", { layer_norm_eps: 0.01, rotary_emb_base: 100, rotary_pct: 0.5 }),
-  gpt_oss: tinyConfig("gpt_oss", {
-    num_local_experts: 4,
-    num_experts_per_tok: 2,
-    sliding_window: 6,
-    layer_types: ["sliding_attention", "full_attention"],
-    rope_scaling: yarn,
-  }),
-  glm: tinyConfig("glm", { attention_bias: true }),
-  glm4: tinyConfig("glm4", { attention_bias: true, partial_rotary_factor: 0.5 }),
-  helium: tinyConfig("helium", { attention_bias: true, mlp_bias: true }),
-  ernie4_5: tinyConfig("ernie4_5", { use_bias: true, tie_word_embeddings: true }),
-  seed_oss: tinyConfig("seed_oss", { attention_bias: true }),
-  olmo3: tinyConfig("olmo3", { sliding_window: 6, layer_types: ["sliding_attention", "full_attention"] }),
-  exaone4: tinyConfig("exaone4", { sliding_window: 6, sliding_window_pattern: "LG" }),
-  granitemoe: tinyConfig("granitemoe", {
-    ...experts,
-    num_local_experts: 4,
-    logits_scaling: 2,
-    attention_multiplier: 0.2,
-    embedding_multiplier: 3,
-    residual_multiplier: 0.5,
-    attention_bias: false,
-  }),
-  granitemoehybrid: tinyConfig("granitemoehybrid", {
-    ...experts,
-    layer_types: ["mamba", "attention"],
-    num_local_experts: 4,
-    shared_intermediate_size: 32,
-    logits_scaling: 2,
-    attention_multiplier: 0.2,
-    embedding_multiplier: 3,
-    residual_multiplier: 0.5,
-    attention_bias: false,
-    mamba_n_heads: 8,
-    mamba_d_head: 16,
-    mamba_d_state: 8,
-    mamba_d_conv: 4,
-    mamba_n_groups: 2,
-  }),
-  nemotron_h: tinyConfig("nemotron_h", {
-    ...corrected,
-    hybrid_override_pattern: "ME*-",
-    moe_shared_expert_intermediate_size: 48,
-    moe_latent_size: 32,
-    attention_bias: false,
-    mlp_bias: true,
-    mamba_num_heads: 8,
-    mamba_head_dim: 16,
-    mamba_proj_bias: false,
-    ssm_state_size: 8,
-    conv_kernel: 4,
-    n_groups: 2,
-    use_conv_bias: true,
-    layer_norm_epsilon: 0.01,
-  }),
-  hunyuan_v1_dense: tinyConfig("hunyuan_v1_dense", { rope_scaling: { type: "dynamic", alpha: 4, factor: 1 } }),
-  granite: tinyConfig("granite", {
-    logits_scaling: 2,
-    attention_multiplier: 0.2,
-    embedding_multiplier: 3,
-    residual_multiplier: 0.5,
-    attention_bias: true,
-    mlp_bias: true,
-  }),
-  internlm2: tinyConfig("internlm2", { bias: true }),
-  lfm2: tinyConfig("lfm2", {
-    norm_eps: 0.01,
-    conv_bias: true,
-    "conv_L_cache": 3,
-    block_dim: 64,
-    block_ff_dim: 96,
-    block_multiple_of: 16,
-    block_auto_adjust_ff_dim: true,
-    layer_types: ["conv", "full_attention"],
-  }),
-  mamba: tinyConfig("mamba", {
-    d_inner: 128,
-    intermediate_size: null,
-    state_size: 8,
-    conv_kernel: 4,
-    bias: true,
-    conv_bias: true,
-    time_step_rank: "auto",
-  }),
-  falcon_mamba: tinyConfig("falcon_mamba", {
-    state_size: 8,
-    conv_kernel: 4,
-    use_bias: false,
-    use_conv_bias: true,
-    time_step_rank: 4,
-  }),
-  mamba2: tinyConfig("mamba2", {
-    num_heads: 8,
-    head_dim: 16,
-    state_size: 8,
-    conv_kernel: 4,
-    n_groups: 2,
-    use_bias: false,
-    use_conv_bias: true,
-    time_step_limit: [0, { "__float__": "Infinity" }],
-    layer_norm_epsilon: 0.01,
-  }),
-  recurrent_gemma: tinyConfig("recurrent_gemma", {
-    attention_window_size: 6,
-    block_types: ["recurrent", "attention"],
-    logits_soft_cap: 5,
-  }),
-  minicpm: tinyConfig("minicpm", { dim_model_base: 32, scale_depth: 1.4, scale_emb: 2 }),
-  mixtral: tinyConfig("mixtral", { num_local_experts: 4 }),
-  nemotron: tinyConfig("nemotron", { norm_eps: 0.01, hidden_act: "relu2" }),
-  olmo2: tinyConfig("olmo2"),
-  olmoe: tinyConfig("olmoe", { ...experts, norm_topk_prob: true }),
-  phi: tinyConfig("phi", { layer_norm_eps: 0.01, partial_rotary_factor: 0.5 }),
-  phi3: tinyConfig("phi3", { rope_scaling: { type: "linear", long_factor: [1], factor: 2 } }),
-  qwen2_moe: tinyConfig("qwen2_moe", { ...experts, shared_expert_intermediate_size: 48 }),
-  qwen3_moe: tinyConfig("qwen3_moe", { ...experts, norm_topk_prob: true, decoder_sparse_step: 2, mlp_only_layers: [] }),
-  qwen3_next: tinyConfig("qwen3_next", {
-    ...experts,
-    ...delta,
-    decoder_sparse_step: 1,
-    shared_expert_intermediate_size: 32,
-    mlp_only_layers: [],
-    partial_rotary_factor: 0.5,
-    norm_topk_prob: true,
-  }),
-  smollm3: tinyConfig("smollm3", { no_rope_layer_interval: 2 }),
-  stablelm: tinyConfig("stablelm", {
-    layer_norm_eps: 0.01,
-    use_qkv_bias: true,
-    partial_rotary_factor: 0.5,
-    qk_layernorm: true,
-  }),
-  starcoder2: tinyConfig("starcoder2"),
-};
 Deno.test("every type has a config here", () => {
   const known = new Set([...Object.values(CONFIGS), ...Object.values(OTHERS)].map((c) => c.model_type));
   assertEquals(modelTypes.filter((type) => !known.has(type)), [
@@ -354,12 +104,13 @@ Deno.test("quantized experts and stacked ones", () => {
   const lost = new Map([["m.experts.1.w1.weight", one]]);
   assertThrows(() => stackedExperts(lost), mx.CheckpointError, "got none of expert 0");
 });
+/** The names and shapes that a type makes of arrays [2, 3] with other names. */
+function renamed(type: string, names: readonly string[]): string[] {
+  const x = mx.arange(6).reshape([2, 3]),
+    own = tinyModel(OTHERS[type]).sanitize(new Map(names.map((name) => [name, x])));
+  return [...own].map(([name, y]) => `${name} ${y.shape}`);
+}
 Deno.test("foreign names of weights become the model's", () => {
-  const x = mx.arange(6).reshape([2, 3]);
-  const renamed = (type: string, names: readonly string[]) => {
-    const own = tinyModel(OTHERS[type]).sanitize(new Map(names.map((name) => [name, x])));
-    return [...own].map(([name, y]) => `${name} ${y.shape}`);
-  };
   assertEquals(
     renamed("gpt2", ["h.0.attn.bias", "h.0.attn.c_attn.weight", "model.h.0.mlp.c_fc.weight", "wte.weight"]),
     [
@@ -380,6 +131,19 @@ Deno.test("foreign names of weights become the model's", () => {
     "model.layers.0.mlp.experts.gate_proj.bias float32 3,2",
     "model.layers.0.mlp.experts.up_proj.bias float32 3,2",
   ]);
+  assertEquals(renamed("minicpm", ["model.embed_tokens.weight"]), [
+    "model.embed_tokens.weight 2,3",
+    "lm_head.weight 2,3",
+  ]);
+});
+Deno.test("foreign names: parts for images and for further tokens are dropped, experts stacked", () => {
+  const second = renamed("dots1", [0, 1].map((e) => `model.layers.1.mlp.experts.${e}.up_proj.weight`));
+  assertEquals(second, ["model.layers.1.mlp.experts.up_proj.weight 2,2,3"]);
+  assertEquals(renamed("gptj", ["transformer.h.0.attn.bias", "transformer.wte.weight"]), ["model.wte.weight 2,3"]);
+  const further = ["model.layers.2.eh_proj.weight", "model.mtp_layers.0.a", "model.mtp_block.0.a", "model.norm.weight"];
+  for (const [type, i] of [["glm4_moe", 0], ["mimo", 1], ["ernie4_5_moe", 2]] as const) {
+    assertEquals(renamed(type, [further[i]!, further[3]!]), ["model.norm.weight 2,3"], type);
+  }
   const text = ["visual.a", "model.visual.a", "model.language_model.norm.weight", "lm_head.weight"];
   assertEquals(renamed("qwen3_vl", text), [
     "language_model.model.norm.weight 2,3",
@@ -401,7 +165,7 @@ Deno.test("foreign names of weights become the model's", () => {
     original = (kernel: mx.NDArray) =>
       new Map([["model.layers.0.linear_attn.conv1d.weight", kernel], ["model.norm.weight", norm], ["mtp.a", norm]]);
   const normOf = (kernel: mx.NDArray) =>
-    numbers([...tinyModel(OTHERS.qwen3_5).sanitize(original(kernel)).values()][1] ?? x);
+    numbers([...tinyModel(OTHERS.qwen3_5).sanitize(original(kernel)).values()][1] ?? norm);
   assertEquals([normOf(mx.zeros([4, 1, 3])), normOf(mx.zeros([4, 3, 1]))], [[1, 1, 1, 1], [0, 0, 0, 0]]);
   const shared = ["in", "out"].map((part) => `model.layers.0.shared_mlp.${part}put_linear.weight`);
   const alone = tinyModel({ ...OTHERS.granitemoehybrid, num_local_experts: 0 });
@@ -417,17 +181,6 @@ Deno.test("foreign names of weights become the model's", () => {
   assertEquals(renamed("lfm2_moe", dense), [
     "model.layers.0.feed_forward.gate_proj.weight 2,3",
     "model.layers.1.feed_forward.switch_mlp.down_proj.weight 1,2,3",
-  ]);
-  const second = renamed("dots1", [0, 1].map((e) => `model.layers.1.mlp.experts.${e}.up_proj.weight`));
-  assertEquals(second, ["model.layers.1.mlp.experts.up_proj.weight 2,2,3"]);
-  assertEquals(renamed("gptj", ["transformer.h.0.attn.bias", "transformer.wte.weight"]), ["model.wte.weight 2,3"]);
-  const further = ["model.layers.2.eh_proj.weight", "model.mtp_layers.0.a", "model.mtp_block.0.a", "model.norm.weight"];
-  for (const [type, i] of [["glm4_moe", 0], ["mimo", 1], ["ernie4_5_moe", 2]] as const) {
-    assertEquals(renamed(type, [further[i]!, further[3]!]), ["model.norm.weight 2,3"], type);
-  }
-  assertEquals(renamed("minicpm", ["model.embed_tokens.weight"]), [
-    "model.embed_tokens.weight 2,3",
-    "lm_head.weight 2,3",
   ]);
 });
 
