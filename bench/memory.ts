@@ -162,9 +162,9 @@ if (import.meta.main) {
     ];
   if (values.lm) loops.push(["lm", () => generation("lm")]);
   if (values.examples) {
-    for (const { name, isFile } of Deno.readDirSync(new URL("../examples/", import.meta.url))) {
-      const own = name.replace(/\.ts$/, "");
-      if (isFile) loops.push([own, () => example(own, turns)]);
+    for (const { name } of Deno.readDirSync(new URL("../examples/", import.meta.url))) {
+      const [, own] = /^(\w+)\.ts$/.exec(name) ?? [];
+      if (own !== undefined) loops.push([own, () => example(own, turns)]);
     }
   }
   console.log("MB                                      live   active   active   active      RSS      RSS      RSS");
