@@ -23,14 +23,49 @@ struct Block {
   Block* next;
   size_t used, size;
 };
+// Each evaluation that is not compiled decodes a program. Were its aligned blocks given to malloc and asked for again,
+// what lies between them would be cut up more with each (glibc finds no aligned piece among freed ones).
+constexpr size_t kBlock = 16384;
+static struct {
+  pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+  Block* first;
+  int n;
+} g_spare;
+static Block* block_take(size_t size) {
+  Block* b = nullptr;
+  if (size == kBlock) {
+    pthread_mutex_lock(&g_spare.mutex);
+    b = g_spare.first;
+    if (b) {
+      g_spare.first = b->next;
+      g_spare.n--;
+    }
+    pthread_mutex_unlock(&g_spare.mutex);
+  }
+  void* memory = b;
+  if (!b && posix_memalign(&memory, 64, 64 + size)) abort();
+  return static_cast<Block*>(memory);
+}
+static void block_give(Block* b) {
+  constexpr int kMost = 256;
+  if (b->size == kBlock) {
+    pthread_mutex_lock(&g_spare.mutex);
+    if (g_spare.n < kMost) {
+      b->next = g_spare.first;
+      g_spare.first = b;
+      g_spare.n++;
+      b = nullptr;
+    }
+    pthread_mutex_unlock(&g_spare.mutex);
+  }
+  free(b);
+}
 static void* take(Program* p, size_t bytes) {
   bytes = (bytes + 63) / 64 * 64;
   Block* b = p->blocks;
   if (!b || b->used + bytes > b->size) {
-    size_t size = bytes > 16384 ? bytes : 16384;
-    void* memory = nullptr;
-    if (posix_memalign(&memory, 64, 64 + size)) abort();
-    b = static_cast<Block*>(memory);
+    const size_t size = bytes > kBlock ? bytes : kBlock;
+    b = block_take(size);
     *b = {p->blocks, 0, size};
     p->blocks = b;
   }
@@ -466,7 +501,7 @@ void free_program(Program* p) {
   gpu::forget(p);
   for (Block* b = p->blocks; b;) {
     Block* next = b->next;
-    free(b);
+    block_give(b);
     b = next;
   }
   pthread_mutex_destroy(&p->running);
