@@ -56,7 +56,12 @@ inline Z zexp(Z z) {
   return {e * ::cos(z.im), e * ::sin(z.im)};
 }
 inline Z zlog(Z z) { return {::log(modulus(z)), ::atan2(z.im, z.re)}; }
-inline Z zlog1p(Z z) { return zlog(plus_one(z)); }
+/// ln |1 + z| = ln(1 + (2 x + x^2 + y^2)) / 2, which keeps small numbers.
+inline Z zlog1p(Z z) {
+  const Z w = plus_one(z);
+  const double re = modulus(z) < 0.5 ? 0.5 * ::log1p(z.re * (2 + z.re) + z.im * z.im) : ::log(modulus(w));
+  return {re, ::atan2(w.im, w.re)};
+}
 /// sqrt(|z|) by half the angle: the larger part from |z| + |re|, the other by im / (2 larger).
 inline Z zsqrt(Z z) {
   if (__builtin_isinf(z.im)) return {__builtin_inf(), z.im};

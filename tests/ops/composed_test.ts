@@ -95,6 +95,8 @@ Deno.test("complex functions continue their branch cuts from the side that the s
   near(mx.log1p(complexes([[-2, 0], [-2, -0]])).imag, [Math.PI, -Math.PI]);
   near(mx.arctanh(complexes([[-1, 1e-20], [1, 1e-20]])).real, [-23.372423, 23.372423]);
   near(mx.arcsin(complexes([[1e-30, -2e-30]])).real.mul(1e30), [1]);
+  near(mx.log1p(complexes([[1e-30, 0], [-2e-20, 1e-30]])).real.mul(1e20), [1e-10, -2]);
+  near(mx.arctanh(complexes([[1e30, 2], [-1e30, 1e30]])).real.mul(1e30), [1, -0.5]);
 });
 Deno.test("complex functions at infinity and at their poles are C99's", () => {
   const at = complexes([[Infinity, 0], [-Infinity, 0], [1, -Infinity], [0, 0]]);
@@ -111,6 +113,7 @@ Deno.test("complex functions at infinity and at their poles are C99's", () => {
   near(mx.arcsin(at).real, [Math.PI / 2, -Math.PI / 2, 0, 0]);
   near(mx.arccosh(at).imag, [0, Math.PI, -Math.PI / 2, Math.PI / 2]);
   near(mx.arctanh(at).real, [0, 0, 0, 0]);
+  assert.deepEqual(mx.arcsin(complexes([[Infinity, NaN]])).tolist(), [mx.complex(NaN, Infinity)]);
 });
 Deno.test("arccosh has its derivative left of the imaginary axis", () => {
   const z = complexes([[-2, 1]]), [, [slope]] = mx.jvp(mx.arccosh, [z], [mx.ones([1]).astype(mx.complex64)]);

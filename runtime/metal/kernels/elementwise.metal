@@ -218,6 +218,8 @@ inline bool is_infinite(float2 z) { return isinf(z.x) || isinf(z.y); }
 inline bool is_finite(float2 z) { return isfinite(z.x) && isfinite(z.y); }
 /// +-1 for infinities, else +-0: what is left of a number beside an infinite one.
 inline float at_infinity(float x) { return copysign(isinf(x) ? 1.0f : 0.0f, x); }
+/// The same where NaN stays NaN.
+inline float direction(float x) { return isnan(x) ? x : at_infinity(x); }
 /// The exponent that brings x near 1.
 inline int exponent_of(float x) { return clamp((int)(as_type<uint>(x) >> 23 & 255u), 1, 253) - 127; }
 inline float2 scaled(float2 z, int exponent) { return float2(ldexp(z.x, exponent), ldexp(z.y, exponent)); }
@@ -339,28 +341,28 @@ inline float2 op_tan(float2 z) { return turned_back(op_tanh(rotated(z))); }
 /// The inverse functions from the square roots of 1 - z and 1 + z, where nothing cancels (Kahan).
 inline float2 op_arcsin(float2 z) {
   if (is_infinite(z))
-    return float2(precise::atan2(at_infinity(z.x), fabs(at_infinity(z.y))), copysign(INFINITY, z.y));
+    return float2(precise::atan2(direction(z.x), fabs(direction(z.y))), copysign(INFINITY, z.y));
   float2 s = op_sqrt(float2(1.0f - z.x, -z.y)), p = op_sqrt(float2(1.0f + z.x, z.y));
   return float2(precise::atan2(z.x, s.x * p.x - s.y * p.y), precise::asinh(s.x * p.y - s.y * p.x));
 }
 inline float2 op_arccos(float2 z) {
   if (is_infinite(z))
-    return float2(precise::atan2(fabs(at_infinity(z.y)), at_infinity(z.x)), -copysign(INFINITY, z.y));
+    return float2(precise::atan2(fabs(direction(z.y)), direction(z.x)), -copysign(INFINITY, z.y));
   float2 s = op_sqrt(float2(1.0f - z.x, -z.y)), p = op_sqrt(float2(1.0f + z.x, z.y));
   return float2(2.0f * precise::atan2(s.x, p.x), precise::asinh(p.x * s.y - p.y * s.x));
 }
 inline float2 op_arcsinh(float2 z) { return turned_back(op_arcsin(rotated(z))); }
 inline float2 op_arccosh(float2 z) {
-  if (is_infinite(z)) return float2(INFINITY, precise::atan2(at_infinity(z.y), at_infinity(z.x)));
+  if (is_infinite(z)) return float2(INFINITY, precise::atan2(direction(z.y), direction(z.x)));
   float2 s = op_sqrt(float2(z.x - 1.0f, z.y)), p = op_sqrt(float2(z.x + 1.0f, z.y));
   return float2(precise::asinh(s.x * p.x + s.y * p.y), 2.0f * precise::atan2(s.y, p.x));
 }
-/// ln(1 + 4 x / ((1 - x)^2 + y^2)) / 4; next to the poles, where the square of y is lost, ln(2 / y) / 2.
+/// ln(1 + 4 x / m^2) / 4, m = |1 - x + i y|; next to the poles, where the square of y is lost, ln(2 / y) / 2.
 inline float2 op_arctanh(float2 z) {
   if (is_infinite(z)) return float2(copysign(0.0f, z.x), copysign(1.57079632679490f, z.y));
-  float x = fabs(z.x), far = 1.0f - x;
+  float x = fabs(z.x), far = 1.0f - x, m = modulus(float2(far, z.y));
   float re = far == 0.0f && fabs(z.y) < 1e-10f ? 0.5f * (0.693147180559945f - precise::log(fabs(z.y)))
-                                               : 0.25f * op_log1p(4.0f * x / fma(far, far, z.y * z.y));
+                                               : 0.25f * op_log1p(4.0f * (x / m) / m);
   return float2(copysign(re, z.x), 0.5f * precise::atan2(2.0f * z.y, fma(-z.y, z.y, far * (1.0f + x))));
 }
 inline float2 op_arctan(float2 z) { return turned_back(op_arctanh(rotated(z))); }
