@@ -5,7 +5,7 @@
  */
 import type { NDArray } from "../array.ts";
 import { type DType, int32, uint32 } from "../dtype.ts";
-import { fail, IndexError, ShapeError, ValueError } from "../errors.ts";
+import { fail, ShapeError, ValueError } from "../errors.ts";
 import { bind, recorder } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
 import { commonShape, describe, describeShape, normalizeAxis, sameShape, sizeOf } from "../shape.ts";
@@ -13,6 +13,7 @@ import { equal, multiply, subtract } from "./binary.ts";
 import { arange, zeros } from "./create.ts";
 import {
   checkedIndex,
+  checkEntries,
   dynamicSlice,
   gather,
   gatherAxis,
@@ -55,17 +56,9 @@ export function take(x: Operand, indices: Indices, options: Axis | { readonly ax
   const source = toArray("take", x);
   const a = given === null ? flatten(source) : source;
   const axis = normalizeAxis("take", given ?? 0, a.shape.length);
-  const length = a.shape[axis]!;
   if (typeof indices === "number") return takeOne(a, indices, axis);
   const at = toIndices("take", indices);
-  if (length === 0 && sizeOf(at.shape) > 0) {
-    fail(IndexError, "take", {
-      cannot: `take from axis ${axis} of ${describe(a)}`,
-      expected: "an axis with entries",
-      got: "length 0",
-      fix: "check the array",
-    });
-  }
+  checkEntries("take", a, axis, at);
   const rest = a.shape.toSpliced(axis, 1);
   const y = reshape(gather(a, [at], [axis], a.shape.with(axis, 1)), [...at.shape, ...rest]);
   return placeIndexAxes(y, at.shape.length, axis);

@@ -17,6 +17,7 @@ import { array } from "./create.ts";
 import { sliceFrom, take } from "./index.ts";
 import {
   checkedIndex,
+  checkEntries,
   gather,
   type IndexList,
   type Indices,
@@ -294,6 +295,7 @@ export function getItem(x: NDArray, items: readonly IndexItem[]): NDArray {
   const source = readRegion(x, region);
   if (!entries.some((e) => e.kind === "array")) return reshape(source, plainShape(entries));
   const { indices, axes, shape } = arraysOf("index", entries);
+  indices.forEach((at, i) => checkEntries("index", source, axes[i]!, at));
   const y = gather(source, indices, axes, region.shape.map((n, i) => axes.includes(i) ? 1 : n));
   const place = placeOfArrays(entries, (e) => e.kind === "array" || e.kind === "number");
   return placeIndexAxes(reshape(y, [...shape, ...plainShape(entries)]), shape.length, place);

@@ -40,6 +40,16 @@ export function toIndices(op: string, indices: Indices): NDArray {
   return indices.dtype.name === "uint64" ? cast(indices, int64) : indices;
 }
 
+/** Refuses indices into an axis without entries. */
+export function checkEntries(op: string, x: NDArray, axis: number, indices: NDArray): void {
+  if (x.shape[axis] !== 0 || sizeOf(indices.shape) === 0) return;
+  fail(IndexError, op, {
+    cannot: `take from axis ${axis} of ${describe(x)}`,
+    expected: "an axis with entries",
+    got: "length 0",
+    fix: "check the array",
+  });
+}
 /** `y[i..., s...] = x[start(i) + s]`, where `start(i)` has `indices[k][i]` in axis `axes[k]` and 0 elsewhere. */
 export function gather(x: NDArray, indices: readonly NDArray[], axes: readonly number[], sliceSizes: Shape): NDArray {
   return bind("gather", [x, ...indices], { axes, sliceSizes });

@@ -164,3 +164,10 @@ Deno.test("what cannot be indexed is refused, with the way out", () => {
   assert.throws(() => x().at(mx.zeros([3], mx.bool_)).set(1), mx.ShapeError);
   assert.throws(() => mx.arange(3).index([3]).tolist(), /out of range|out of bounds/);
 });
+
+Deno.test("index: arrays into an axis without entries are refused, empty ones are not", () => {
+  const empty = mx.zeros([2, 1, 0]), zero = mx.zeros([2], mx.int32), none = mx.zeros([0], mx.int32);
+  assert.throws(() => empty.index("...", zero), /\[index\] cannot take from axis 2 of float32\[2,1,0\]/);
+  assert.throws(() => empty.index(zero, "...", zero), mx.IndexError);
+  assert.deepEqual(empty.index("...", none).tolist(), [[[]], [[]]]);
+});
