@@ -13,7 +13,7 @@ import { jvp, vjp } from "../../mod.ts";
 import type { Case, Variant } from "../cases/case.ts";
 import { Random } from "../cases/generate.ts";
 import { count, fromArray, type Tensor, tensor, toArray, type Values } from "../cases/tensor.ts";
-import { call, FULL, inputsOf, nameOf, ON_GPU, suite, type Trial } from "./harness.ts";
+import { call, FULL, inputsOf, nameOf, suite, type Trial } from "./harness.ts";
 
 /** Elements beyond which differences meet the steps of a step function, or overflow; and time matters. */
 const LARGE = FULL ? 2000 : 300;
