@@ -168,7 +168,15 @@ export function logaddexp(a: Operand, b: Operand): NDArray {
   const [x, y] = operands("logaddexp", a, b);
   return meet("logaddexp", x, y, atLeastFloat(commonType([x, y])));
 }
-/** The angle of the point (b, a), in [-π, π] (`mlx.core.arctan2`). */
+/**
+ * The angle of the point (b, a), in [-π, π] (`mlx.core.arctan2`); complex numbers are refused.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.arctan2(mx.array([1, 1, -1]), mx.array([1, -1, -1])).mul(180 / Math.PI).round().tolist(); // [45, 135, -135]
+ * ```
+ */
 export function arctan2(a: Operand, b: Operand): NDArray {
   const [x, y] = refuseComplex("arctan2", a, b);
   return meet("arctan2", x, y, atLeastFloat(commonType([x, y])));
@@ -187,7 +195,15 @@ export { arctan2 as atan2 };
 export function equal(a: Operand, b: Operand): NDArray {
   return binary("equal", a, b);
 }
-/** `a ≠ b`, as booleans (`mlx.core.not_equal`). */
+/**
+ * `a ≠ b`, as booleans (`mlx.core.not_equal`); NaN differs from itself.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.notEqual(mx.array([1, 2, NaN]), mx.array([1, 3, NaN])).tolist(); // [false, true, true]
+ * ```
+ */
 export function notEqual(a: Operand, b: Operand): NDArray {
   return binary("notEqual", a, b);
 }
@@ -203,15 +219,39 @@ export function notEqual(a: Operand, b: Operand): NDArray {
 export function greater(a: Operand, b: Operand): NDArray {
   return binary("greater", a, b);
 }
-/** `a ≥ b`, as booleans (`mlx.core.greater_equal`). */
+/**
+ * `a ≥ b`, as booleans (`mlx.core.greater_equal`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.greaterEqual(mx.array([1, 2, 3]), 2).tolist(); // [false, true, true]
+ * ```
+ */
 export function greaterEqual(a: Operand, b: Operand): NDArray {
   return binary("greaterEqual", a, b);
 }
-/** `a < b`, as booleans (`mlx.core.less`). */
+/**
+ * `a < b`, as booleans (`mlx.core.less`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.less(mx.array([[1], [2]]), mx.array([1, 2, 3])).tolist(); // [[false, true, true], [false, false, true]]
+ * ```
+ */
 export function less(a: Operand, b: Operand): NDArray {
   return binary("less", a, b);
 }
-/** `a ≤ b`, as booleans (`mlx.core.less_equal`). */
+/**
+ * `a ≤ b`, as booleans (`mlx.core.less_equal`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.lessEqual(mx.array([1, 2, NaN]), 2).tolist(); // [true, true, false]
+ * ```
+ */
 export function lessEqual(a: Operand, b: Operand): NDArray {
   return binary("lessEqual", a, b);
 }
@@ -227,11 +267,28 @@ export function lessEqual(a: Operand, b: Operand): NDArray {
 export function logicalAnd(a: Operand, b: Operand): NDArray {
   return meet("logicalAnd", toArray("logicalAnd", a), toArray("logicalAnd", b), bool_);
 }
-/** Whether one is not 0 (`mlx.core.logical_or`). */
+/**
+ * Whether one is not 0 (`mlx.core.logical_or`), as booleans.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([-2, 0.5, 3]);
+ * mx.logicalOr(mx.less(x, 0), mx.greater(x, 1)).tolist(); // [true, false, true]
+ * ```
+ */
 export function logicalOr(a: Operand, b: Operand): NDArray {
   return meet("logicalOr", toArray("logicalOr", a), toArray("logicalOr", b), bool_);
 }
-/** Whether exactly one is not 0 (`mlx.core.logical_xor`). */
+/**
+ * Whether exactly one is not 0 (`mlx.core.logical_xor`), as booleans.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.logicalXor(mx.array([0, 0, 2]), mx.array([0, 3, 5])).tolist(); // [false, true, false]
+ * ```
+ */
 export function logicalXor(a: Operand, b: Operand): NDArray {
   return meet("notEqual", toArray("logicalXor", a), toArray("logicalXor", b), bool_);
 }
@@ -258,19 +315,52 @@ function bitwise(name: Bitwise, a: Operand, b: Operand): NDArray {
 export function bitwiseAnd(a: Operand, b: Operand): NDArray {
   return bitwise("bitwiseAnd", a, b);
 }
-/** Bits set in one or both; integers and booleans only (`mlx.core.bitwise_or`). */
+/**
+ * Bits set in one or both; integers and booleans only (`mlx.core.bitwise_or`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.bitwiseOr(mx.array([6, 3], mx.int32), 8).tolist(); // [14, 11]
+ * ```
+ */
 export function bitwiseOr(a: Operand, b: Operand): NDArray {
   return bitwise("bitwiseOr", a, b);
 }
-/** Bits set in exactly one; integers and booleans only (`mlx.core.bitwise_xor`). */
+/**
+ * Bits set in exactly one; integers and booleans only (`mlx.core.bitwise_xor`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.bitwiseXor(mx.array([6, 3], mx.int32), 2).tolist(); // [4, 1]
+ * mx.bitwiseXor(mx.array([true, true]), mx.array([true, false])).tolist(); // [false, true]
+ * ```
+ */
 export function bitwiseXor(a: Operand, b: Operand): NDArray {
   return bitwise("bitwiseXor", a, b);
 }
-/** Bits moved up by `b` places; 0 where `b` is the width or more (`mlx.core.left_shift`). */
+/**
+ * Bits moved up by `b` places; 0 where `b` is the width or more (`mlx.core.left_shift`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.leftShift(1, mx.array([0, 3, 31, 32], mx.uint32)).tolist(); // [1, 8, 2147483648, 0]
+ * ```
+ */
 export function leftShift(a: Operand, b: Operand): NDArray {
   return bitwise("leftShift", a, b);
 }
-/** Bits moved down by `b` places, signed integers keeping their sign (`mlx.core.right_shift`). */
+/**
+ * Bits moved down by `b` places, signed integers keeping their sign (`mlx.core.right_shift`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.rightShift(mx.array([16, -16], mx.int32), 2).tolist(); // [4, -4]
+ * ```
+ */
 export function rightShift(a: Operand, b: Operand): NDArray {
   return bitwise("rightShift", a, b);
 }

@@ -133,7 +133,17 @@ function general(
 }
 /**
  * `y[n, i, o] = sum_(k, c) x[n, i stride + k dilation - padding, c] w[o, k, c]` over any number of spatial axes, with
- * dilated inputs, groups and turned weights (`mlx.core.conv_general`).
+ * dilated inputs, groups and turned weights (`mlx.core.conv_general`). Floats only.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([1, 2, 3, 4]).reshape([1, 4, 1]), w = mx.array([1, 10]).reshape([1, 2, 1]);
+ * // Zeros before only: a causal convolution.
+ * mx.convGeneral(x, w, { padding: [[1], [0]] }).flatten().tolist(); // [10, 21, 32, 43]
+ * // Zeros between the entries, and the weight turned: a transposed convolution.
+ * mx.convGeneral(x, w, { inputDilation: 2, flip: true }).flatten().tolist(); // [10, 2, 20, 3, 30, 4]
+ * ```
  */
 export function convGeneral(input: Operand, weight: Operand, options: number | ConvGeneralOptions = {}): NDArray {
   if (recorder) return recorder.call(convGeneral, [input, weight, options]);
@@ -158,7 +168,8 @@ function plain(op: string, input: Operand, weight: Operand, spatial: number, opt
   return general(op, input, weight, spatial, { stride, padding, kernelDilation: dilation, groups });
 }
 /**
- * Convolution of [N, L, C] with [O, K, C / groups] to [N, L', O] (`mlx.core.conv1d`).
+ * Convolution of [N, L, C] with [O, K, C / groups] to [N, L', O] (`mlx.core.conv1d`), with
+ * L' = floor((L + 2 padding - dilation (K - 1) - 1) / stride) + 1.
  *
  * @example
  * ```ts
@@ -183,7 +194,16 @@ export function conv2d(input: Operand, weight: Operand, options: number | ConvOp
   if (recorder) return recorder.call(conv2d, [input, weight, options]);
   return plain("conv2d", input, weight, 2, options);
 }
-/** Convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv3d`). */
+/**
+ * Convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv3d`); one group only.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const video = mx.ones([1, 4, 8, 8, 3]); // frames, height, width, channels
+ * mx.conv3d(video, mx.ones([2, 2, 3, 3, 3]), { stride: [2, 1, 1], padding: [0, 1, 1] }).shape; // [1, 2, 8, 8, 2]
+ * ```
+ */
 export function conv3d(input: Operand, weight: Operand, options: number | ConvOptions = {}): NDArray {
   if (recorder) return recorder.call(conv3d, [input, weight, options]);
   return plain("conv3d", input, weight, 3, options);
@@ -219,7 +239,18 @@ function transposed(
     flip: true,
   });
 }
-/** Transposed convolution of [N, L, C] with [O, K, C / groups] (`mlx.core.conv_transpose1d`). */
+/**
+ * Transposed convolution of [N, L, C] with [O, K, C / groups] to [N, L', O] (`mlx.core.conv_transpose1d`), with
+ * L' = (L - 1) stride - 2 padding + dilation (K - 1) + outputPadding + 1.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([1, 2, 3]).reshape([1, 3, 1]), w = mx.array([1, 1]).reshape([1, 2, 1]);
+ * mx.convTranspose1d(x, w, { stride: 2 }).flatten().tolist(); // [1, 1, 2, 2, 3, 3]
+ * mx.convTranspose1d(x, w, { stride: 2, outputPadding: 1 }).shape; // [1, 7, 1]
+ * ```
+ */
 export function convTranspose1d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
   if (recorder) return recorder.call(convTranspose1d, [input, weight, options]);
   return transposed("convTranspose1d", input, weight, 1, options);
@@ -237,7 +268,16 @@ export function convTranspose2d(input: Operand, weight: Operand, options: number
   if (recorder) return recorder.call(convTranspose2d, [input, weight, options]);
   return transposed("convTranspose2d", input, weight, 2, options);
 }
-/** Transposed convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv_transpose3d`). */
+/**
+ * Transposed convolution of [N, D, H, W, C] with [O, KD, KH, KW, C / groups] (`mlx.core.conv_transpose3d`);
+ * one group only.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.convTranspose3d(mx.ones([1, 2, 4, 4, 3]), mx.ones([5, 2, 2, 2, 3]), { stride: 2 }).shape; // [1, 4, 8, 8, 5]
+ * ```
+ */
 export function convTranspose3d(input: Operand, weight: Operand, options: number | ConvTransposeOptions = {}): NDArray {
   if (recorder) return recorder.call(convTranspose3d, [input, weight, options]);
   return transposed("convTranspose3d", input, weight, 3, options);

@@ -123,7 +123,19 @@ export interface AsArrayOptions extends DTypeOptions {
   /** Whether to copy an array that already fits. Default false. */
   readonly copy?: boolean | null;
 }
-/** Like {@linkcode array}, but an array of that dtype is returned as it is (`mlx.core.asarray`). */
+/**
+ * Like {@linkcode array}, but an array of that dtype is returned as it is (`mlx.core.asarray`);
+ * `copy: true` copies it.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const a = mx.array([1, 2]);
+ * mx.asarray(a) === a; // true
+ * mx.asarray(a, mx.int32); // array([1, 2], dtype=int32)
+ * mx.asarray(a, { copy: true }) === a; // false
+ * ```
+ */
 export function asarray(data: ArrayLike, dtype?: DType | AsArrayOptions | null): NDArray {
   const wanted = dtypeArg(dtype);
   const copies = dtype && "copy" in dtype ? dtype.copy : null;
@@ -193,7 +205,17 @@ export function zerosLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDAr
   return zeros(a.shape, dtypeArg(dtype) ?? a.dtype);
 }
 export { zerosLike as emptyLike };
-/** Ones of the shape and dtype of `a`, or of another dtype (`mlx.core.ones_like`). */
+/**
+ * Ones of the shape and dtype of `a`, or of another dtype (`mlx.core.ones_like`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const a = mx.array([[1, 2]], mx.int32);
+ * mx.onesLike(a); // array([[1, 1]], dtype=int32)
+ * mx.onesLike(a, mx.bool_).tolist(); // [[true, true]]
+ * ```
+ */
 export function onesLike(a: NDArray, dtype?: DType | DTypeOptions | null): NDArray {
   if (recorder) return recorder.call(onesLike, [a, dtype]);
   return ones(a.shape, dtypeArg(dtype) ?? a.dtype);
@@ -354,7 +376,15 @@ export function eye(n: number, m?: number | DType | EyeOptions, options?: EyeOpt
   const [columns, k, dtype] = readEye("eye", n, m, options);
   return cast(equal(...rowsAndColumns(n, columns, k)), dtype);
 }
-/** The [n, n] matrix with ones on its diagonal (`mlx.core.identity`). */
+/**
+ * The [n, n] matrix with ones on its diagonal (`mlx.core.identity`), float32 unless a dtype is given.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.identity(3, mx.int32).tolist(); // [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+ * ```
+ */
 export function identity(n: number, dtype?: DType | DTypeOptions | null): NDArray {
   return eye(n, n, { dtype: dtypeArg(dtype) });
 }
@@ -422,19 +452,52 @@ function window(m: number, shape: (n: NDArray) => NDArray): NDArray {
   if (m < 1) return zeros([0]);
   return m === 1 ? ones([1]) : shape(arange(0, m, float32));
 }
-/** The Bartlett window `1 - |2n/(M-1) - 1|` (`mlx.core.bartlett`). */
+/**
+ * The Bartlett window `1 - |2n/(M-1) - 1|` of M points (`mlx.core.bartlett`), [M] in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.bartlett(5).tolist(); // [0, 0.5, 1, 0.5, 0]
+ * ```
+ */
 export function bartlett(m: number): NDArray {
   return window(m, (n) => subtract(1, abs(subtract(multiply(n, float(2 / (m - 1))), 1))));
 }
-/** The Hann window `sin²(πn/(M-1))` (`mlx.core.hanning`). */
+/**
+ * The Hann window `sin²(πn/(M-1))` of M points (`mlx.core.hanning`), [M] in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.hanning(5).round(3).tolist(); // [0, 0.5, 1, 0.5, 0]
+ * ```
+ */
 export function hanning(m: number): NDArray {
   return window(m, (n) => square(sin(multiply(n, float(Math.PI / (m - 1))))));
 }
-/** The Hamming window `0.54 - 0.46 cos(2πn/(M-1))` (`mlx.core.hamming`). */
+/**
+ * The Hamming window `0.54 - 0.46 cos(2πn/(M-1))` of M points (`mlx.core.hamming`), [M] in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.hamming(5); // array([0.08, 0.54, 1, 0.54, 0.08], dtype=float32)
+ * ```
+ */
 export function hamming(m: number): NDArray {
   return window(m, (n) => subtract(0.54, multiply(cos(multiply(n, float(2 * Math.PI / (m - 1)))), 0.46)));
 }
-/** The Blackman window `0.42 - 0.5 cos x + 0.08 cos 2x` at `x = 2πn/(M-1)` (`mlx.core.blackman`). */
+/**
+ * The Blackman window `0.42 - 0.5 cos x + 0.08 cos 2x` at `x = 2πn/(M-1)` of M points (`mlx.core.blackman`),
+ * [M] in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.blackman(5); // array([0, 0.34, 1, 0.34, 0], dtype=float32)
+ * ```
+ */
 export function blackman(m: number): NDArray {
   return window(m, (n) => {
     const c = cos(multiply(n, float(2 * Math.PI / (m - 1))));

@@ -255,6 +255,15 @@ export function einsum(subscripts: string, ...operands: readonly Operand[]): NDA
 /**
  * The order in which {@linkcode einsum} contracts its operands: for each step the places of the terms it takes (its
  * result goes to the end), and a report of the cost (`mlx.core.einsum_path`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const a = mx.ones([100, 100]), c = mx.ones([100, 3]);
+ * const [path, report] = mx.einsumPath("ij,jk,kl->il", a, a, c);
+ * path; // [[1, 2], [0, 1]]
+ * report.split("\n").slice(3, 5); // ["      Naive FLOP count:  9000000", "  Optimized FLOP count:  120000"]
+ * ```
  */
 export function einsumPath(subscripts: string, ...operands: readonly Operand[]): [number[][], string] {
   const problem = parse("einsumPath", subscripts, operands);

@@ -55,6 +55,14 @@ export function rmsNorm(x: Operand, weight: NDArray | null, eps: number): NDArra
 /**
  * `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias` over the last axis; weight and bias may be null
  * (`mlx.core.fast.layer_norm`). Half types are computed in float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([[1, 3], [10, 30]]);
+ * mx.fast.layerNorm(x, null, null, 0).tolist(); // [[-1, 1], [-1, 1]]
+ * mx.fast.layerNorm(x, mx.array([2, 2]), mx.array([0, 1]), 0).tolist(); // [[-2, 3], [-2, 3]]
+ * ```
  */
 export function layerNorm(x: Operand, weight: NDArray | null, bias: NDArray | null, eps: number): NDArray {
   if (recorder) return recorder.call(layerNorm, [x, weight, bias, eps]);
