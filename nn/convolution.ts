@@ -35,7 +35,17 @@ function ownChannels(op: string, channels: number, groups: number): number {
   });
 }
 
-/** What the three convolutions share. */
+/**
+ * What the three convolutions share. A `ValueError` for channels that the groups do not divide.
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@denim/ml/nn";
+ * const model = new nn.Sequential(new nn.Conv2d(3, 8, 3), new nn.ReLU(), new nn.Conv2d(8, 4, 1, { groups: 2 }));
+ * const convolutions = model.modules().filter((m) => m instanceof nn.ConvBase);
+ * convolutions.map((m) => m.weight.shape); // [[8, 3, 3, 3], [4, 1, 1, 4]]
+ * ```
+ */
 export abstract class ConvBase extends Module {
   /** The kernels, [outChannels, kernel..., inChannels / groups]. */
   weight: NDArray;
@@ -71,7 +81,8 @@ export abstract class ConvBase extends Module {
 }
 /**
  * Convolution over sequences (`mlx.nn.Conv1d`): `y[n, i, o] = Σ x[n, i stride + k dilation - padding, c] w[o, k, c] +
- * b[o]`. The weight is drawn uniformly from ±1/√(inChannels / groups · kernelSize), the bias is zero.
+ * b[o]`; the length is `⌊(L + 2 padding - dilation (kernelSize - 1) - 1) / stride⌋ + 1`. The weight is drawn uniformly
+ * from ±1/√(inChannels / groups · kernelSize), the bias is zero.
  *
  * @example
  * ```ts

@@ -13,7 +13,16 @@ export interface ConvTransposeOptions extends Conv3dOptions {
   readonly outputPadding?: Extent;
 }
 
-/** What the three transposed convolutions share. */
+/**
+ * What the three transposed convolutions share.
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@denim/ml/nn";
+ * const up: nn.ConvTransposeBase = new nn.ConvTranspose2d(3, 8, [4, 2], { stride: 2, padding: [1, 0] });
+ * [up.weight.shape, up.stride, up.padding]; // [[8, 4, 2, 3], [2, 2], [1, 0]]
+ * ```
+ */
 export abstract class ConvTransposeBase extends Module {
   /** The kernels, [outChannels, kernel..., inChannels]. */
   weight: NDArray;
@@ -95,6 +104,14 @@ export class ConvTranspose2d extends ConvTransposeBase {
 /**
  * Transposed convolution over volumes (`mlx.nn.ConvTranspose3d`): as {@linkcode ConvTranspose1d}, with three spatial
  * axes.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const up = new nn.ConvTranspose3d(2, 3, [1, 2, 2], { stride: [1, 2, 2] }); // larger images, as many of them
+ * up.forward(mx.ones([1, 5, 4, 4, 2])).shape; // [1, 5, 8, 8, 3]
+ * ```
  */
 export class ConvTranspose3d extends ConvTransposeBase {
   /** Draws the weights. */

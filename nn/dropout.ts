@@ -11,7 +11,23 @@ export interface DropoutOptions {
   readonly p?: number;
 }
 
-/** What the three dropouts share. */
+/**
+ * What the three dropouts share. A `ValueError` unless 0 <= p < 1.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * // Whole channels of sequences [N, L, C]: the axis L shares one draw.
+ * class Dropout1d extends nn.DropoutBase {
+ *   forward(x: mx.NDArray): mx.NDArray {
+ *     return this.drop(x, 1);
+ *   }
+ * }
+ * mx.random.seed(0);
+ * new Dropout1d("Dropout1d", 0.5).forward(mx.ones([1, 3, 4])).tolist(); // [[[0, 2, 2, 0], [0, 2, 2, 0], [0, 2, 2, 0]]]
+ * ```
+ */
 export abstract class DropoutBase extends Module {
   /** Probability of becoming zero. */
   readonly p: number;
@@ -67,7 +83,19 @@ export class Dropout extends DropoutBase {
     return this.drop(x, 0);
   }
 }
-/** Whole channels of images are zero with probability `p` while training (`mlx.nn.Dropout2d`). */
+/**
+ * Whole channels of images are zero with probability `p` while training (`mlx.nn.Dropout2d`). A `ShapeError` for an
+ * input without 3 or 4 axes.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const layer = new nn.Dropout2d({ p: 0.75 }), y = layer.forward(mx.ones([2, 5, 5, 8]));
+ * mx.arrayEqual(y.max([1, 2]), y.min([1, 2])).item(); // true
+ * layer.eval().forward(mx.ones([1, 1, 2])).tolist(); // [[[1, 1]]]
+ * ```
+ */
 export class Dropout2d extends DropoutBase {
   /** Takes the probability. */
   constructor(options: number | DropoutOptions = {}) {
@@ -79,7 +107,19 @@ export class Dropout2d extends DropoutBase {
     return this.drop(x, 2);
   }
 }
-/** Whole channels of volumes are zero with probability `p` while training (`mlx.nn.Dropout3d`). */
+/**
+ * Whole channels of volumes are zero with probability `p` while training (`mlx.nn.Dropout3d`). A `ShapeError` for an
+ * input without 4 or 5 axes.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * mx.random.seed(1);
+ * const y = new nn.Dropout3d(0.5).forward(mx.ones([2, 2, 2, 6])); // one volume, no batch
+ * y.mean([0, 1, 2]).tolist(); // [0, 2, 0, 0, 0, 2]
+ * ```
+ */
 export class Dropout3d extends DropoutBase {
   /** Takes the probability. */
   constructor(options: number | DropoutOptions = {}) {

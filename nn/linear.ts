@@ -12,7 +12,17 @@ export interface LinearOptions {
   /** Add a bias. Default true. */
   readonly bias?: boolean;
 }
-/** Returns its input (`mlx.nn.Identity`). */
+/**
+ * Returns its input (`mlx.nn.Identity`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const norm = (on: boolean): nn.Layer => on ? new nn.RMSNorm(2) : new nn.Identity(2);
+ * new nn.Sequential(norm(false)).forward(mx.array([[3, 4]])).tolist(); // [[3, 4]]
+ * ```
+ */
 export class Identity extends Module {
   /** Takes and ignores any arguments. */
   constructor(..._ignored: readonly unknown[]) {

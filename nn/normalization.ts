@@ -119,7 +119,18 @@ export interface InstanceNormOptions {
   /** Learn a factor and an offset. Default false. */
   readonly affine?: boolean;
 }
-/** What the layers with a factor and an offset per feature share. */
+/**
+ * What the layers with a factor and an offset per feature share.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const model = new nn.Sequential(new nn.Conv2d(3, 8, 3), new nn.BatchNorm(8), new nn.GroupNorm(2, 8));
+ * for (const m of model.modules()) if (m instanceof nn.AffineBase) m.freeze(); // as for fine-tuning
+ * mx.treeFlatten(model.trainableParameters()).map(([path]) => path); // ["layers.0.weight", "layers.0.bias"]
+ * ```
+ */
 export abstract class AffineBase extends Module {
   /** A factor for each feature, [dims]. */
   weight?: NDArray;

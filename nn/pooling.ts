@@ -41,7 +41,23 @@ function windowsOf(x: NDArray, window: readonly number[], stride: readonly numbe
   return { array, axes: window.map((_, i) => 1 + counts.length + i) };
 }
 
-/** What the pooling layers share. The fields are no parameters. */
+/**
+ * What the pooling layers share. The fields are no parameters. An axis of n becomes ⌊(n + 2 padding - kernelSize) /
+ * stride⌋ + 1. A `ShapeError` for a window that does not fit.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * class MinPool2d extends nn.PoolBase {
+ *   forward(x: mx.NDArray): mx.NDArray {
+ *     const { array, axes } = this.windows(x, Infinity); // what padding holds
+ *     return mx.min(array, axes);
+ *   }
+ * }
+ * new MinPool2d(2, 2, {}).forward(mx.arange(16).reshape([1, 4, 4, 1])).flatten().tolist(); // [0, 2, 8, 10]
+ * ```
+ */
 export abstract class PoolBase extends Module {
   /** Size of the window. */
   readonly kernelSize: number[];
@@ -97,7 +113,17 @@ export abstract class PoolBase extends Module {
     return windowsOf(padded, this.kernelSize, this.stride);
   }
 }
-/** The maximum over windows. */
+/**
+ * The maximum over windows.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const pool: nn.MaxPoolBase = new nn.MaxPool1d(2, { padding: 1 });
+ * pool.forward(mx.array([[[-3], [-5]]])).tolist(); // [[[-3], [-5]]]
+ * ```
+ */
 export abstract class MaxPoolBase extends PoolBase {
   /** x [N, spatial..., C] -> the same with shorter spatial axes. */
   forward(x: NDArray): NDArray {
@@ -105,7 +131,17 @@ export abstract class MaxPoolBase extends PoolBase {
     return max(w.array, w.axes);
   }
 }
-/** The mean over windows, padding included. */
+/**
+ * The mean over windows, padding included.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const pool: nn.AvgPoolBase = new nn.AvgPool1d(2, { padding: 1 });
+ * pool.forward(mx.array([[[-3], [-5]]])).tolist(); // [[[-1.5], [-2.5]]]
+ * ```
+ */
 export abstract class AvgPoolBase extends PoolBase {
   /** x [N, spatial..., C] -> the same with shorter spatial axes. */
   forward(x: NDArray): NDArray {
@@ -129,7 +165,18 @@ export class MaxPool1d extends MaxPoolBase {
     super(1, kernelSize, options);
   }
 }
-/** The mean over sliding windows of sequences [N, L, C] (`mlx.nn.AvgPool1d`). */
+/**
+ * The mean over sliding windows of sequences [N, L, C] (`mlx.nn.AvgPool1d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const x = mx.array([[[1], [3], [5], [11]]]);
+ * new nn.AvgPool1d(2).forward(x).tolist(); // [[[2], [8]]]
+ * new nn.AvgPool1d(2, 1).forward(x).tolist(); // [[[2], [4], [8]]]
+ * ```
+ */
 export class AvgPool1d extends AvgPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
@@ -168,14 +215,36 @@ export class AvgPool2d extends AvgPoolBase {
     super(2, kernelSize, options);
   }
 }
-/** The maximum over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.MaxPool3d`). */
+/**
+ * The maximum over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.MaxPool3d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const x = mx.arange(16).reshape([1, 4, 2, 2, 1]);
+ * new nn.MaxPool3d([2, 1, 2]).forward(x).shape; // [1, 2, 2, 1, 1]
+ * new nn.MaxPool3d(2).forward(x).flatten().tolist(); // [7, 15]
+ * ```
+ */
 export class MaxPool3d extends MaxPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {
     super(3, kernelSize, options);
   }
 }
-/** The mean over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.AvgPool3d`). */
+/**
+ * The mean over sliding windows of volumes [N, D, H, W, C] (`mlx.nn.AvgPool3d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const x = mx.arange(16).reshape([1, 2, 2, 4, 1]);
+ * new nn.AvgPool3d([2, 2, 4]).forward(x).tolist(); // [[[[[7.5]]]]]
+ * new nn.AvgPool3d(2, { stride: [1, 1, 2] }).forward(x).flatten().tolist(); // [6.5, 8.5]
+ * ```
+ */
 export class AvgPool3d extends AvgPoolBase {
   /** Takes the size of the window; a bare second argument is the stride. */
   constructor(kernelSize: Extent, options: Extent | PoolOptions = {}) {

@@ -43,7 +43,16 @@ const DEFAULTS: Readonly<Record<QuantizationMode, readonly [groupSize: number, b
   mxfp8: [32, 8],
   nvfp4: [16, 4],
 };
-/** Fills in what the mode implies. */
+/**
+ * Fills in what the mode implies. A `ValueError` for an unknown mode.
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@denim/ml/nn";
+ * nn.quantizationOf({}); // { groupSize: 64, bits: 4, mode: "affine" }
+ * nn.quantizationOf({ mode: "mxfp8" }); // { groupSize: 32, bits: 8, mode: "mxfp8" }
+ * ```
+ */
 export function quantizationOf({ groupSize, bits, mode = "affine" }: QuantizeOptions): Quantization {
   const defaults = DEFAULTS[mode];
   if (!(mode in DEFAULTS)) {

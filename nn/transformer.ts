@@ -109,7 +109,17 @@ export interface TransformerStackOptions extends TransformerLayerOptions {
   readonly checkpoint?: boolean;
 }
 
-/** What the layers of encoders and decoders share. */
+/**
+ * What the layers of encoders and decoders share.
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@denim/ml/nn";
+ * const model = new nn.Transformer({ dims: 8, numHeads: 2, numEncoderLayers: 1, numDecoderLayers: 1, mlpDims: 16 });
+ * const layers = model.modules().filter((m) => m instanceof nn.TransformerLayerBase);
+ * layers.map((m) => m.linear1.weight.shape); // [[16, 8], [16, 8]]
+ * ```
+ */
 export abstract class TransformerLayerBase extends Module {
   /** The first normalization. */
   ln1: LayerNorm;
@@ -157,6 +167,16 @@ export abstract class TransformerLayerBase extends Module {
 }
 /**
  * Self-attention and two linear layers, each with a normalization and a residual (`mlx.nn.TransformerEncoderLayer`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const layer = new nn.TransformerEncoderLayer(8, 2, { activation: nn.gelu, normFirst: false }).eval();
+ * const x = mx.random.normal([1, 4, 8]), start = mx.split(x, [3], 1)[0]!;
+ * const some = mx.split(layer.forward(x, "causal"), [3], 1)[0]!; // does not see the fourth element
+ * mx.allclose(some, layer.forward(start, "causal"), { atol: 1e-5 }).item(); // true
+ * ```
  */
 export class TransformerEncoderLayer extends TransformerLayerBase {
   /** Of the sequence to itself. */
@@ -175,6 +195,15 @@ export class TransformerEncoderLayer extends TransformerLayerBase {
 /**
  * As {@linkcode TransformerEncoderLayer}, with attention to the encoder's result between
  * (`mlx.nn.TransformerDecoderLayer`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const layer = new nn.TransformerDecoderLayer(8, 2);
+ * const target = mx.ones([1, 3, 8]), memory = mx.ones([1, 5, 8]);
+ * layer.forward(target, memory, "causal", null).shape; // [1, 3, 8]
+ * ```
  */
 export class TransformerDecoderLayer extends TransformerLayerBase {
   /** Of the sequence to itself. */
@@ -236,7 +265,18 @@ export class TransformerEncoder extends Module {
     return this.ln.forward(this.layers.reduce(applied, x));
   }
 }
-/** A stack of {@linkcode TransformerDecoderLayer} and a normalization (`mlx.nn.TransformerDecoder`). */
+/**
+ * A stack of {@linkcode TransformerDecoderLayer} and a normalization (`mlx.nn.TransformerDecoder`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const decoder = new nn.TransformerDecoder(2, 8, 2, { dropout: 0.1, checkpoint: true });
+ * const memory = new nn.TransformerEncoder(1, 8, 2).forward(mx.ones([2, 5, 8]), null);
+ * decoder.forward(mx.ones([2, 3, 8]), memory, "causal", null).shape; // [2, 3, 8]
+ * ```
+ */
 export class TransformerDecoder extends Module {
   /** In order. */
   layers: TransformerDecoderLayer[];
