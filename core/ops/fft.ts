@@ -7,13 +7,13 @@
 import type { NDArray } from "../array.ts";
 import { complex64, float32 } from "../dtype.ts";
 import { fail, ValueError } from "../errors.ts";
-import { bind } from "../graph.ts";
 import type { Shape } from "../primitive.ts";
 import { describe, normalizeAxis } from "../shape.ts";
 import { arange } from "./create.ts";
 import { concatenate, pad, roll } from "./index.ts";
 import { multiply } from "./binary.ts";
 import { cast, numberArg, type Operand, toArray } from "./operand.ts";
+import { complexTransform, fromSpectrum, toSpectrum } from "./spectrum.ts";
 import { sliceAxis } from "./view.ts";
 
 /**
@@ -38,21 +38,6 @@ export interface FftnOptions {
   readonly axes?: readonly number[] | null;
   /** Default `"backward"`. */
   readonly norm?: FftNorm;
-}
-
-// ---- one axis, as the records see it ----
-
-/** `scale Σ_j x_j e^(∓2πi jk/n)` of a complex64 array. */
-export function complexTransform(x: NDArray, axis: number, inverse: boolean, scale: number): NDArray {
-  return bind("fft", [x], { axis, inverse, scale });
-}
-/** The half spectrum of a float32 array. */
-export function toSpectrum(x: NDArray, axis: number, scale: number): NDArray {
-  return bind("rfft", [x], { axis, scale });
-}
-/** The float32 signal of length n of a half spectrum. */
-export function fromSpectrum(x: NDArray, axis: number, n: number, scale: number): NDArray {
-  return bind("irfft", [x], { axis, n, scale });
 }
 
 // ---- what the calls share ----
@@ -167,23 +152,69 @@ const LAST_TWO: readonly number[] = [-2, -1];
 export function fft(a: Operand, options: FftOptions = {}): NDArray {
   return complexAlong("fft", a, oneAxis(options), null, false);
 }
-/** Inverse of {@linkcode fft} (`mlx.core.fft.ifft`): `a_j = 1/n Σ_k y_k e^(2πi jk/n)`, complex64. */
+/**
+ * Inverse of {@linkcode fft} (`mlx.core.fft.ifft`): `a_j = 1/n Σ_k y_k e^(2πi jk/n)`, complex64.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const spectrum = mx.fft.fft(mx.array([1, 2, 3, 4]));
+ * mx.real(mx.fft.ifft(spectrum)).tolist(); // [1, 2, 3, 4]
+ * mx.fft.ifft(mx.array([4, 0]), { norm: "forward" }); // array([4+0j, 4+0j], dtype=complex64)
+ * ```
+ */
 export function ifft(a: Operand, options: FftOptions = {}): NDArray {
   return complexAlong("ifft", a, oneAxis(options), null, true);
 }
-/** {@linkcode fft} along two axes, by default the last two (`mlx.core.fft.fft2`). */
+/**
+ * {@linkcode fft} along two axes, by default the last two (`mlx.core.fft.fft2`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.real(mx.fft.fft2(mx.array([[1, 2], [3, 4]]))).tolist(); // [[10, -2], [-4, 0]]
+ * mx.fft.fft2(mx.ones([3, 8, 8]), { s: [4, 16] }).shape; // [3, 4, 16]
+ * ```
+ */
 export function fft2(a: Operand, options: FftnOptions = {}): NDArray {
   return complexAlong("fft2", a, options, LAST_TWO, false);
 }
-/** {@linkcode ifft} along two axes, by default the last two (`mlx.core.fft.ifft2`). */
+/**
+ * {@linkcode ifft} along two axes, by default the last two (`mlx.core.fft.ifft2`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([[1, 2], [3, 4]]);
+ * mx.real(mx.fft.ifft2(mx.fft.fft2(x))).tolist(); // [[1, 2], [3, 4]]
+ * ```
+ */
 export function ifft2(a: Operand, options: FftnOptions = {}): NDArray {
   return complexAlong("ifft2", a, options, LAST_TWO, true);
 }
-/** {@linkcode fft} along several axes, by default all (`mlx.core.fft.fftn`). */
+/**
+ * {@linkcode fft} along several axes, by default all (`mlx.core.fft.fftn`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.fft.fftn(mx.ones([2, 2, 2])).index(0, 0, 0); // array(8+0j, dtype=complex64)
+ * mx.fft.fftn(mx.ones([2, 3, 4]), { axes: [0, 2], norm: "ortho" }).shape; // [2, 3, 4]
+ * ```
+ */
 export function fftn(a: Operand, options: FftnOptions = {}): NDArray {
   return complexAlong("fftn", a, options, null, false);
 }
-/** {@linkcode ifft} along several axes, by default all (`mlx.core.fft.ifftn`). */
+/**
+ * {@linkcode ifft} along several axes, by default all (`mlx.core.fft.ifftn`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.random.normal([2, 3, 4]);
+ * mx.allclose(mx.real(mx.fft.ifftn(mx.fft.fftn(x))), x, { atol: 1e-5 }).item(); // true
+ * ```
+ */
 export function ifftn(a: Operand, options: FftnOptions = {}): NDArray {
   return complexAlong("ifftn", a, options, null, true);
 }
@@ -203,23 +234,71 @@ export function rfft(a: Operand, options: FftOptions = {}): NDArray {
 /**
  * The real signal of a half spectrum: the inverse of {@linkcode rfft} (`mlx.core.fft.irfft`). `n` is the length of the
  * signal, `2 (m - 1)` for m entries if absent; give it where the signal was odd. float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const half = mx.fft.rfft(mx.array([1, 2, 3]));
+ * half.shape; // [2]
+ * mx.fft.irfft(half).shape; // [2]
+ * mx.fft.irfft(half, { n: 3 }); // array([1, 2, 3], dtype=float32)
+ * ```
  */
 export function irfft(a: Operand, options: FftOptions = {}): NDArray {
   return realBackAlong("irfft", a, oneAxis(options), null);
 }
-/** {@linkcode rfft} along the last of two axes, {@linkcode fft} along the other (`mlx.core.fft.rfft2`). */
+/**
+ * {@linkcode rfft} along the last of two axes, {@linkcode fft} along the other (`mlx.core.fft.rfft2`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.fft.rfft2(mx.ones([4, 6])).shape; // [4, 4]
+ * mx.fft.rfft2(mx.ones([4, 6]), { axes: [1, 0] }).shape; // [3, 6]
+ * ```
+ */
 export function rfft2(a: Operand, options: FftnOptions = {}): NDArray {
   return realAlong("rfft2", a, options, LAST_TWO);
 }
-/** Inverse of {@linkcode rfft2} (`mlx.core.fft.irfft2`). */
+/**
+ * Inverse of {@linkcode rfft2} (`mlx.core.fft.irfft2`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const image = mx.random.normal([4, 5]);
+ * const back = mx.fft.irfft2(mx.fft.rfft2(image), { s: [4, 5], axes: [0, 1] });
+ * mx.allclose(back, image, { atol: 1e-5 }).item(); // true
+ * ```
+ */
 export function irfft2(a: Operand, options: FftnOptions = {}): NDArray {
   return realBackAlong("irfft2", a, options, LAST_TWO);
 }
-/** {@linkcode rfft} along the last of several axes, {@linkcode fft} along the others (`mlx.core.fft.rfftn`). */
+/**
+ * {@linkcode rfft} along the last of several axes, {@linkcode fft} along the others (`mlx.core.fft.rfftn`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.fft.rfftn(mx.ones([2, 3, 8])).shape; // [2, 3, 5]
+ * mx.fft.rfftn(mx.ones([2, 3, 8]), { axes: [2, 0] }).shape; // [2, 3, 8]
+ * ```
+ */
 export function rfftn(a: Operand, options: FftnOptions = {}): NDArray {
   return realAlong("rfftn", a, options, null);
 }
-/** Inverse of {@linkcode rfftn} (`mlx.core.fft.irfftn`). */
+/**
+ * Inverse of {@linkcode rfftn} (`mlx.core.fft.irfftn`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.random.normal([2, 3, 4]);
+ * const back = mx.fft.irfftn(mx.fft.rfftn(x));
+ * back.shape; // [2, 3, 4]
+ * mx.allclose(back, x, { atol: 1e-5 }).item(); // true
+ * ```
+ */
 export function irfftn(a: Operand, options: FftnOptions = {}): NDArray {
   return realBackAlong("irfftn", a, options, null);
 }
@@ -247,7 +326,17 @@ function shifted(op: string, a: Operand, which: ShiftAxes, half: (n: number) => 
 export function fftshift(a: Operand, axes: ShiftAxes = null): NDArray {
   return shifted("fftshift", a, axes, (n) => Math.floor(n / 2));
 }
-/** Inverse of {@linkcode fftshift} (`mlx.core.fft.ifftshift`). */
+/**
+ * Inverse of {@linkcode fftshift} (`mlx.core.fft.ifftshift`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const middle = mx.fft.fftshift(mx.arange(5));
+ * mx.fft.ifftshift(middle).tolist(); // [0, 1, 2, 3, 4]
+ * mx.fft.fftshift(middle).tolist(); // [1, 2, 3, 4, 0]
+ * ```
+ */
 export function ifftshift(a: Operand, axes: ShiftAxes = null): NDArray {
   return shifted("ifftshift", a, axes, (n) => -Math.floor(n / 2));
 }
@@ -288,7 +377,16 @@ export function fftfreq(n: number, d?: number | FrequencyOptions): NDArray {
   const places = concatenate([arange(0, half, { dtype: float32 }), arange(half - count, 0, { dtype: float32 })]);
   return multiply(places, 1 / (count * spacing));
 }
-/** The frequencies of the entries of {@linkcode rfft}, `[0, 1, ..., n/2] / (d n)` (`mlx.core.fft.rfftfreq`). float32. */
+/**
+ * The frequencies of the entries of {@linkcode rfft}, `[0, 1, ..., n/2] / (d n)` (`mlx.core.fft.rfftfreq`). float32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.fft.rfftfreq(4).tolist(); // [0, 0.25, 0.5]
+ * mx.fft.rfftfreq(4, 0.5).tolist(); // [0, 0.5, 1]
+ * ```
+ */
 export function rfftfreq(n: number, d?: number | FrequencyOptions): NDArray {
   const [bare, o] = numberArg(d, undefined), spacing = bare ?? o?.d ?? 1, count = checkedCount("rfftfreq", n, spacing);
   return multiply(arange(0, Math.floor(count / 2) + 1, { dtype: float32 }), 1 / (count * spacing));

@@ -90,6 +90,13 @@ export function cholesky(a: Operand, { upper = false }: TriangleOptions = {}): N
 }
 /**
  * The inverse of `L L^H` (or `U^H U`) from the factor that {@linkcode cholesky} gives (`mlx.core.linalg.cholesky_inv`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const factor = mx.linalg.cholesky(mx.array([[4, 0], [0, 16]]));
+ * mx.linalg.choleskyInv(factor).tolist(); // [[0.25, 0], [0, 0.0625]]
+ * ```
  */
 export function choleskyInv(a: Operand, { upper = false }: TriangleOptions = {}): NDArray {
   const inverse = triInv(squareArg("choleskyInv", a), { upper });
@@ -113,7 +120,16 @@ export function inv(a: Operand): NDArray {
   const x = squareArg("inv", a);
   return solveOf(x, identityLike(x));
 }
-/** The inverse of a triangular matrix (`mlx.core.linalg.tri_inv`); the other triangle is not read. */
+/**
+ * The inverse of a triangular matrix (`mlx.core.linalg.tri_inv`); the other triangle is not read.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.linalg.triInv(mx.array([[2, 9], [1, 1]])).tolist(); // [[0.5, 0], [-0.5, 1]]
+ * mx.linalg.triInv(mx.array([[2, 1], [9, 1]]), { upper: true }).tolist(); // [[0.5, -0.5], [0, 1]]
+ * ```
+ */
 export function triInv(a: Operand, { upper = false }: TriangleOptions = {}): NDArray {
   const x = squareArg("triInv", a);
   return solveTriangularOf(x, identityLike(x), upper);
@@ -148,7 +164,17 @@ export function solve(a: Operand, b: Operand): NDArray {
   const [x, y, vector] = equation("solve", a, b), z = solveOf(x, y);
   return vector ? squeeze(z, -1) : z;
 }
-/** x with `T x = b` for a triangle T of `a` (`mlx.core.linalg.solve_triangular`); the other triangle is not read. */
+/**
+ * x with `T x = b` for a triangle T of `a` (`mlx.core.linalg.solve_triangular`); the other triangle is not read.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const lower = mx.array([[2, 0], [1, 4]]), b = mx.array([2, 9]);
+ * mx.linalg.solveTriangular(lower, b).tolist(); // [1, 2]
+ * mx.linalg.solveTriangular(lower.T, b, { upper: true }).tolist(); // [-0.125, 2.25]
+ * ```
+ */
 export function solveTriangular(a: Operand, b: Operand, { upper = false }: TriangleOptions = {}): NDArray {
   const [x, y, vector] = equation("solveTriangular", a, b), z = solveTriangularOf(x, y, upper);
   return vector ? squeeze(z, -1) : z;
@@ -175,6 +201,14 @@ export function lu(a: Operand): [NDArray, NDArray, NDArray] {
 /**
  * `[LU, pivots]` (`mlx.core.linalg.lu_factor`): both factors in one matrix, and for each row the one that it was
  * exchanged with in turn, from 0, uint32.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [both, pivots] = mx.linalg.luFactor(mx.array([[1, 2], [4, 4]]));
+ * both.tolist(); // [[4, 4], [0.25, 1]]
+ * pivots.tolist(); // [1, 1]
+ * ```
  */
 export function luFactor(a: Operand): [NDArray, NDArray] {
   const { factors, pivots } = luParts(luOf(matrixArg("luFactor", a)));
@@ -183,6 +217,14 @@ export function luFactor(a: Operand): [NDArray, NDArray] {
 /**
  * `[Q, R]` with `a = Q R` (`mlx.core.linalg.qr`), Q [..., m, k] with orthonormal columns, R [..., k, n] upper triangular,
  * k = min(m, n). The derivative needs the first k columns to be independent.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [q, r] = mx.linalg.qr(mx.array([[3, 1], [4, 2], [0, 2]]));
+ * [q.shape, r.shape]; // [[3, 2], [2, 2]]
+ * mx.allclose(q.T.matmul(q), mx.eye(2), { atol: 1e-6 }).item(); // true
+ * ```
  */
 export function qr(a: Operand): [NDArray, NDArray] {
   const x = matrixArg("qr", a), n = x.shape.at(-1)!, k = Math.min(x.shape.at(-2)!, n), y = qrOf(x);
@@ -244,19 +286,44 @@ export function eigh(a: Operand, triangle: Triangle = "L"): [NDArray, NDArray] {
   const x = squareArg("eigh", a), y = eighOf(x, readsLower("eigh", triangle), true);
   return [realValues(withoutRows(rows(y, 0, 1))), rows(y, 1, x.shape.at(-1)! + 1)];
 }
-/** The eigenvalues of {@linkcode eigh} (`mlx.core.linalg.eigvalsh`). */
+/**
+ * The eigenvalues of {@linkcode eigh} (`mlx.core.linalg.eigvalsh`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.linalg.eigvalsh(mx.array([[2, 1], [1, 2]])).tolist(); // [1, 3]
+ * mx.linalg.eigvalsh(mx.array([[2, 1], [0, 2]]), "L").tolist(); // [2, 2]
+ * ```
+ */
 export function eigvalsh(a: Operand, triangle: Triangle = "L"): NDArray {
   return realValues(withoutRows(eighOf(squareArg("eigvalsh", a), readsLower("eigvalsh", triangle), false)));
 }
 /**
  * `[w, V]` with `a V = V diag(w)` for any square matrix (`mlx.core.linalg.eig`), both complex64: eigenvalues by real,
  * then by imaginary part, eigenvectors of length 1 in the columns of V. The derivative needs values that differ.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [w, v] = mx.linalg.eig(mx.array([[0, -1], [1, 0]])); // a quarter turn
+ * w; // array([0-1j, 0+1j], dtype=complex64)
+ * v.shape; // [2, 2]
+ * ```
  */
 export function eig(a: Operand): [NDArray, NDArray] {
   const x = squareArg("eig", a), y = eigOf(x, true);
   return [withoutRows(rows(y, 0, 1)), rows(y, 1, x.shape.at(-1)! + 1)];
 }
-/** The eigenvalues of {@linkcode eig} (`mlx.core.linalg.eigvals`). */
+/**
+ * The eigenvalues of {@linkcode eig} (`mlx.core.linalg.eigvals`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.linalg.eigvals(mx.array([[1, 5], [0, 3]])); // array([1+0j, 3+0j], dtype=complex64)
+ * ```
+ */
 export function eigvals(a: Operand): NDArray {
   return withoutRows(eigOf(squareArg("eigvals", a), false));
 }
@@ -269,7 +336,16 @@ export interface RankOptions {
 function cutoff(x: NDArray, { rcond = null }: RankOptions): number {
   return rcond ?? 10 * Math.max(x.shape.at(-2)!, x.shape.at(-1)!) * finfo(x.dtype).eps;
 }
-/** The pseudo-inverse (`mlx.core.linalg.pinv`), by singular values. Its derivative needs a rank that does not change. */
+/**
+ * The pseudo-inverse (`mlx.core.linalg.pinv`), by singular values. Its derivative needs a rank that does not change.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.linalg.pinv(mx.array([[1], [1]])).tolist(); // [[0.5, 0.5]]
+ * mx.linalg.pinv(mx.array([[2, 0], [0, 0]])).tolist(); // [[0.5, 0], [0, 0]]
+ * ```
+ */
 export function pinv(a: Operand, options: RankOptions = {}): NDArray {
   const x = matrixArg("pinv", a);
   return pinvOf(x, cutoff(x, options));
@@ -294,7 +370,16 @@ export interface MatrixRankOptions {
   /** Singular values up to this count as 0. Default `max(m, n) ε` times the largest. */
   readonly tol?: number | null;
 }
-/** How many singular values are not 0, int32. MLX has no such function. */
+/**
+ * How many singular values are not 0, int32. MLX has no such function.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.linalg.matrixRank(mx.array([[1, 2], [2, 4]])).item(); // 1
+ * mx.linalg.matrixRank(mx.array([[1, 0], [0, 0.01]]), { tol: 0.1 }).item(); // 1
+ * ```
+ */
 export function matrixRank(a: Operand, options: number | MatrixRankOptions = {}): NDArray {
   const x = matrixArg("matrixRank", a), [bare, o] = numberArg(options, undefined), tol = bare ?? o?.tol ?? null;
   const s = realValues(withoutRows(svdOf(x, false)));
@@ -324,13 +409,31 @@ export function det(a: Operand): NDArray {
 /**
  * `[sign, log |det a|]` (`mlx.core.linalg.slogdet`); 0 and -Infinity for a singular matrix. The sign of a complex
  * determinant is its phase.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [sign, log] = mx.linalg.slogdet(mx.array([[0, 2], [3, 0]]));
+ * sign.item(); // -1
+ * log.exp().item(); // 6
+ * ```
  */
 export function slogdet(a: Operand): [NDArray, NDArray] {
   const [x, dtype] = widened("slogdet", a), y = slogdetOf(x);
   const part = (i: number) => squeeze(columns(y, i, i + 1), -1);
   return [cast(part(0), dtype), cast(realValues(part(1)), dtype === complex64 ? float32 : dtype)];
 }
-/** `a` times itself, n times; of the inverse for a negative n. By repeated squaring. MLX has no such function. */
+/**
+ * `a` times itself, n times; of the inverse for a negative n. By repeated squaring. MLX has no such function.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const fibonacci = mx.array([[1, 1], [1, 0]]);
+ * mx.linalg.matrixPower(fibonacci, 10).tolist(); // [[89, 55], [55, 34]]
+ * mx.linalg.matrixPower(fibonacci, -1).tolist(); // [[0, 1], [1, -1]]
+ * ```
+ */
 export function matrixPower(a: Operand, n: number): NDArray {
   const x = squareArg("matrixPower", a);
   if (!Number.isInteger(n)) {

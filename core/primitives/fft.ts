@@ -7,7 +7,7 @@ import { complex64, float32 } from "../dtype.ts";
 import type { NDArray } from "../array.ts";
 import { equal, logicalOr, multiply } from "../ops/binary.ts";
 import { arange } from "../ops/create.ts";
-import { complexTransform, fromSpectrum, toSpectrum } from "../ops/fft.ts";
+import { complexTransform, fromSpectrum, toSpectrum } from "../ops/spectrum.ts";
 import { where } from "../ops/ternary.ts";
 import { reshape } from "../ops/view.ts";
 import { primitives, spec } from "../primitive.ts";

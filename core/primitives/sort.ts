@@ -5,7 +5,8 @@
  */
 import { uint32 } from "../dtype.ts";
 import { zerosLike } from "../ops/create.ts";
-import { scatterAxis, takeAlongAxis } from "../ops/index.ts";
+import { takeAlongAxis } from "../ops/index.ts";
+import { scatterAxis } from "../ops/moves.ts";
 import { argsort, sort } from "../ops/sort.ts";
 import { primitives, spec } from "../primitive.ts";
 
