@@ -36,7 +36,7 @@ import {
   reshape,
   sliceAxis,
 } from "./view.ts";
-export { type IndexList, type Indices, scatterAxis } from "./moves.ts";
+export type { IndexList, Indices } from "./moves.ts";
 
 // ---- reading ----
 
@@ -109,6 +109,14 @@ export function takeAlongAxis(x: Operand, indices: Indices, options: Axis | { re
 /**
  * x with `x[..., indices[..., i, ...], ...] = values[..., i, ...]`; the values broadcast to the indices
  * (`mlx.core.put_along_axis`). Of the flattened array if the axis is null or absent.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.zeros([2, 3]), best = mx.array([[2], [0]], mx.int32);
+ * mx.putAlongAxis(x, best, mx.array(1), 1).tolist(); // [[0, 0, 1], [1, 0, 0]]
+ * mx.putAlongAxis(x, [4], mx.array(5)).tolist(); // [[0, 0, 0], [0, 5, 0]]
+ * ```
  */
 export function putAlongAxis(
   x: Operand,
@@ -151,7 +159,19 @@ function sliceStart(op: string, x: NDArray, start: Indices, axes: readonly numbe
   const sorted = order.every((k, i) => k === i);
   return [sorted ? at : take(at, order, 0), order.map((i) => list[i]!)];
 }
-/** `mlx.core.slice`: see `slice` in `indexing.ts`, which also makes slices of index expressions. */
+/**
+ * The sub-array of the given sizes that begins at `start`, one index for each of `axes`, 0 in the others
+ * (`mlx.core.slice`). `slice` in `indexing.ts` is the same, and also makes slices of index expressions.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.arange(12).reshape([3, 4]);
+ * const row = mx.argmax(mx.array([1, 5, 2])); // where to start may be computed
+ * mx.sliceFrom(x, row, [0], [1, 4]).tolist(); // [[4, 5, 6, 7]]
+ * mx.sliceFrom(x, [1, 2], [0, 1], [2, 2]).tolist(); // [[6, 7], [10, 11]]
+ * ```
+ */
 export function sliceFrom(x: Operand, start: Indices, axes: readonly number[], sliceSize: Shape): NDArray {
   const a = toArray("slice", x);
   const [at, sorted] = sliceStart("slice", a, start, axes);
@@ -168,12 +188,30 @@ export function sliceFrom(x: Operand, start: Indices, axes: readonly number[], s
 /**
  * x with the slice that begins at `start` (one index for each of `axes`, 0 in the others) replaced by the update
  * (`mlx.core.slice_update`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.zeros([3, 2]);
+ * mx.sliceUpdate(x, mx.array([[1, 2]]), mx.array(1, mx.int32), [0]).tolist(); // [[0, 0], [1, 2], [0, 0]]
+ * mx.sliceUpdate(x, mx.ones([2, 1]), [0, 1], [0, 1]).tolist(); // [[0, 1], [0, 1], [0, 0]]
+ * ```
  */
 export function sliceUpdate(x: Operand, update: Operand, start: Indices, axes: readonly number[]): NDArray {
   return writeAt(toArray("sliceUpdate", x), update, start, axes);
 }
 /**
  * {@linkcode sliceUpdate}; with `donate` it may take the buffer of x, which is unusable then: how caches grow in place.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * let cache = mx.zeros([4]);
+ * for (let i = 0; i < 3; i++) {
+ *   cache = mx.writeAt(cache, mx.array([i + 1]), [i], [0], { donate: true });
+ * }
+ * cache.tolist(); // [1, 2, 3, 0]
+ * ```
  */
 export function writeAt(
   x: NDArray,

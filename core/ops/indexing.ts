@@ -34,7 +34,17 @@ import { where } from "./ternary.ts";
 import { negative, reciprocal } from "./unary.ts";
 import { broadcastTo, reshape, sliceOf, transpose } from "./view.ts";
 
-/** A slice `start:stop:step` of one axis: see {@linkcode slice}. */
+/**
+ * A slice `start:stop:step` of one axis: see {@linkcode slice}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const every2 = new mx.Slice(null, null, 2);
+ * mx.arange(5).index(every2).tolist(); // [0, 2, 4]
+ * every2.toString(); // "::2"
+ * ```
+ */
 export class Slice {
   /** See {@linkcode slice}. */
   constructor(

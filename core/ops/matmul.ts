@@ -218,7 +218,16 @@ export function tensordot(
 function isAxesObject(x: TensordotAxes | { readonly axes?: TensordotAxes }): x is { readonly axes?: TensordotAxes } {
   return typeof x === "object" && !Array.isArray(x);
 }
-/** `sum(conj(a) b)` over one axis (-1 if absent), which has the same place and length in both (`mlx.core.vecdot`). */
+/**
+ * `sum(conj(a) b)` over one axis (-1 if absent), which has the same place and length in both (`mlx.core.vecdot`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.vecdot(mx.array([[1, 2], [3, 4]]), mx.array([[5, 6], [7, 8]])).tolist(); // [17, 53]
+ * mx.vecdot(mx.array([[1, 2], [3, 4]]), mx.ones([2, 2]), 0).tolist(); // [4, 6]
+ * ```
+ */
 export function vecdot(a: Operand, b: Operand, axis: AxisArgument = -1): NDArray {
   if (recorder) return recorder.call(vecdot, [a, b, axis]);
   const [x, y] = [toArray("vecdot", a), toArray("vecdot", b)];
@@ -296,6 +305,14 @@ function blockMasked(x: NDArray, mask: NDArray, block: number): NDArray {
 /**
  * The matrix product with blocks masked: of the factors before, of the product after (`mlx.core.block_masked_mm`). A
  * bool mask keeps blocks, another one multiplies them.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const mask = mx.array([[true, false], [false, true]]); // of 64 x 64 entries, four blocks of 32 x 32
+ * const y = mx.blockMaskedMm(mx.ones([64, 8]), mx.ones([8, 64]), { blockSize: 32, maskOut: mask });
+ * [y.index(0, 0).item(), y.index(0, 32).item()]; // [8, 0]
+ * ```
  */
 export function blockMaskedMm(a: Operand, b: Operand, options: number | BlockMaskedOptions = {}): NDArray {
   const { blockSize = 64, maskOut = null, maskLhs = null, maskRhs = null } = typeof options === "number"
@@ -319,6 +336,13 @@ export function blockMaskedMm(a: Operand, b: Operand, options: number | BlockMas
 /**
  * Products over segments of the inner axis: `y[i..., :, :] = a[:, s:e] @ b[s:e, :]` with `[s, e] = segments[i...]`
  * (`mlx.core.segmented_mm`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const a = mx.array([[1, 2, 3, 4]]), b = mx.ones([4, 1]);
+ * mx.segmentedMm(a, b, [[0, 2], [2, 4], [1, 1]]).tolist(); // [[[3]], [[7]], [[0]]]
+ * ```
  */
 export function segmentedMm(a: Operand, b: Operand, segments: Indices): NDArray {
   const [x, y] = [toArray("segmentedMm", a), toArray("segmentedMm", b)];

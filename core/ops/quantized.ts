@@ -88,8 +88,15 @@ function quantization(op: string, { groupSize, bits, mode = "affine" }: Quantiza
 // ---- 8-bit floats ----
 
 /**
- * float32 to e4m3: 1 sign, 4 exponent (bias 7), 3 fraction bits; rounds to nearest even, 448 and more to 448
+ * Floats to e4m3, as uint8: 1 sign, 4 exponent (bias 7), 3 fraction bits; rounds to nearest even, 448 and more to 448
  * (`mlx.core.to_fp8`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.toFp8(mx.array([1, -1, 1000])).tolist(); // [56, 184, 126]
+ * mx.fromFp8(mx.toFp8(mx.array([0.3, 17, 1000])), mx.float32).tolist(); // [0.3125, 16, 448]
+ * ```
  */
 export function toFp8(x: Operand): NDArray {
   const a = toArray("toFp8", x);
@@ -111,7 +118,18 @@ export interface FromFp8Options {
   /** bfloat16 if absent. */
   readonly dtype?: DType;
 }
-/** e4m3 to another float dtype (`mlx.core.from_fp8`). */
+/**
+ * e4m3, the bytes that {@linkcode toFp8} makes, to another float dtype (`mlx.core.from_fp8`). A `DTypeError` where x is
+ * not uint8.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const codes = mx.array([0x38, 0x7e, 1], mx.uint8); // 1, the greatest and the least number
+ * mx.fromFp8(codes, mx.float32).tolist(); // [1, 448, 0.001953125]
+ * mx.fromFp8(codes).dtype.name; // "bfloat16"
+ * ```
+ */
 export function fromFp8(x: Operand, options: DType | FromFp8Options = {}): NDArray {
   const a = toArray("fromFp8", x);
   const dtype = ("dtype" in options ? options.dtype : "code" in options ? options : undefined) ?? bfloat16;
@@ -447,6 +465,16 @@ export interface GatherQmmOptions extends QuantizedMatmulOptions {
 /**
  * Products of chosen matrices: `y[i...] = x[lhs[i...]] w[rhs[i...]]^T` with quantized w (`mlx.core.gather_qmm`); the
  * heart of a mixture of experts. Without indices it is {@linkcode quantizedMatmul}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const experts = mx.arange(4).reshape([4, 1, 1]).mul(mx.ones([4, 16, 64]));
+ * const [w, scales, biases] = mx.quantize(experts);
+ * const y = mx.gatherQmm(mx.ones([3, 1, 64]), w!, scales!, { biases, rhsIndices: [3, 0, 1] });
+ * y.shape; // [3, 1, 16]
+ * y.index("...", 0).flatten().tolist(); // [192, 0, 64]
+ * ```
  */
 export function gatherQmm(x: Operand, w: Operand, scales: Operand, options: GatherQmmOptions = {}): NDArray {
   if (recorder) return recorder.call(gatherQmm, [x, w, scales, options]);

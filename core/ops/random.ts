@@ -42,7 +42,18 @@ import { where } from "./ternary.ts";
 import { abs, erf, erfinv, exp, floor, isinf, log, log1p, negative, sign, sqrt } from "./unary.ts";
 import { expandDims, reshape, sliceOf, view } from "./view.ts";
 
-/** The global key. `compile` recognises it among inputs and outputs, so that compiled functions draw anew. */
+/**
+ * The global key. `compile` recognises it among inputs and outputs, so that compiled functions draw anew.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const saved = mx.random.state.key;
+ * const first = mx.random.uniform([2]);
+ * mx.random.state.key = saved; // draws the same again
+ * mx.arrayEqual(mx.random.uniform([2]), first).item(); // true
+ * ```
+ */
 export class RandomState {
   #key: NDArray | null = null;
   /** Transforms find the key under this name. */
@@ -58,7 +69,16 @@ export class RandomState {
 /** The global random state (`mlx.core.random.state`). */
 export const state: RandomState = new RandomState();
 
-/** A key made of a seed, an integer from 0 to 2^64 - 1: [seed >> 32, seed] (`mlx.core.random.key`). */
+/**
+ * A key made of a seed, an integer from 0 to 2^64 - 1: [seed >> 32, seed] (`mlx.core.random.key`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.key(7).tolist(); // [0, 7]
+ * mx.random.key(2n ** 32n + 1n).tolist(); // [1, 1]
+ * ```
+ */
 export function key(seed: number | bigint): NDArray {
   const exact = typeof seed === "bigint" || Number.isSafeInteger(seed), bits = exact ? BigInt(seed) : -1n;
   if (bits !== BigInt.asUintN(64, bits)) {
@@ -71,7 +91,18 @@ export function key(seed: number | bigint): NDArray {
   }
   return constant(new Uint32Array([Number(bits >> 32n), Number(bits & 0xffffffffn)]), [2], uint32);
 }
-/** Restarts the global random state from a seed (`mlx.core.random.seed`). */
+/**
+ * Restarts the global random state from a seed, as {@linkcode key} takes it (`mlx.core.random.seed`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.seed(0);
+ * const x = mx.random.normal([3]);
+ * mx.random.seed(0);
+ * mx.arrayEqual(mx.random.normal([3]), x).item(); // true
+ * ```
+ */
 export function seed(value: number | bigint): void {
   state.key = key(value);
 }
@@ -87,7 +118,17 @@ export interface SplitOptions {
   /** How many keys. Default 2. */
   readonly num?: number;
 }
-/** `num` new keys of one key, as [num, 2] (`mlx.core.random.split`). */
+/**
+ * `num` new keys of one key, as [num, 2] (`mlx.core.random.split`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [k1, k2] = mx.unstack(mx.random.split(mx.random.key(0)));
+ * mx.arrayEqual(mx.random.uniform([2], { key: k1 }), mx.random.uniform([2], { key: k2 })).item(); // false
+ * mx.random.split(mx.random.key(0), 5).shape; // [5, 2]
+ * ```
+ */
 export function split(key: NDArray, num: number | SplitOptions = {}): NDArray {
   return bits([typeof num === "number" ? num : num.num ?? 2, 2], { key });
 }
@@ -146,7 +187,16 @@ export interface BitsOptions extends KeyOptions {
   /** Bytes of each number: 1, 2 or 4. Default 4. */
   readonly width?: number;
 }
-/** Random bits as unsigned integers of `width` bytes. */
+/**
+ * Random bits as uint8, uint16 or uint32, by `width` in bytes (`mlx.core.random.bits`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.bits([2], { key: mx.random.key(0) }); // array([928981903, 3453687069], dtype=uint32)
+ * mx.random.bits([2], { key: mx.random.key(0), width: 1 }); // array([89, 1], dtype=uint8)
+ * ```
+ */
 export function bits(shape: Shape, options: BitsOptions = {}): NDArray {
   const width = options.width ?? 4;
   if (width !== 1 && width !== 2 && width !== 4) {
@@ -249,6 +299,13 @@ export function normal(shape?: ShapeOr<NormalOptions>, options?: NormalOptions):
 /**
  * Integers in [low, high) (`mlx.core.random.randint`), int32 unless a dtype is given. They are drawn as float32, so not
  * every integer beyond 2^24 can come.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.randint(1, 7, [5], { key: mx.random.key(0) }); // array([4, 1, 3, 6, 4], dtype=int32)
+ * mx.random.randint(mx.array([0, 100]), mx.array([10, 110]), [3, 2]).shape; // [3, 2]
+ * ```
  */
 export function randint(low: Operand, high: Operand, shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
   const { o, shape: size = [], dtype = int32 } = read("random.randint", shape, options);
@@ -273,6 +330,13 @@ const isProbability = (x: unknown): x is number | WeakFloat | NDArray =>
   typeof x === "number" || x instanceof WeakFloat || isArray(x);
 /**
  * Booleans that are true with probability `p` (`mlx.core.random.bernoulli`). The shape is that of `p` if none is given.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.bernoulli(0.9, { shape: [4], key: mx.random.key(0) }).tolist(); // [false, true, true, true]
+ * mx.random.bernoulli(mx.array([0, 1])).tolist(); // [false, true]
+ * ```
  */
 export function bernoulli(
   p?: number | WeakFloat | NDArray | Shape | BernoulliOptions,
@@ -298,6 +362,14 @@ export function bernoulli(
 /**
  * Normally distributed numbers within [lower, upper] (`mlx.core.random.truncated_normal`):
  * `√2 erfinv(u)` with u even between erf(lower/√2) and erf(upper/√2).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.random.truncatedNormal(-1, 2, [1000]);
+ * mx.all(x.greaterEqual(-1).logicalAnd(x.lessEqual(2))).item(); // true
+ * mx.random.truncatedNormal(mx.array([0, 5]), mx.array([1, 6])).shape; // [2]
+ * ```
  */
 export function truncatedNormal(
   lower: Operand,
@@ -319,7 +391,18 @@ export function truncatedNormal(
   );
   return maximum(minimum(hi, multiply(erfinv(drawn), root2)), lo);
 }
-/** Numbers of the standard Gumbel distribution, `-log(-log u)` (`mlx.core.random.gumbel`). */
+/**
+ * Numbers of the standard Gumbel distribution, `-log(-log u)` (`mlx.core.random.gumbel`). The place of the greatest sum
+ * with logits is a class drawn by their softmax: so {@linkcode categorical} draws.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const logits = mx.array([0, 1, 2]);
+ * const g = mx.random.gumbel([3], { key: mx.random.key(0) });
+ * mx.argmax(logits.add(g)).item(); // 0, drawn with probabilities softmax(logits)
+ * ```
+ */
 export function gumbel(shape?: ShapeOr<DrawOptions>, options?: DrawOptions): NDArray {
   const { o, shape: size = [], dtype = float32 } = read("random.gumbel", shape, options);
   return negative(log(negative(log(uniform({ shape: size, dtype, key: o?.key })))));
@@ -331,7 +414,16 @@ export interface LaplaceOptions extends DrawOptions {
   /** The scale. Default 1. */
   readonly scale?: number;
 }
-/** Numbers of the Laplace distribution, `loc + scale sign(u) log(1 - |u|)` (`mlx.core.random.laplace`). */
+/**
+ * Numbers of the Laplace distribution, `loc + scale sign(u) log(1 - |u|)` (`mlx.core.random.laplace`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.laplace([2], { loc: 10, scale: 0.5, key: mx.random.key(0) }); // array([10.419, 9.53144], dtype=float32)
+ * mx.random.laplace([2, 3], { dtype: mx.float16 }).dtype.name; // "float16"
+ * ```
+ */
 export function laplace(shape?: ShapeOr<LaplaceOptions>, options?: LaplaceOptions): NDArray {
   const { o, shape: size = [], dtype = float32 } = read("random.laplace", shape, options);
   requireFloat("random.laplace", dtype);
@@ -351,6 +443,14 @@ export interface CategoricalOptions extends ShapeOptions {
 /**
  * Classes drawn with probabilities proportional to `e^logits` along an axis, as uint32 (`mlx.core.random.categorical`).
  * The result has the logits' shape without that axis, or a given shape that it broadcasts to.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const logits = mx.log(mx.array([[1, 0, 0], [0, 0, 1]])); // only one class is possible
+ * mx.random.categorical(logits).tolist(); // [0, 2]
+ * mx.random.categorical(logits, { numSamples: 4 }).tolist(); // [[0, 0, 0, 0], [2, 2, 2, 2]]
+ * ```
  */
 export function categorical(
   logits: NDArray,
@@ -409,6 +509,14 @@ export interface PermutationOptions extends KeyOptions {
 }
 /**
  * The numbers below `x` in random order, as uint32, or an array shuffled along an axis (`mlx.core.random.permutation`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.random.permutation(5, { key: mx.random.key(0) }).tolist(); // [1, 2, 0, 4, 3]
+ * const rows = mx.array([[1, 10], [2, 20], [3, 30]]);
+ * mx.random.permutation(rows, 0, { key: mx.random.key(1) }).tolist(); // [[2, 20], [1, 10], [3, 30]]
+ * ```
  */
 export function permutation(
   x: number | NDArray,

@@ -135,7 +135,17 @@ export function min(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOpt
   if (recorder) return recorder.call(min, [a, axis, options]);
   return extremum("min", a, axis, options);
 }
-/** `[min(a), max(a)]` (`mlx.core.minmax`). */
+/**
+ * `[min(a), max(a)]` (`mlx.core.minmax`). Empty axes are an error.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [low, high] = mx.minmax(mx.array([[1, 5], [4, 2]]), 1);
+ * low.tolist(); // [1, 2]
+ * high.tolist(); // [5, 4]
+ * ```
+ */
 export function minmax(a: Operand, axis?: Axes | ReduceOptions, options?: ReduceOptions): [NDArray, NDArray] {
   return [min(a, axis, options), max(a, axis, options)];
 }

@@ -84,13 +84,31 @@ export function cummax(a: Operand, axis?: number | null | ScanOptions, options?:
   const [which, o] = oneAxisArg(axis, options);
   return scan("cummax", toArray("cummax", a), which, o);
 }
-/** Running minimum; NaN from the first NaN on (`mlx.core.cummin`). */
+/**
+ * Running minimum; NaN from the first NaN on (`mlx.core.cummin`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.cummin(mx.array([3, 1, 2])).tolist(); // [3, 1, 1]
+ * mx.cummin(mx.array([3, 1, 2]), { reverse: true }).tolist(); // [1, 1, 2]
+ * ```
+ */
 export function cummin(a: Operand, axis?: number | null | ScanOptions, options?: ScanOptions): NDArray {
   if (recorder) return recorder.call(cummin, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);
   return scan("cummin", toArray("cummin", a), which, o);
 }
-/** Running `log Σ e^a` without overflow (`mlx.core.logcumsumexp`). */
+/**
+ * Running `log Σ e^a` without overflow (`mlx.core.logcumsumexp`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.logcumsumexp(mx.array([1000, 1000, -Infinity])).tolist(); // [1000, 1000.6931762695312, 1000.6931762695312]
+ * mx.exp(mx.logcumsumexp(mx.log(mx.array([1, 2, 3])))); // array([1, 3, 6], dtype=float32)
+ * ```
+ */
 export function logcumsumexp(a: Operand, axis?: number | null | ScanOptions, options?: ScanOptions): NDArray {
   if (recorder) return recorder.call(logcumsumexp, [a, axis, options]);
   const [which, o] = oneAxisArg(axis, options);

@@ -83,7 +83,17 @@ export function partition(a: Operand, kth: number, axis?: number | null | SortOp
   checkKth("partition", x, kth, at);
   return bind("sort", [x], { axis: at });
 }
-/** The indices that {@linkcode partition}, as uint32 (`mlx.core.argpartition`). */
+/**
+ * The indices that {@linkcode partition} an axis, as uint32 (`mlx.core.argpartition`): those of a whole sort.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.array([7, 1, 5, 3]);
+ * const least = mx.argpartition(x, 1).index(":2"); // where the two least elements are
+ * mx.sort(mx.take(x, least)).tolist(); // [1, 3]
+ * ```
+ */
 export function argpartition(a: Operand, kth: number, axis?: number | null | SortOptions): NDArray {
   const [x, at] = along("argpartition", a, axis);
   checkKth("argpartition", x, kth, at);

@@ -1,3 +1,4 @@
+// Long because views are many small functions, each with an example.
 /**
  * Operations that only look at an array in another way: no element is computed, and where strides can express the
  * result, none is copied. The records (layouts, derivatives) are in `core/primitives/view.ts`.
@@ -179,14 +180,31 @@ export function transpose(
   }
   return axes.every((axis, i) => axis === i) ? a : bind("transpose", [a], { axes });
 }
-/** The same as {@linkcode transpose} (`mlx.core.permute_dims`). */
+/**
+ * The same as {@linkcode transpose} (`mlx.core.permute_dims`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.permuteDims(mx.zeros([2, 3, 4]), [2, 0, 1]).shape; // [4, 2, 3]
+ * ```
+ */
 export function permuteDims(
   x: Operand,
   options: readonly number[] | { readonly axes?: readonly number[] | null } = {},
 ): NDArray {
   return transpose(x, options);
 }
-/** The last two axes exchanged (`mlx.core.matrix_transpose`). */
+/**
+ * The last two axes exchanged (`mlx.core.matrix_transpose`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.matrixTranspose(mx.array([[1, 2], [3, 4]])).tolist(); // [[1, 3], [2, 4]]
+ * mx.matrixTranspose(mx.zeros([5, 2, 3])).shape; // [5, 3, 2]
+ * ```
+ */
 export function matrixTranspose(x: Operand): NDArray {
   if (recorder) return recorder.call(matrixTranspose, [x]);
   const a = toArray("matrixTranspose", x);
@@ -257,7 +275,17 @@ export function broadcastTo(x: Operand, shape: number | Shape): NDArray {
   }
   return bind("broadcastTo", [a], { shape: to });
 }
-/** All arrays broadcast to their common shape (`mlx.core.broadcast_arrays`). */
+/**
+ * All arrays broadcast to their common shape (`mlx.core.broadcast_arrays`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const [x, y] = mx.broadcastArrays(mx.array([1, 2]), mx.array([[10], [20]]));
+ * x!.tolist(); // [[1, 2], [1, 2]]
+ * y!.tolist(); // [[10, 10], [20, 20]]
+ * ```
+ */
 export function broadcastArrays(...xs: readonly Operand[]): NDArray[] {
   const arrays = xs.map((x) => toArray("broadcastArrays", x));
   const shape = commonShape("broadcastArrays", arrays.map((a) => a.shape));
@@ -329,7 +357,16 @@ export function view(x: Operand, dtype: DType): NDArray {
   }
   return bind("viewAs", [a], { dtype });
 }
-/** A row-major copy, or the array itself where it lies so already (`mlx.core.contiguous`). */
+/**
+ * A row-major copy, or the array itself where it lies so already (`mlx.core.contiguous`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.arange(4).reshape([2, 2]).T;
+ * mx.view(mx.contiguous(x), mx.uint8).shape; // [2, 8]
+ * ```
+ */
 export function contiguous(x: Operand, _options: { readonly allowColMajor?: boolean } = {}): NDArray {
   return copy(toArray("contiguous", x));
 }
@@ -349,14 +386,32 @@ function atLeast(op: string, xs: readonly Operand[], shaped: (shape: Shape) => S
   const arrays = xs.map((x) => toArray(op, x)).map((a) => reshape(a, shaped(a.shape)));
   return arrays.length === 1 ? arrays[0]! : arrays;
 }
-/** The array with at least one axis (`mlx.core.atleast_1d`). */
+/**
+ * The array with at least one axis (`mlx.core.atleast_1d`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.atleast1d(3).tolist(); // [3]
+ * mx.atleast1d(mx.array(3), mx.zeros([2, 2])).map((x) => x.shape); // [[1], [2, 2]]
+ * ```
+ */
 export function atleast1d(x: Operand): NDArray;
 /** Several arrays, each with at least one axis. */
 export function atleast1d(...xs: readonly Operand[]): NDArray[];
 export function atleast1d(...xs: readonly Operand[]): NDArray | NDArray[] {
   return atLeast("atleast1d", xs, (shape) => shape.length === 0 ? [1] : shape);
 }
-/** The array with at least two axes (`mlx.core.atleast_2d`): `[n]` becomes `[1, n]`. */
+/**
+ * The array with at least two axes (`mlx.core.atleast_2d`): `[n]` becomes `[1, n]`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.atleast2d(mx.array([1, 2])).tolist(); // [[1, 2]]
+ * mx.atleast2d(mx.array(3), mx.zeros([4])).map((x) => x.shape); // [[1, 1], [1, 4]]
+ * ```
+ */
 export function atleast2d(x: Operand): NDArray;
 /** Several arrays, each with at least two axes. */
 export function atleast2d(...xs: readonly Operand[]): NDArray[];
@@ -365,6 +420,13 @@ export function atleast2d(...xs: readonly Operand[]): NDArray | NDArray[] {
 }
 /**
  * The array with at least three axes (`mlx.core.atleast_3d`): `[n]` becomes `[1, n, 1]`, `[m, n]` becomes `[m, n, 1]`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.atleast3d(mx.zeros([4])).shape; // [1, 4, 1]
+ * mx.atleast3d(mx.zeros([2, 5]), mx.array(3)).map((x) => x.shape); // [[2, 5, 1], [1, 1, 1]]
+ * ```
  */
 export function atleast3d(x: Operand): NDArray;
 /** Several arrays, each with at least three axes. */
@@ -379,12 +441,29 @@ export function atleast3d(...xs: readonly Operand[]): NDArray | NDArray[] {
 /**
  * `x[starts:stops:steps]` for every axis, with fixed numbers. They count from the front and lie inside the axes; with a
  * negative step a stop of -1 means "to index 0". No MLX function: `x.index` ends here.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.arange(12).reshape([3, 4]);
+ * mx.sliceOf(x, [0, 1], [2, 3]).tolist(); // [[1, 2], [5, 6]]
+ * mx.sliceOf(x, [2, 0], [-1, 1], [-1, 1]).tolist(); // [[8], [4], [0]]
+ * ```
  */
 export function sliceOf(x: NDArray, starts: Shape, stops: Shape, steps: Shape = starts.map(() => 1)): NDArray {
   const whole = starts.every((start, i) => start === 0 && steps[i] === 1 && stops[i] === x.shape[i]);
   return whole ? x : bind("slice", [x], { starts, stops, steps });
 }
-/** `x[..., start:stop, ...]` along one axis. */
+/**
+ * `x[..., start:stop, ...]` along one axis, with numbers from 0 to its length. No MLX function.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.arange(6).reshape([2, 3]);
+ * mx.sliceAxis(x, 1, 0, 2).tolist(); // [[0, 1], [3, 4]]
+ * ```
+ */
 export function sliceAxis(x: NDArray, axis: number, start: number, stop: number): NDArray {
   if (recorder) return recorder.call(sliceAxis, [x, axis, start, stop]);
   return sliceOf(x, x.shape.map((_, i) => i === axis ? start : 0), x.shape.map((n, i) => i === axis ? stop : n));
