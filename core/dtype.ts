@@ -34,7 +34,17 @@ export type DTypeName =
 /** What a number of the dtype is. */
 export type DTypeKind = "bool" | "uint" | "int" | "float" | "complex";
 
-/** The type of an array's elements: one object per dtype, so `===` compares them. */
+/**
+ * The type of an array's elements: one object per dtype, so `===` compares them.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.bfloat16.size; // 2
+ * mx.ones([2]).dtype === mx.float32; // true
+ * `${mx.int8}`; // "int8"
+ * ```
+ */
 export class DType {
   /** Made by this module only. */
   constructor(
@@ -102,7 +112,17 @@ export const dtypes: readonly DType[] = [
   bfloat16,
   complex64,
 ];
-/** The dtype of that name. */
+/**
+ * The dtype of that name.
+ * A name that there is not is a `DTypeError`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.dtypeOf("bfloat16") === mx.bfloat16; // true
+ * mx.zeros([2], mx.dtypeOf("uint8")).nbytes; // 2
+ * ```
+ */
 export function dtypeOf(name: string): DType {
   return dtypes.find((d) => d.name === name) ??
     fail(DTypeError, "dtype", {
@@ -179,6 +199,14 @@ const KINDS: Readonly<Record<string, readonly DTypeKind[]>> = {
  * Whether a dtype is of a kind named as in the array API standard: a dtype, `"bool"`, `"signed integer"`,
  * `"unsigned integer"`, `"integral"`, `"real floating"`, `"complex floating"`, `"numeric"`, or a list of these
  * (`mlx.core.isdtype`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.isdtype(mx.int8, "signed integer"); // true
+ * mx.isdtype(mx.float16, ["bool", "integral"]); // false
+ * mx.isdtype(mx.bool_, "numeric"); // false
+ * ```
  */
 export function isdtype(dtype: DType, kind: DType | string | readonly (DType | string)[]): boolean {
   if (kind instanceof DType) return dtype === kind;
@@ -222,12 +250,31 @@ const PROMOTED: readonly (readonly DType[])[] = dtypes.map((a) => dtypes.map((b)
 export function promoteTypes(a: DType, b: DType): DType {
   return PROMOTED[a.code]![b.code]!;
 }
-/** The dtype itself if it is float or complex, else float32: what `exp`, `mean` or `divide` compute in. */
+/**
+ * The dtype itself if it is float or complex, else float32: what `exp`, `mean` or `divide` compute in.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.atLeastFloat(mx.int32); // float32
+ * mx.atLeastFloat(mx.float16); // float16
+ * ```
+ */
 export function atLeastFloat(dtype: DType): DType {
   return issubdtype(dtype, "inexact") ? dtype : float32;
 }
 
-/** A number that acts as a float in promotion even where it is integral: see {@linkcode float}. */
+/**
+ * A number that acts as a float in promotion even where it is integral: see {@linkcode float}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.float(2) instanceof mx.WeakFloat; // true
+ * mx.resultType(mx.int32, new mx.WeakFloat(2)); // float32, where a plain 2 would leave int32
+ * mx.resultType(mx.float16, new mx.WeakFloat(2)); // float16
+ * ```
+ */
 export class WeakFloat {
   /** See {@linkcode float}. */
   constructor(
@@ -235,7 +282,17 @@ export class WeakFloat {
     readonly value: number,
   ) {}
 }
-/** A complex number: see {@linkcode complex}. */
+/**
+ * A complex number: see {@linkcode complex}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const z = mx.fft.fft(mx.array([0, 1, 0, 0])).index(1).item(); // Complex { re: 0, im: -1 }
+ * z instanceof mx.Complex && z.im; // -1
+ * String(new mx.Complex(1, 2)); // "1+2j"
+ * ```
+ */
 export class Complex {
   /** See {@linkcode complex}. */
   constructor(
@@ -276,7 +333,17 @@ export function complex(re: number, im: number = 0): Complex {
 }
 /** What may stand in place of an array and is weak: it takes the dtype of the array beside it where it can. */
 export type Scalar = number | boolean | bigint | WeakFloat | Complex;
-/** Whether the value is a weak scalar. */
+/**
+ * Whether the value is a weak scalar.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.isScalar(2); // true
+ * mx.isScalar(mx.complex(0, 1)); // true
+ * mx.isScalar(mx.array(2)); // false: an array has a dtype of its own
+ * ```
+ */
 export function isScalar(x: unknown): x is Scalar {
   const t = typeof x;
   return t === "number" || t === "boolean" || t === "bigint" || x instanceof WeakFloat || x instanceof Complex;
@@ -291,6 +358,15 @@ function actsAsInteger(x: Scalar): x is number | bigint {
  * The dtype that a weak scalar takes beside an array of dtype `beside`, or alone: a boolean takes any dtype, an integer
  * any but bool (then int32), a float any float dtype (else float32), a complex number is complex64. Integers alone are
  * int32, or int64 where they need it.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.scalarType(2); // int32
+ * mx.scalarType(2 ** 40); // int64
+ * mx.scalarType(2, mx.float16); // float16
+ * mx.scalarType(2.5, mx.int8); // float32
+ * ```
  */
 export function scalarType(x: Scalar, beside?: DType): DType {
   if (x instanceof Complex) return complex64;
@@ -331,7 +407,17 @@ export function resultType(...args: readonly (DType | { readonly dtype: DType } 
   }
   return result ?? bool_;
 }
-/** Whether every value of `from` (a dtype or an array) may become `to` by promotion (`mlx.core.can_cast`). */
+/**
+ * Whether every value of `from` (a dtype or an array) may become `to` by promotion (`mlx.core.can_cast`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.canCast(mx.int8, mx.int32); // true
+ * mx.canCast(mx.int32, mx.float16); // true
+ * mx.canCast(mx.float32, mx.int32); // false
+ * ```
+ */
 export function canCast(from: DType | { readonly dtype: DType }, to: DType): boolean {
   return promoteTypes(from instanceof DType ? from : from.dtype, to) === to;
 }

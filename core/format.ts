@@ -15,11 +15,31 @@ export interface PrintOptions {
   readonly precision: number;
 }
 let options: PrintOptions = { precision: -1 };
-/** The options in force (`mlx.core.get_printoptions`). */
+/**
+ * The options in force (`mlx.core.get_printoptions`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.getPrintoptions().precision; // -1: six significant digits
+ * mx.printoptions({ precision: 2 }, () => mx.getPrintoptions().precision); // 2
+ * ```
+ */
 export function getPrintoptions(): PrintOptions {
   return options;
 }
-/** Sets the options of printing (`mlx.core.set_printoptions`); what is left out returns to its default. */
+/**
+ * Sets the options of printing (`mlx.core.set_printoptions`); what is left out returns to its default.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.setPrintoptions({ precision: 3 });
+ * String(mx.array([0.5, 2 / 3])); // "array([0.500, 0.667], dtype=float32)"
+ * mx.setPrintoptions();
+ * String(mx.array([0.5, 2 / 3])); // "array([0.5, 0.666667], dtype=float32)"
+ * ```
+ */
 export function setPrintoptions({ precision = -1 }: Partial<PrintOptions> = {}): void {
   options = { precision };
 }

@@ -18,7 +18,19 @@ export interface Failure {
   readonly madeAt?: string;
 }
 
-/** Base of all errors of the library: the fields of the message, one by one. */
+/**
+ * Base of all errors of the library: the fields of the message, one by one.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * try {
+ *   mx.ones([2]).reshape([3]);
+ * } catch (error) {
+ *   if (error instanceof mx.DenimError) [error.name, error.op]; // ["ShapeError", "reshape"]
+ * }
+ * ```
+ */
 export class DenimError extends Error {
   /** The public operation that failed. */
   readonly op: string;
@@ -40,7 +52,19 @@ export class DenimError extends Error {
     this.madeAt = madeAt;
   }
 }
-/** The native library: missing, stale, of another platform, or it could not be built. */
+/**
+ * The native library: missing, stale, of another platform, or it could not be built.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * try {
+ *   mx.ones([2]).sum().item();
+ * } catch (error) {
+ *   if (error instanceof mx.RuntimeLibraryError) console.error("The native library cannot be used:", error.fix);
+ * }
+ * ```
+ */
 export class RuntimeLibraryError extends DenimError {}
 
 /** Throws a {@linkcode RuntimeLibraryError} about the library itself: `[ffi] cannot ...`. */
