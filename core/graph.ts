@@ -366,6 +366,16 @@ function earlyInside(n: NDArray, uses: readonly NDArray[] | undefined): number {
 /**
  * What a module, an optimizer or a cache is to eval: named slots whose arrays are kept once computed, and whose
  * buffers are never given away under their feet.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const cache = new mx.Holder(), x = mx.array([1, 2]), twice = cache.hold("twice", x.mul(2));
+ * twice.sum().item(); // 6
+ * x.dispose();
+ * twice.tolist(); // [2, 4], kept when the sum was computed
+ * cache.release("twice");
+ * ```
  */
 export class Holder {
   #slots = new Map<string, NDArray>();

@@ -75,7 +75,19 @@ export interface GpuCounts {
   readonly simulated: SimulatorCounts | null;
 }
 
-/** What {@linkcode profile} found. `String(p)` is the table. */
+/**
+ * What {@linkcode profile} found. `String(p)` is the table.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const x = mx.ones([32, 32]);
+ * const p = mx.profile(() => x.matmul(x), { print: false });
+ * p.result.shape; // [32, 32]
+ * p.kernels[0]!.flops; // 65536: 32³ multiply-adds
+ * p.write(`${Deno.makeTempDirSync()}/trace.json`);
+ * ```
+ */
 export class Profile<R = unknown> {
   readonly #recorded: Recorded;
   /** The costliest first. */
@@ -236,6 +248,7 @@ function kernelProfiles(r: Recorded, roofs: Roofs | null): KernelProfile[] {
  * ```ts
  * import * as mx from "@denim/ml";
  * const x = mx.random.normal([64, 64]);
+ * mx.eval(x);
  * const p = mx.profile(() => x.matmul(x).sum(), { print: false });
  * p.kernels.map((k) => k.operations.join()); // ["matmul", "sum"] or the other way round
  * console.log(p.table(5));
