@@ -15,7 +15,17 @@ export interface TreeOptions {
   readonly isLeaf?: IsLeaf | null;
 }
 
-/** Whether it is an object without a class. */
+/**
+ * Whether it is an object without a class.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * mx.isPlainObject({ a: 1 }); // true
+ * mx.isPlainObject([1]); // false
+ * mx.isPlainObject(mx.ones([2])); // false: a leaf of trees
+ * ```
+ */
 export function isPlainObject(x: unknown): x is Record<string, unknown> {
   if (typeof x !== "object" || x === null) return false;
   const prototype = Object.getPrototypeOf(x);
@@ -145,7 +155,16 @@ function separate<T>(more: More<T>): [Tree<T>[], IsLeaf | undefined] {
 export function treeMap<T, U>(fn: (leaf: T, ...rest: Tree<T>[]) => U, tree: Tree<T>, ...more: More<T>): Tree<U> {
   return mapNode((_path, leaf, ...rest) => fn(leaf, ...rest), tree, "", ...separate(more));
 }
-/** Like {@linkcode treeMap}; the function gets the path first (`mlx.utils.tree_map_with_path`). */
+/**
+ * Like {@linkcode treeMap}; the function gets the path first (`mlx.utils.tree_map_with_path`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const tree = { layers: [{ weight: 1, bias: 2 }] };
+ * mx.treeMapWithPath((path, x: number) => path.endsWith("bias") ? 0 : x, tree); // { layers: [{ weight: 1, bias: 0 }] }
+ * ```
+ */
 export function treeMapWithPath<T, U>(
   fn: (path: string, leaf: T, ...rest: Tree<T>[]) => U,
   tree: Tree<T>,

@@ -210,7 +210,18 @@ async function saveZip(path: string, arrays: SaveableArrays, deflate: boolean): 
 export async function savez(path: string, arrays: SaveableArrays): Promise<void> {
   await saveZip(path, arrays, false);
 }
-/** The same, smaller and slower (`mlx.core.savez_compressed`). */
+/**
+ * The same, smaller and slower (`mlx.core.savez_compressed`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const path = `${Deno.makeTempDirSync()}/xs.npz`;
+ * await mx.savezCompressed(path, { zeros: mx.zeros([1000]), eye: mx.eye(2) });
+ * mx.load(path).eye!.tolist(); // [[1, 0], [0, 1]]
+ * Deno.statSync(path).size < 1000; // true: savez takes more than 4000 bytes
+ * ```
+ */
 export async function savezCompressed(path: string, arrays: SaveableArrays): Promise<void> {
   await saveZip(path, arrays, true);
 }

@@ -185,11 +185,37 @@ export function compileStatistics(f: (...args: never[]) => unknown): CompileStat
   return { ...historyOf(f).statistics };
 }
 let disabled = false;
-/** From now on compiled functions run as they are written (`mlx.core.disable_compile`). */
+/**
+ * From now on compiled functions run as they are written (`mlx.core.disable_compile`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * let runs = 0;
+ * const f = mx.compile((x: mx.NDArray) => (runs++, x.mul(2)));
+ * mx.disableCompile();
+ * mx.eval(f(mx.ones([2])), f(mx.ones([2])));
+ * runs; // 2: the function itself ran each time
+ * mx.enableCompile();
+ * ```
+ */
 export function disableCompile(): void {
   disabled = true;
 }
-/** Undoes {@linkcode disableCompile}. */
+/**
+ * Undoes {@linkcode disableCompile}.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * let runs = 0;
+ * const f = mx.compile((x: mx.NDArray) => (runs++, x.mul(2)));
+ * mx.disableCompile();
+ * mx.enableCompile();
+ * mx.eval(f(mx.ones([2])), f(mx.ones([2])));
+ * runs; // 1: traced once
+ * ```
+ */
 export function enableCompile(): void {
   disabled = false;
 }

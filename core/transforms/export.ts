@@ -40,7 +40,21 @@ export interface ExporterOptions {
    */
   readonly shapeless?: boolean;
 }
-/** A file in the making: {@linkcode exporter} returns it (`mlx.core.FunctionExporter`). */
+/**
+ * A file in the making: {@linkcode exporter} returns it (`mlx.core.FunctionExporter`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * const path = `${Deno.makeTempDirSync()}/norm.denim`;
+ * {
+ *   await using file = mx.exporter(path, (x: mx.NDArray) => x.square().sum().sqrt());
+ *   file.add(mx.zeros([2]));
+ *   file.add(mx.zeros([3]));
+ * } // written here
+ * String(mx.importFunction(path)(mx.array([3, 4]))); // "array(5, dtype=float32)"
+ * ```
+ */
 export class FunctionExporter<A extends readonly unknown[]> {
   readonly #constants = new Constants();
   readonly #traces: FileTrace[] = [];
