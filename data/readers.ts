@@ -300,7 +300,19 @@ export function lineFile<T>(path: string, parse: (line: string) => T): LineFile<
 export function lineFile(path: string, parse: (line: string) => unknown = (line) => line): LineFile<unknown> {
   return new LineFile(path, parse);
 }
-/** The lines of a file by number: see {@linkcode lineFile}. */
+/**
+ * The lines of a file by number: see {@linkcode lineFile}.
+ *
+ * @example
+ * ```ts
+ * import { LineFile } from "@denim/ml/data";
+ * const path = Deno.makeTempFileSync();
+ * Deno.writeTextFileSync(path, "1.5\n-2\n");
+ * using lines = new LineFile(path, Number);
+ * lines.length; // 2
+ * lines.at(1); // -2
+ * ```
+ */
 export class LineFile<T> implements Items<T>, Disposable {
   readonly #file: Deno.FsFile;
   readonly #ends: number[] = [];

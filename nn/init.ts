@@ -95,21 +95,61 @@ function symmetric(a: NDArray, limit: number, dtype: DType): NDArray {
   return random.uniform(a.shape, { low: -limit, high: limit, dtype });
 }
 
-/** `value` everywhere (`mlx.nn.init.constant`). */
+/**
+ * `value` everywhere (`mlx.nn.init.constant`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.init.constant(0.5)(mx.zeros([2, 2])).tolist(); // [[0.5, 0.5], [0.5, 0.5]]
+ * nn.init.constant(1, mx.float16)(mx.zeros([3])).dtype; // float16
+ * ```
+ */
 export function constant(value: number, options: DTypeOr<InitOptions> = {}): Initializer {
   return (a) => full(a.shape, value, dtypeOf(options));
 }
-/** Draws from a normal distribution (`mlx.nn.init.normal`). */
+/**
+ * Draws from a normal distribution (`mlx.nn.init.normal`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const weight = nn.init.normal({ mean: 1, std: 0.02 })(mx.zeros([1000, 10]));
+ * Math.abs(Number(weight.mean().item()) - 1) < 0.001; // true
+ * ```
+ */
 export function normal(options: DTypeOr<NormalInitOptions> = {}): Initializer {
   const { mean = 0, std = 1 } = settings(options);
   return (a) => random.normal(a.shape, { loc: mean, scale: std, dtype: dtypeOf(options) });
 }
-/** Draws evenly from [low, high) (`mlx.nn.init.uniform`). */
+/**
+ * Draws evenly from [low, high) (`mlx.nn.init.uniform`).
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@denim/ml/nn";
+ * const layer = new nn.Linear(4, 2);
+ * layer.apply(nn.init.uniform({ low: -0.1, high: 0.1 }));
+ * layer.weight.abs().max().lt(0.1).item(); // true
+ * ```
+ */
 export function uniform(options: DTypeOr<UniformInitOptions> = {}): Initializer {
   const { low = 0, high = 1 } = settings(options);
   return (a) => random.uniform(a.shape, { low, high, dtype: dtypeOf(options) });
 }
-/** The identity matrix, for square matrices (`mlx.nn.init.identity`). */
+/**
+ * The identity matrix, for square matrices (`mlx.nn.init.identity`).
+ * Anything but a square matrix is a `ShapeError`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.init.identity()(mx.zeros([2, 2])).tolist(); // [[1, 0], [0, 1]]
+ * ```
+ */
 export function identity(options: DTypeOr<InitOptions> = {}): Initializer {
   return (a) => {
     const [n, m] = checkedMatrix("identity", a);
@@ -135,6 +175,15 @@ function checkedMatrix(op: string, a: NDArray): [number, number] {
 /**
  * Normal with standard deviation `gain √(2 / (fanIn + fanOut))` (`mlx.nn.init.glorot_normal`;
  * https://proceedings.mlr.press/v9/glorot10a.html).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const fill = nn.init.glorotNormal(), weight = mx.zeros([300, 100]);
+ * Number(fill(weight).std().item()).toFixed(2); // "0.07": √(2 / 400)
+ * Number(fill(weight, { gain: 2 }).std().item()).toFixed(2); // "0.14"
+ * ```
  */
 export function glorotNormal(options: DTypeOr<InitOptions> = {}): GlorotInitializer {
   return (a, call = {}) => {
@@ -158,15 +207,46 @@ export function glorotUniform(options: DTypeOr<InitOptions> = {}): GlorotInitial
     return symmetric(a, gainOf(call) * Math.sqrt(6 / (fan_in + fan_out)), dtypeOf(options));
   };
 }
-/** Normal with standard deviation `gain / √fan` (`mlx.nn.init.he_normal`; https://arxiv.org/abs/1502.01852). */
+/**
+ * Normal with standard deviation `gain / √fan` (`mlx.nn.init.he_normal`; https://arxiv.org/abs/1502.01852).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const fill = nn.init.heNormal(), weight = mx.zeros([400, 100]);
+ * Number(fill(weight).std().item()).toFixed(2); // "0.10": 1 / √100 inputs
+ * Number(fill(weight, { mode: "fan_out", gain: 2 }).std().item()).toFixed(2); // "0.10": 2 / √400 outputs
+ * ```
+ */
 export function heNormal(options: DTypeOr<InitOptions> = {}): HeInitializer {
   return (a, call = {}) => random.normal(a.shape, { scale: heScale("heNormal", a, call), dtype: dtypeOf(options) });
 }
-/** Uniform within `±gain √(3 / fan)` (`mlx.nn.init.he_uniform`). */
+/**
+ * Uniform within `±gain √(3 / fan)` (`mlx.nn.init.he_uniform`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const weight = nn.init.heUniform()(mx.zeros([64, 3, 3, 12])); // of a convolution: 3 · 3 · 12 inputs
+ * Number(weight.abs().max().item()) <= Math.sqrt(3 / 108); // true
+ * ```
+ */
 export function heUniform(options: DTypeOr<InitOptions> = {}): HeInitializer {
   return (a, call = {}) => symmetric(a, heScale("heUniform", a, call) * Math.sqrt(3), dtypeOf(options));
 }
-/** Normal, with the share `sparsity` of each row of a matrix set to zero (`mlx.nn.init.sparse`). */
+/**
+ * Normal, with the share `sparsity` of each row of a matrix set to zero (`mlx.nn.init.sparse`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const weight = nn.init.sparse(0.5, { std: 0.01 })(mx.zeros([2, 6]));
+ * weight.eq(0).sum(1).tolist(); // [3, 3]: half of each row
+ * ```
+ */
 export function sparse(sparsity: number, options: DTypeOr<NormalInitOptions> = {}): Initializer {
   const { mean = 0, std = 1 } = settings(options);
   return (a) => {
@@ -184,6 +264,16 @@ export interface OrthogonalOptions extends InitOptions {
 /**
  * A random matrix with orthonormal rows or columns, times a gain (`mlx.nn.init.orthogonal`): the orthogonal factor of a
  * normal matrix, whose triangular factor has a positive diagonal. Computed at once, on the host.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const q = nn.init.orthogonal()(mx.zeros([2, 5])); // two orthonormal rows
+ * mx.allclose(q.matmul(q.T), mx.eye(2), { atol: 1e-5 }).item(); // true
+ * const wide = nn.init.orthogonal({ gain: 2, dtype: mx.float16 })(mx.zeros([3, 3]));
+ * wide.dtype; // float16
+ * ```
  */
 export function orthogonal(options: number | DTypeOr<OrthogonalOptions> = {}): Initializer {
   const o = typeof options === "number" ? { gain: options } : settings(options);

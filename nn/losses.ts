@@ -140,6 +140,16 @@ export interface BinaryCrossEntropyOptions extends LossOptions {
 /**
  * `-(t log p + (1 - t) log(1 - p))`, p = σ(input) or the input itself (`mlx.nn.losses.binary_cross_entropy`).
  * Logarithms of probabilities are at least -100.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const targets = mx.array([1, 0]);
+ * nn.losses.binaryCrossEntropy(mx.array([0, 0]), targets).item(); // 0.6931471824645996, ln 2
+ * const p = mx.array([0.5, 0]); // probabilities
+ * nn.losses.binaryCrossEntropy(p, targets, { withLogits: false, reduction: "none" }); // array([0.693147, -0], dtype=float32)
+ * ```
  */
 export function binaryCrossEntropy(
   inputs: NDArray,
@@ -154,7 +164,18 @@ export function binaryCrossEntropy(
     : targets.mul(bounded(inputs)).add(subtract(1, targets).mul(bounded(subtract(1, inputs)))).neg();
   return reduce(weighted("binaryCrossEntropy", loss, weights), reduction);
 }
-/** `|prediction - target|` (`mlx.nn.losses.l1_loss`). */
+/**
+ * `|prediction - target|` (`mlx.nn.losses.l1_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const predicted = mx.array([1, 2]), targets = mx.array([1, 5]);
+ * nn.losses.l1Loss(predicted, targets).item(); // 1.5
+ * nn.losses.l1Loss(predicted, targets, { reduction: "none" }).tolist(); // [0, 3]
+ * ```
+ */
 export function l1Loss(predictions: NDArray, targets: NDArray, options: LossOptions = {}): NDArray {
   checkShapes("l1Loss", predictions, targets);
   return reduce(abs(predictions.subtract(targets)), options.reduction ?? "mean");
@@ -173,7 +194,17 @@ export function mseLoss(predictions: NDArray, targets: NDArray, options: LossOpt
   checkShapes("mseLoss", predictions, targets);
   return reduce(square(predictions.subtract(targets)), options.reduction ?? "mean");
 }
-/** `-inputs[target]`, inputs being logarithms of probabilities (`mlx.nn.losses.nll_loss`). */
+/**
+ * `-inputs[target]`, inputs being logarithms of probabilities (`mlx.nn.losses.nll_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const logProbabilities = mx.log(mx.array([[0.75, 0.25], [0.5, 0.5]]));
+ * nn.losses.nllLoss(logProbabilities, mx.array([0, 1], mx.int32)); // array([0.287682, 0.693147], dtype=float32)
+ * ```
+ */
 export function nllLoss(inputs: NDArray, targets: NDArray, options: number | AxisLossOptions = {}): NDArray {
   const { axis = -1, reduction = "none" } = optionsOf<AxisLossOptions>(options, (axis) => ({ axis }));
   return reduce(takeAlongAxis(inputs, expandDims(targets, axis), axis).squeeze(axis).neg(), reduction);
@@ -185,7 +216,18 @@ export interface GaussianNllOptions extends LossOptions {
   /** The least variance. Default 1e-6. */
   readonly eps?: number;
 }
-/** `½ (log v + (target - input)² / v)` with v = max(vars, eps) (`mlx.nn.losses.gaussian_nll_loss`). */
+/**
+ * `½ (log v + (target - input)² / v)` with v = max(vars, eps) (`mlx.nn.losses.gaussian_nll_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const means = mx.array([0, 2]), targets = mx.array([0, 4]), vars = mx.array([1, 4]);
+ * nn.losses.gaussianNllLoss(means, targets, vars, { reduction: "none" }); // array([0, 1.19315], dtype=float32)
+ * nn.losses.gaussianNllLoss(means, targets, vars, { full: true }); // array(1.51551, dtype=float32)
+ * ```
+ */
 export function gaussianNllLoss(
   inputs: NDArray,
   targets: NDArray,
@@ -197,7 +239,18 @@ export function gaussianNllLoss(
   const v = maximum(vars, eps), loss = log(v).add(square(targets.subtract(inputs)).div(v)).mul(0.5);
   return reduce(full ? loss.add(0.5 * Math.log(2 * Math.PI)) : loss, reduction);
 }
-/** `Σ exp(target) (target - input)` along an axis, of logarithms of probabilities (`mlx.nn.losses.kl_div_loss`). */
+/**
+ * `Σ exp(target) (target - input)` along an axis, of logarithms of probabilities (`mlx.nn.losses.kl_div_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const p = mx.array([[0.5, 0.5]]), q = mx.array([[0.25, 0.75]]);
+ * nn.losses.klDivLoss(mx.log(q), mx.log(p)); // array([0.143841], dtype=float32)
+ * nn.losses.klDivLoss(mx.log(p), mx.log(p), { reduction: "sum" }).item(); // 0
+ * ```
+ */
 export function klDivLoss(inputs: NDArray, targets: NDArray, options: number | AxisLossOptions = {}): NDArray {
   const { axis = -1, reduction = "none" } = optionsOf<AxisLossOptions>(options, (axis) => ({ axis }));
   return reduce(sum(exp(targets).mul(targets.subtract(inputs)), axis), reduction);
@@ -207,7 +260,18 @@ export interface SmoothL1Options extends LossOptions {
   /** Where the square ends. Default 1. */
   readonly beta?: number;
 }
-/** `½ d² / beta` where d = |prediction - target| < beta, else `d - ½ beta` (`mlx.nn.losses.smooth_l1_loss`). */
+/**
+ * `½ d² / beta` where d = |prediction - target| < beta, else `d - ½ beta` (`mlx.nn.losses.smooth_l1_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const x = mx.array([0.5, 3]), zeros = mx.zeros([2]);
+ * nn.losses.smoothL1Loss(x, zeros, { reduction: "none" }).tolist(); // [0.125, 2.5]
+ * nn.losses.smoothL1Loss(x, zeros, { beta: 2, reduction: "none" }).tolist(); // [0.0625, 2]
+ * ```
+ */
 export function smoothL1Loss(predictions: NDArray, targets: NDArray, options: number | SmoothL1Options = {}): NDArray {
   const { beta = 1, reduction = "mean" } = optionsOf<SmoothL1Options>(options, (beta) => ({ beta }));
   checkShapes("smoothL1Loss", predictions, targets);
@@ -223,7 +287,18 @@ export interface TripletOptions extends AxisLossOptions {
   /** Added under the root. Default 1e-6. */
   readonly eps?: number;
 }
-/** `max(‖anchor - positive‖ₚ - ‖anchor - negative‖ₚ + margin, 0)` (`mlx.nn.losses.triplet_loss`). */
+/**
+ * `max(‖anchor - positive‖ₚ - ‖anchor - negative‖ₚ + margin, 0)` (`mlx.nn.losses.triplet_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const anchor = mx.array([[0, 0]]), near = mx.array([[0, 1]]), far = mx.array([[3, 4]]);
+ * nn.losses.tripletLoss(anchor, near, far).tolist(); // [0]: far enough
+ * nn.losses.tripletLoss(anchor, near, far, { margin: 5 }); // array([1], dtype=float32)
+ * ```
+ */
 export function tripletLoss(
   anchors: NDArray,
   positives: NDArray,
@@ -238,7 +313,16 @@ export function tripletLoss(
     power(sum(power(abs(anchors.subtract(x)), p), axis).add(float(eps)), float(1 / p));
   return reduce(maximum(distance(positives).subtract(distance(negatives)).add(float(margin)), 0), reduction);
 }
-/** `max(1 - input target, 0)`, targets being ±1 (`mlx.nn.losses.hinge_loss`). */
+/**
+ * `max(1 - input target, 0)`, targets being ±1 (`mlx.nn.losses.hinge_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.losses.hingeLoss(mx.array([2, 0.5, -1]), mx.array([1, 1, 1])).tolist(); // [0, 0.5, 2]
+ * ```
+ */
 export function hingeLoss(inputs: NDArray, targets: NDArray, options: LossOptions = {}): NDArray {
   return reduce(maximum(subtract(1, inputs.mul(targets)), 0), options.reduction ?? "none");
 }
@@ -247,13 +331,33 @@ export interface HuberOptions extends LossOptions {
   /** Where the square ends. Default 1. */
   readonly delta?: number;
 }
-/** `½ d²` where d = |input - target| <= delta, else `delta (d - ½ delta)` (`mlx.nn.losses.huber_loss`). */
+/**
+ * `½ d²` where d = |input - target| <= delta, else `delta (d - ½ delta)` (`mlx.nn.losses.huber_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const x = mx.array([0.5, 3]), zeros = mx.zeros([2]);
+ * nn.losses.huberLoss(x, zeros).tolist(); // [0.125, 2.5]
+ * nn.losses.huberLoss(x, zeros, { delta: 2 }).tolist(); // [0.125, 4]
+ * ```
+ */
 export function huberLoss(inputs: NDArray, targets: NDArray, options: number | HuberOptions = {}): NDArray {
   const { delta = 1, reduction = "none" } = optionsOf<HuberOptions>(options, (delta) => ({ delta }));
   const d = abs(inputs.subtract(targets)), quadratic = minimum(d, float(delta));
   return reduce(square(quadratic).mul(0.5).add(d.subtract(quadratic).mul(float(delta))), reduction);
 }
-/** `log cosh(input - target)` (`mlx.nn.losses.log_cosh_loss`). */
+/**
+ * `log cosh(input - target)` (`mlx.nn.losses.log_cosh_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * nn.losses.logCoshLoss(mx.array([0, 100]), mx.zeros([2])); // array([0, 99.3069], dtype=float32)
+ * ```
+ */
 export function logCoshLoss(inputs: NDArray, targets: NDArray, options: LossOptions = {}): NDArray {
   const errors = inputs.subtract(targets);
   return reduce(logaddexp(errors, errors.neg()).subtract(Math.LN2), options.reduction ?? "none");
@@ -263,7 +367,17 @@ export interface CosineSimilarityOptions extends AxisLossOptions {
   /** The least denominator. Default 1e-8. */
   readonly eps?: number;
 }
-/** `x₁ · x₂ / max(‖x₁‖ ‖x₂‖, eps)` along an axis, 1 by default (`mlx.nn.losses.cosine_similarity_loss`). */
+/**
+ * `x₁ · x₂ / max(‖x₁‖ ‖x₂‖, eps)` along an axis, 1 by default (`mlx.nn.losses.cosine_similarity_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const a = mx.array([[1, 0], [1, 1]]), b = mx.array([[2, 0], [1, -1]]);
+ * nn.losses.cosineSimilarityLoss(a, b).tolist(); // [1, 0]: rows of one direction, and at a right angle
+ * ```
+ */
 export function cosineSimilarityLoss(
   x1: NDArray,
   x2: NDArray,
@@ -281,7 +395,18 @@ export interface MarginRankingOptions extends LossOptions {
   /** By how much the scores should differ. Default 0. */
   readonly margin?: number;
 }
-/** `max(-target (input₁ - input₂) + margin, 0)`, targets being ±1 (`mlx.nn.losses.margin_ranking_loss`). */
+/**
+ * `max(-target (input₁ - input₂) + margin, 0)`, targets being ±1 (`mlx.nn.losses.margin_ranking_loss`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const a = mx.array([2, 2]), b = mx.array([1, 3]), first = mx.array([1, 1]); // a should be the larger
+ * nn.losses.marginRankingLoss(a, b, first).tolist(); // [0, 1]
+ * nn.losses.marginRankingLoss(a, b, first, { margin: 2 }).tolist(); // [1, 3]
+ * ```
+ */
 export function marginRankingLoss(
   inputs1: NDArray,
   inputs2: NDArray,

@@ -73,7 +73,18 @@ function described(key: string, value: unknown): string[] {
 function keyed<T>(x: { [key: string]: T } | T[]): { [key: string]: T } {
   return Array.isArray(x) ? Object.fromEntries(x.entries()) : x;
 }
-/** Leaves of a tree with their paths, `a.0.b`. */
+/**
+ * Leaves of a tree with their paths, `a.0.b`.
+ *
+ * @example
+ * ```ts
+ * import * as nn from "@denim/ml/nn";
+ * const model = new nn.Sequential(new nn.Linear(2, 3), new nn.Linear(3, 1, { bias: false }));
+ * const named = nn.flattenParameters(model.parameters());
+ * named.map(([path]) => path); // ["layers.0.weight", "layers.0.bias", "layers.1.weight"]
+ * named.reduce((sum, [, x]) => sum + x.size, 0); // 12
+ * ```
+ */
 export function flattenParameters(tree: ParameterTree | undefined, prefix = ""): [string, NDArray][] {
   if (tree === undefined) return [];
   if (tree instanceof NDArray) return [[prefix, tree]];

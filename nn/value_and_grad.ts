@@ -132,6 +132,15 @@ function bundles(leaves: readonly (readonly [string, NDArray])[], bytes: number)
 }
 /**
  * The mean of the gradients over a group of processes (`mlx.nn.average_gradients`); alone, the gradients themselves.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * const other = mx.array([3, 5]); // what a second process has
+ * const group = { size: 2, allSum: (x: mx.NDArray) => x.add(other) };
+ * nn.averageGradients({ weight: mx.array([1, 1]) }, { group }); // { weight: array([2, 3], dtype=float32) }
+ * ```
  */
 export function averageGradients(gradients: Tree<NDArray>, options: AverageOptions = {}): Tree<NDArray> {
   const { group = null, allReduceSize = 32 * 2 ** 20 } = options;

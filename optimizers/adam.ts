@@ -102,6 +102,15 @@ export class AdamW extends Adam {
 /**
  * Adam with the infinity norm: `v ← max(β₂ v, |g|)`, `w ← w - λ m / (v + ε)` (`mlx.optimizers.Adamax`;
  * https://arxiv.org/abs/1412.6980).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as optim from "@denim/ml/optimizers";
+ * const optimizer = new optim.Adamax(0.1, { betas: [0.5, 0.999] });
+ * const w = { w: mx.array([1, 1]) }, next = optimizer.applyGradients({ w: mx.array([5, -0.01]) }, w);
+ * next.w; // array([0.95, 1.05], dtype=float32): λ (1 - β₁), whatever the size of the gradient
+ * ```
  */
 export class Adamax extends Adam {
   /** Takes the learning rate λ. */

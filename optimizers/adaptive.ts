@@ -58,7 +58,19 @@ export interface AdagradOptions {
   /** Added to the denominator, ε. Default 1e-8. */
   readonly eps?: number;
 }
-/** `v ← v + g²`, `w ← w - λ g / (√v + ε)` (`mlx.optimizers.Adagrad`). */
+/**
+ * `v ← v + g²`, `w ← w - λ g / (√v + ε)` (`mlx.optimizers.Adagrad`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as optim from "@denim/ml/optimizers";
+ * const optimizer = new optim.Adagrad(0.1), gradients = { w: mx.array([4]) };
+ * let weights = optimizer.applyGradients(gradients, { w: mx.array([1]) }); // a step of 0.1
+ * weights = optimizer.applyGradients(gradients, weights); // of 0.1 / √2
+ * weights.w; // array([0.829289], dtype=float32)
+ * ```
+ */
 export class Adagrad extends Optimizer {
   /** ε. */
   readonly eps: number;
@@ -92,6 +104,16 @@ export interface AdaDeltaOptions {
 /**
  * `v ← ρ v + (1 - ρ) g²`, `d = g √(u + ε) / √(v + ε)`, `u ← ρ u + (1 - ρ) d²`, `w ← w - λ d`
  * (`mlx.optimizers.AdaDelta`).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as optim from "@denim/ml/optimizers";
+ * const optimizer = new optim.AdaDelta(1, { rho: 0.5 }), gradients = { w: mx.array([4]) };
+ * let weights = optimizer.applyGradients(gradients, { w: mx.array([1]) });
+ * weights = optimizer.applyGradients(gradients, weights);
+ * weights.w; // array([0.996953], dtype=float32): the first steps are small
+ * ```
  */
 export class AdaDelta extends Optimizer {
   /** ρ. */

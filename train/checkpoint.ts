@@ -79,6 +79,22 @@ function damaged(path: string, expected: string, got: string): never {
 /**
  * Reads a checkpoint and checks all of it.
  * @throws CheckpointError where it is damaged.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import * as nn from "@denim/ml/nn";
+ * import * as optim from "@denim/ml/optimizers";
+ * import { batches, fromArrays } from "@denim/ml/data";
+ * import { readCheckpoint, Trainer } from "@denim/ml/train";
+ * const folder = Deno.makeTempDirSync(), model = new nn.Linear(2, 1), optimizer = new optim.SGD(0.1);
+ * const loss = ({ x }: { x: mx.NDArray }) => model.forward(x).square().mean();
+ * const data = batches(fromArrays({ x: mx.ones([8, 2]) }), { batchSize: 4 });
+ * await new Trainer({ model, optimizer, loss }, data, { steps: 3, folder, report: false, progress: null }).run();
+ * const { state, arrays } = readCheckpoint(`${folder}/checkpoints/step-00000003.safetensors`);
+ * state.step; // 3
+ * [...arrays.keys()].filter((name) => name.endsWith("weight")); // ["model.weight"]
+ * ```
  */
 export function readCheckpoint(path: string): Checkpoint {
   const { metadata, tensors } = readSafetensorsHeader(path), { format, state: text = "", sha256 } = metadata;
