@@ -35,7 +35,7 @@ export type DTypeName =
 export type DTypeKind = "bool" | "uint" | "int" | "float" | "complex";
 
 /**
- * The type of an array's elements: one object per dtype, so `===` compares them.
+ * The type of an array's elements (`mlx.core.Dtype`): one object per dtype, so `===` compares them.
  *
  * @example
  * ```ts

@@ -51,9 +51,13 @@ const IDX_DTYPES: ReadonlyMap<number, DType> = new Map([
  * @throws CheckpointError for a file that is none.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { loadIdx } from "@denim/ml/data";
- * const images = await loadIdx("train-images-idx3-ubyte.gz"); // uint8[60000, 28, 28]
+ * const path = Deno.makeTempFileSync(); // bytes (type 8) on two axes, of lengths 2 and 3
+ * Deno.writeFileSync(path, Uint8Array.of(0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 10, 20, 30, 40, 50, 60));
+ * const x = await loadIdx(path);
+ * x.tolist(); // [[10, 20, 30], [40, 50, 60]]
+ * x.dtype; // uint8
  * ```
  */
 export async function loadIdx(path: string): Promise<NDArray> {
@@ -93,11 +97,15 @@ async function firstBytes(stream: ReadableStream<Uint8Array>, count: number): Pr
 
 /**
  * The lines of a text file in UTF-8, one after another, without their ends.
+ * @throws CheckpointError where the file cannot be opened.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { readLines } from "@denim/ml/data";
- * for await (const line of readLines("corpus.txt.gz")) console.log(line.length);
+ * const path = Deno.makeTempFileSync({ suffix: ".gz" });
+ * const packed = new Blob(["one\r\n\nthree"]).stream().pipeThrough(new CompressionStream("gzip"));
+ * await Deno.writeFile(path, packed);
+ * await Array.fromAsync(readLines(path)); // ["one", "", "three"]
  * ```
  */
 export async function* readLines(path: string): AsyncGenerator<string, void, void> {
@@ -118,9 +126,11 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
  * @throws ValueError that names the line that is no JSON.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { readJsonl } from "@denim/ml/data";
- * for await (const record of readJsonl("train.jsonl")) console.log(record);
+ * const path = Deno.makeTempFileSync();
+ * Deno.writeTextFileSync(path, '{ "text": "a" }\n\n[1, 2]\n');
+ * await Array.fromAsync(readJsonl(path)); // [{ text: "a" }, [1, 2]]
  * ```
  */
 export async function* readJsonl(path: string): AsyncGenerator<JsonValue, void, void> {
@@ -192,9 +202,12 @@ class CsvSplitter {
  * @throws ValueError that names the line where a row has more or fewer fields than there are columns.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { readCsv } from "@denim/ml/data";
- * for await (const row of readCsv("iris.csv")) console.log(row.species);
+ * const path = Deno.makeTempFileSync();
+ * Deno.writeTextFileSync(path, '5.1;"Iris; wild"\n4.9;setosa\n');
+ * const rows = await Array.fromAsync(readCsv(path, { separator: ";", columns: ["length", "species"] }));
+ * rows[0]; // { length: "5.1", species: "Iris; wild" }
  * ```
  */
 export async function* readCsv(
@@ -224,9 +237,11 @@ export async function* readCsv(
  * @throws ValueError where a column is missing or a field is no number.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { loadCsv } from "@denim/ml/data";
- * const x = await loadCsv("iris.csv", ["sepal length", "sepal width"]);
+ * const path = Deno.makeTempFileSync();
+ * Deno.writeTextFileSync(path, "length,species,width\n5,setosa,3.5\n7,versicolor,nan\n");
+ * (await loadCsv(path, ["width", "length"])).tolist(); // [[3.5, 5], [NaN, 7]]
  * ```
  */
 export async function loadCsv(path: string, columns: readonly string[], options: CsvOptions = {}): Promise<NDArray> {
@@ -256,10 +271,13 @@ export async function loadCsv(path: string, columns: readonly string[], options:
  * @throws ValueError where the column is missing.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { loadClasses } from "@denim/ml/data";
- * const { labels, classes } = await loadClasses("iris.csv", "species");
- * classes[Number(labels.index(0).item())]; // "setosa"
+ * const path = Deno.makeTempFileSync();
+ * Deno.writeTextFileSync(path, "length,species\n7,versicolor\n5,setosa\n6,versicolor\n");
+ * const { labels, classes } = await loadClasses(path, "species");
+ * labels.tolist(); // [1, 0, 1]
+ * classes; // ["setosa", "versicolor"]
  * ```
  */
 export async function loadClasses(
@@ -288,10 +306,13 @@ const CHUNK = 1 << 20;
  * places where lines begin, then a line at a time. `parse` makes something of a line, `JSON.parse` say.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { batches, fromItems, lineFile } from "@denim/ml/data";
- * using lines = lineFile("train.jsonl", (line): { text: string } => JSON.parse(line));
- * const data = batches(fromItems(lines, (rows) => rows.map((row) => row.text)), { batchSize: 8, shuffle: true });
+ * const path = Deno.makeTempFileSync();
+ * Deno.writeTextFileSync(path, '{ "text": "a" }\n{ "text": "b" }\n{ "text": "c" }\n');
+ * using lines = lineFile(path, (line): { text: string } => JSON.parse(line));
+ * const data = batches(fromItems(lines, (rows) => rows.map((row) => row.text)), { batchSize: 2, shuffle: true });
+ * for await (const texts of data) texts.length; // 2, then 1
  * ```
  */
 export function lineFile(path: string): LineFile<string>;

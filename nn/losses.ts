@@ -1,6 +1,7 @@
 /**
  * Losses (`mlx.nn.losses`). Reduction defaults follow MLX: `none` for cross entropy, nll, kl, triplet, hinge, Huber,
- * log-cosh, cosine and margin losses; `mean` for the others.
+ * log-cosh, cosine and margin losses; `mean` for the others. Predictions and targets of unlike
+ * shapes are a `ShapeError`; hinge, Huber, log-cosh, kl, triplet and cosine losses broadcast them.
  * @module
  */
 import {
@@ -195,7 +196,8 @@ export function mseLoss(predictions: NDArray, targets: NDArray, options: LossOpt
   return reduce(square(predictions.subtract(targets)), options.reduction ?? "mean");
 }
 /**
- * `-inputs[target]`, inputs being logarithms of probabilities (`mlx.nn.losses.nll_loss`).
+ * `-inputs[target]`, inputs being logarithms of probabilities (`mlx.nn.losses.nll_loss`). Targets are classes: integers
+ * of the shape of the inputs without the axis.
  *
  * @example
  * ```ts

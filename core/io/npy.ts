@@ -167,10 +167,11 @@ const ending = (path: string, end: string): string => path.endsWith(end) ? path 
  * at all.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import * as mx from "@denim/ml";
- * await mx.save("x.npy", mx.ones([2, 3]));
- * const x = mx.load("x.npy");
+ * const folder = Deno.makeTempDirSync();
+ * await mx.save(`${folder}/x`, mx.array([[1, 2], [3, 4]]));
+ * mx.load(`${folder}/x.npy`).tolist(); // [[1, 2], [3, 4]]
  * ```
  */
 export async function save(path: string, x: Saveable): Promise<void> {
@@ -201,17 +202,20 @@ async function saveZip(path: string, arrays: SaveableArrays, deflate: boolean): 
  * Saves arrays as `.npz`, which is added to the name where it lacks (`mlx.core.savez`): by name, or as a list.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import * as mx from "@denim/ml";
- * await mx.savez("xs.npz", { a: mx.ones([2]), b: mx.zeros([3]) });
- * const { a, b } = mx.load("xs.npz");
+ * const path = `${Deno.makeTempDirSync()}/xs.npz`;
+ * await mx.savez(path, { a: mx.ones([2]), b: mx.zeros([3]) });
+ * const { a, b } = mx.load(path);
+ * await mx.savez(path, [mx.ones([2])]);
+ * Object.keys(mx.load(path)); // ["arr_0"]
  * ```
  */
 export async function savez(path: string, arrays: SaveableArrays): Promise<void> {
   await saveZip(path, arrays, false);
 }
 /**
- * The same, smaller and slower (`mlx.core.savez_compressed`).
+ * Saves arrays as {@linkcode savez} does, smaller and slower (`mlx.core.savez_compressed`).
  *
  * @example
  * ```ts

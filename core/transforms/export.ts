@@ -112,13 +112,16 @@ export class FunctionExporter<A extends readonly unknown[]> {
  * Arrays that several graphs capture are written once. See {@linkcode exportFunction}.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import * as mx from "@denim/ml";
- * const e = mx.exporter("sum.denim", (...xs: mx.NDArray[]) => xs.reduce((a, b) => a.add(b)), { metadata: "sums" });
+ * const path = `${Deno.makeTempDirSync()}/sum.denim`;
+ * const e = mx.exporter(path, (...xs: mx.NDArray[]) => xs.reduce((a, b) => a.add(b)), { metadata: "sums" });
  * e.add(mx.ones([2]));
  * e.add(mx.ones([2]), mx.ones([2]));
  * await e.close();
- * const [sum, text] = mx.importFunction("sum.denim", { returnMetadata: true });
+ * const [sum, text] = mx.importFunction(path, { returnMetadata: true });
+ * sum(mx.array([1, 2]), mx.array([3, 4])); // array([4, 6], dtype=float32)
+ * text; // "sums"
  * ```
  */
 export function exporter<A extends readonly unknown[]>(
@@ -135,13 +138,13 @@ export function exporter<A extends readonly unknown[]>(
  * not at all.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import * as mx from "@denim/ml";
- * const f = (x: mx.NDArray) => x.mul(2).sum();
- * await mx.exportFunction("double.denim", f, [mx.zeros([3])], [mx.zeros([4, 4])]);
- * mx.importFunction("double.denim")(mx.ones([3])); // array(6, dtype=float32)
- * await mx.exportFunction("any.denim", f, [mx.zeros([3])], { shapeless: true });
- * mx.importFunction("any.denim")(mx.ones([7])); // array(14, dtype=float32)
+ * const folder = Deno.makeTempDirSync(), f = (x: mx.NDArray) => x.mul(2).sum();
+ * await mx.exportFunction(`${folder}/double.denim`, f, [mx.zeros([3])], [mx.zeros([4, 4])]);
+ * mx.importFunction(`${folder}/double.denim`)(mx.ones([3])); // array(6, dtype=float32)
+ * await mx.exportFunction(`${folder}/any.denim`, f, [mx.zeros([3])], { shapeless: true });
+ * mx.importFunction(`${folder}/any.denim`)(mx.ones([7])); // array(14, dtype=float32)
  * ```
  */
 export function exportFunction<A extends readonly unknown[]>(
@@ -221,9 +224,11 @@ function constantIn({ dtype, shape, bytes }: FileConstant): NDArray {
  * another version, or asks for what cannot be, is a `CheckpointError`; nothing in it is run while it is read.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import * as mx from "@denim/ml";
- * const f = mx.compile(mx.importFunction("double.denim"));
+ * const path = `${Deno.makeTempDirSync()}/double.denim`;
+ * await mx.exportFunction(path, (x: mx.NDArray) => x.mul(2).sum(), [mx.zeros([3])]);
+ * const f = mx.compile(mx.importFunction(path));
  * f(mx.ones([3])); // array(6, dtype=float32)
  * ```
  */
