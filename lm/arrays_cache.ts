@@ -8,7 +8,20 @@ import type { BatchCache } from "./batch_cache.ts";
 import { type Cache, type CacheState, type Clock, type Fetched, refuseState } from "./cache.ts";
 import type { Mask } from "./mask.ts";
 
-/** Some arrays [B, ...], which a layer reads and replaces (`ArraysCache` of mlx-lm); of one text, or of several. */
+/**
+ * Some arrays [B, ...], which a layer reads and replaces (`ArraysCache` of mlx-lm); of one text, or of several.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { ArraysCache } from "@denim/ml/lm";
+ * const cache = new ArraysCache(2); // say, a convolution's last inputs and a recurrence's state
+ * cache.set(1, mx.zeros([1, 4, 16]));
+ * cache.advance(5);
+ * [cache.offset, cache.get(0), cache.get(1)?.shape]; // [5, null, [1, 4, 16]]
+ * cache.isTrimmable(); // false
+ * ```
+ */
 export class ArraysCache implements BatchCache {
   /** The arrays; null before the first token. */
   readonly arrays: (NDArray | null)[];

@@ -31,6 +31,17 @@ export function fetchedPlain(keys: NDArray, values: NDArray, cache: Cache | null
 /**
  * Attention of queries [B, H, L, D] to what was fetched, plain or quantized; of a buffer with room left only the part
  * that exists is seen (`scaled_dot_product_attention` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { KVCache, QuantizedKVCache, scaledDotProductAttention } from "@denim/ml/lm";
+ * const q = mx.random.normal([1, 4, 3, 32]), kv = mx.random.normal([1, 2, 3, 32]);
+ * const how = { scale: 1 / Math.sqrt(32), mask: "causal" } as const;
+ * const plain = scaledDotProductAttention(q, new KVCache().updateAndFetch(kv, kv), how);
+ * const packed = scaledDotProductAttention(q, new QuantizedKVCache({ groupSize: 32 }).updateAndFetch(kv, kv), how);
+ * [plain.shape, mx.allclose(plain, packed, 0, { atol: 0.1 }).item()]; // [[1, 4, 3, 32], true]
+ * ```
  */
 export function scaledDotProductAttention(
   queries: NDArray,

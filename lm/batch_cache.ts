@@ -37,7 +37,20 @@ function seenRows(ages: NDArray, counts: readonly number[]): NDArray {
   return ages.greaterEqual(0).logicalAnd(ages.less(tokens));
 }
 
-/** What the caches of several texts have in common. */
+/**
+ * What the caches of several texts have in common.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { BatchKVCache, KVCache, RowsCache } from "@denim/ml/lm";
+ * const read = (n: number) => KVCache.fromState([mx.ones([1, 2, n, 4]), mx.ones([1, 2, n, 4]), n]);
+ * const batch: RowsCache = BatchKVCache.merge([read(3), read(7), read(5)]);
+ * batch.offset; // 7
+ * batch.filter([0, 2]); // the text of row 1 has ended
+ * batch.position().tolist(); // [3, 5]
+ * ```
+ */
 export abstract class RowsCache {
   /** [rows, heads, capacity, D]. */
   protected keys: NDArray;
@@ -98,7 +111,20 @@ export abstract class RowsCache {
   unfollow(): void {}
 }
 
-/** Keys and values of all tokens of several texts (`BatchKVCache` of mlx-lm). */
+/**
+ * Keys and values of all tokens of several texts (`BatchKVCache` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { BatchKVCache, KVCache } from "@denim/ml/lm";
+ * const read = (n: number) => KVCache.fromState([mx.ones([1, 2, n, 4]), mx.ones([1, 2, n, 4]), n]);
+ * const batch = BatchKVCache.merge([read(1), read(3)]);
+ * const mask = batch.makeMask(1) as mx.NDArray; // the shorter text begins later
+ * mask.squeeze().tolist(); // [[false, false, true, true], [true, true, true, true]]
+ * batch.updateAndFetch(mx.ones([2, 2, 1, 4]), mx.ones([2, 2, 1, 4])).keys.shape; // [2, 2, 4, 4]
+ * ```
+ */
 export class BatchKVCache extends RowsCache implements BatchCache {
   /** A cache with the rows of single ones, none of which is empty. */
   static merge(caches: readonly KVCache[]): BatchKVCache {
@@ -148,7 +174,20 @@ export class BatchKVCache extends RowsCache implements BatchCache {
   }
 }
 
-/** Keys and values of the last `maxSize` tokens of several texts (`BatchRotatingKVCache` of mlx-lm): a ring, token by token. */
+/**
+ * Keys and values of the last `maxSize` tokens of several texts (`BatchRotatingKVCache` of mlx-lm): a ring, token by token.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { BatchRotatingKVCache, RotatingKVCache } from "@denim/ml/lm";
+ * const rows = [new RotatingKVCache(4), new RotatingKVCache(4)];
+ * rows.forEach((c, i) => c.updateAndFetch(mx.ones([1, 2, 3 + 3 * i, 8]), mx.ones([1, 2, 3 + 3 * i, 8])));
+ * const batch = BatchRotatingKVCache.merge(rows), one = mx.ones([2, 2, 1, 8]);
+ * batch.position().tolist(); // [3, 6]
+ * batch.updateAndFetch(one, one).keys.shape; // [2, 2, 4, 8]
+ * ```
+ */
 export class BatchRotatingKVCache extends RowsCache implements BatchCache {
   /** Where the next token goes. */
   #ring: number;
@@ -203,7 +242,19 @@ export class BatchRotatingKVCache extends RowsCache implements BatchCache {
   }
 }
 
-/** Caches of single texts, for each layer one, as caches of all of them. */
+/**
+ * Caches of single texts, for each layer one, as caches of all of them.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { load, makePromptCache, mergeCaches } from "@denim/ml/lm";
+ * const { model } = await load("models/storyteller"), rows = [makePromptCache(model), makePromptCache(model)];
+ * rows.forEach((cache, i) => model.forward(mx.ones([1, 2 + i], mx.int32), { cache }));
+ * const caches = mergeCaches(rows); // one per layer, of both texts
+ * model.forward(mx.array([[7], [8]], mx.int32), { cache: caches }).shape; // [2, 1, 4096]
+ * ```
+ */
 export function mergeCaches(rows: readonly (readonly Cache[])[]): BatchCache[] {
   return (rows[0] ?? []).map((first, i) => {
     const layer = rows.map((caches) => caches[i]!);

@@ -16,7 +16,21 @@ import { RotatingKVCache } from "./rotating_cache.ts";
 export { type QuantizedCacheOptions, QuantizedKVCache } from "./quantized_cache.ts";
 export { RotatingKVCache } from "./rotating_cache.ts";
 
-/** The position of the next token, as an array that compiled programs read and move on. */
+/**
+ * The position of the next token, as an array that compiled programs read and move on.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { Clock, KVCache } from "@denim/ml/lm";
+ * const x = mx.ones([1, 2, 1, 8]), cache = new KVCache(), clock = new Clock(1);
+ * cache.updateAndFetch(x, x);
+ * cache.follow(clock, 10); // from now on tokens are written at the clock's position
+ * cache.updateAndFetch(x, x).length?.item(); // 2
+ * clock.advance(1);
+ * cache.updateAndFetch(x, x).length?.item(); // 3
+ * ```
+ */
 export class Clock {
   /** int32, 0-d. */
   position: NDArray;
@@ -112,7 +126,20 @@ export function refuseState(name: string, expected: string): never {
   });
 }
 
-/** Keys and values of all tokens (`KVCache` of mlx-lm): buffers grow by steps of 256 and are written in place. */
+/**
+ * Keys and values of all tokens (`KVCache` of mlx-lm): buffers grow by steps of 256 and are written in place.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { KVCache } from "@denim/ml/lm";
+ * const cache = new KVCache(), x = mx.random.normal([1, 2, 5, 8]);
+ * cache.updateAndFetch(x, x).keys.shape; // [1, 2, 5, 8]
+ * cache.keys?.shape; // [1, 2, 256, 8]
+ * cache.trim(2); // 2
+ * cache.offset; // 3
+ * ```
+ */
 export class KVCache implements Cache {
   /** How buffers grow. */
   static readonly step: number = STEP;
@@ -229,7 +256,19 @@ export interface PromptCacheOptions {
   /** Positions that a plain cache holds at most; null for all. Default null. */
   readonly maxKvSize?: number | null;
 }
-/** One cache per layer: the model's own kind, else rotating ones of `maxKvSize` (keep 4), else plain ones. */
+/**
+ * One cache per layer: the model's own kind, else rotating ones of `maxKvSize` (keep 4), else plain ones.
+ *
+ * @example
+ * ```ts
+ * import { generateStep, load, makePromptCache } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller"), promptCache = makePromptCache(model);
+ * const ids = tokenizer.encode("Once upon a time"); // [3773, 628, 259, 563]
+ * for (const _ of generateStep(ids, model, { promptCache, maxTokens: 3 }));
+ * promptCache.map((c) => c.offset); // [7, 7, 7, 7, 7, 7]
+ * makePromptCache({ layers: [1, 2] }, { maxKvSize: 64 })[0]?.kind; // "RotatingKVCache 64 4"
+ * ```
+ */
 export function makePromptCache(model: CacheMaker, options: PromptCacheOptions = {}): Cache[] {
   return model.makeCache?.(options) ?? plainCaches(model.layers.length, options);
 }
@@ -238,11 +277,32 @@ export function plainCaches(count: number, { maxKvSize = null }: PromptCacheOpti
   const one = (): Cache => maxKvSize === null ? new KVCache() : new RotatingKVCache(maxKvSize, { keep: 4 });
   return Array.from({ length: count }, one);
 }
-/** Can all caches take tokens back? */
+/**
+ * Can all caches take tokens back?
+ *
+ * @example
+ * ```ts
+ * import { ArraysCache, canTrimPromptCache, KVCache } from "@denim/ml/lm";
+ * canTrimPromptCache([new KVCache(), new KVCache()]); // true
+ * canTrimPromptCache([new KVCache(), new ArraysCache(1)]); // false
+ * ```
+ */
 export function canTrimPromptCache(cache: readonly Cache[]): boolean {
   return cache.every((c) => c.isTrimmable());
 }
-/** Takes back the last n tokens of all caches, if they can; returns how many. */
+/**
+ * Takes back the last n tokens of all caches, if they can; returns how many.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { load, makePromptCache, trimPromptCache } from "@denim/ml/lm";
+ * const { model } = await load("models/storyteller"), cache = makePromptCache(model);
+ * model.forward(mx.array([[5, 6, 7, 8]], mx.int32), { cache });
+ * trimPromptCache(cache, 3); // 3
+ * trimPromptCache(cache, 3); // 1
+ * ```
+ */
 export function trimPromptCache(cache: readonly Cache[], n: number): number {
   if (!cache.length || !canTrimPromptCache(cache)) return 0;
   return cache.map((c) => c.trim(n))[0]!;

@@ -17,7 +17,19 @@ function refuse(cannot: string, expected: string): never {
     fix: "take one of its caches",
   });
 }
-/** Several caches as one (`CacheList` of mlx-lm). */
+/**
+ * Several caches as one (`CacheList` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { ArraysCache, CacheList, KVCache } from "@denim/ml/lm";
+ * const attention = new KVCache(), list = new CacheList([new ArraysCache(2), attention]);
+ * attention.updateAndFetch(mx.ones([1, 2, 3, 8]), mx.ones([1, 2, 3, 8]));
+ * [list.offset, list.kind]; // [3, "CacheList (ArraysCache 2, KVCache)"]
+ * list.isTrimmable(); // false
+ * ```
+ */
 export class CacheList implements BatchCache {
   /** Around caches of one layer. */
   constructor(

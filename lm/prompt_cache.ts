@@ -25,10 +25,14 @@ const CLASSES = new Map<string, { fromState(state: CacheState): Cache }>([
 /**
  * Saves caches that hold a text, to go on with it later (`save_prompt_cache` of mlx-lm).
  *
- * ```ts ignore
- * const cache = makePromptCache(model);
- * for (const _ of generateStep(tokenizer.encode(text), model, { promptCache: cache, maxTokens: 1 }));
- * await savePromptCache("cache.safetensors", cache, { model: "my model" });
+ * @example
+ * ```ts
+ * import { generateStep, load, makePromptCache, savePromptCache } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller"), cache = makePromptCache(model);
+ * for (const _ of generateStep(tokenizer.encode("Once upon"), model, { promptCache: cache, maxTokens: 1 }));
+ * const path = await Deno.makeTempFile({ suffix: ".safetensors" });
+ * await savePromptCache(path, cache, { model: "storyteller" });
+ * (await Deno.stat(path)).size > 1e6; // true
  * ```
  */
 export async function savePromptCache(
@@ -111,6 +115,17 @@ export interface LoadPromptCacheOptions {
 /**
  * Loads caches (`load_prompt_cache` of mlx-lm), for `promptCache` of `generateStep`; the prompt is then what follows.
  * @throws CheckpointError where the file holds none, or caches of an unknown class.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { KVCache, loadPromptCache, savePromptCache } from "@denim/ml/lm";
+ * const path = await Deno.makeTempFile({ suffix: ".safetensors" }), cache = new KVCache(), x = mx.ones([1, 2, 3, 8]);
+ * cache.updateAndFetch(x, x);
+ * await savePromptCache(path, [cache], { topic: "tea" });
+ * const [loaded, texts] = loadPromptCache(path, { returnMetadata: true });
+ * [loaded[0]?.offset, texts.topic]; // [3, "tea"]
+ * ```
  */
 export function loadPromptCache(
   path: string,

@@ -23,7 +23,18 @@ export interface QuantizedCacheOptions {
   readonly bits?: number;
 }
 
-/** Quantized keys and values of all tokens (`QuantizedKVCache` of mlx-lm): buffers grow by steps of 256. */
+/**
+ * Quantized keys and values of all tokens (`QuantizedKVCache` of mlx-lm): buffers grow by steps of 256.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { QuantizedKVCache } from "@denim/ml/lm";
+ * const cache = new QuantizedKVCache({ groupSize: 32, bits: 4 }), x = mx.random.normal([1, 2, 3, 64]);
+ * cache.updateAndFetch(x, x).keys.map((part) => part.shape); // [[1, 2, 3, 8], [1, 2, 3, 2], [1, 2, 3, 2]]
+ * [cache.offset, cache.kind]; // [3, "QuantizedKVCache 32 4"]
+ * ```
+ */
 export class QuantizedKVCache implements Cache {
   /** Words, scales and biases [B, heads, capacity, ...], or null before the first token. */
   keys: NDArray[] | null = null;

@@ -11,6 +11,16 @@ import { causalMask, type Mask } from "./mask.ts";
 /**
  * Keys and values of the last `maxSize` tokens, of which the first `keep` stay for ever (`RotatingKVCache` of mlx-lm). Single tokens
  * overwrite the oldest in place, so the order of positions in the buffer is that of a ring.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { RotatingKVCache } from "@denim/ml/lm";
+ * const cache = new RotatingKVCache(4, { keep: 1 });
+ * for (let i = 0; i < 6; i++) cache.updateAndFetch(mx.full([1, 1, 1, 1], i), mx.full([1, 1, 1, 1], i));
+ * cache.keys?.flatten().tolist(); // [0, 4, 5, 3]
+ * cache.inOrder()?.[0].flatten().tolist(); // [0, 3, 4, 5]
+ * ```
  */
 export class RotatingKVCache implements Cache {
   /** How buffers grow until they are full. */
