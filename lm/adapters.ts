@@ -75,6 +75,17 @@ function adapted(layer: Module, settings: LoraSettings, useDora: boolean): Modul
 /**
  * Puts adapters around layers of the last `numLayers` blocks (0 or less: of all), and around layers of the model that
  * `keys` names (`linear_to_lora_layers` of mlx-lm). Freeze the model before, and only the adapters will be trained.
+ *
+ * @example
+ * ```ts
+ * import { linearToLoraLayers, load } from "@denim/ml/lm";
+ * import { flattenParameters } from "@denim/ml/nn";
+ * const { model } = await load("models/storyteller");
+ * model.freeze();
+ * linearToLoraLayers(model, 1, { rank: 4, scale: 20, dropout: 0, keys: ["self_attn.q_proj"] });
+ * flattenParameters(model.trainableParameters()).map(([name]) => name.slice(13));
+ * // ["5.self_attn.q_proj.lora_a", "5.self_attn.q_proj.lora_b"]
+ * ```
  */
 export function linearToLoraLayers(
   model: Adaptable,
@@ -110,6 +121,20 @@ function refuseAdapter(path: string, expected: string, got: string): never {
  * Loads trained adapters, or fully trained layers, from a folder with adapter_config.json and adapters.safetensors
  * (`load_adapters` of mlx-lm).
  * @throws CheckpointError where files are missing or tensors do not fit the model.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { load, loadAdapters, LoRALinear } from "@denim/ml/lm";
+ * const { model } = await load("models/storyteller"), folder = await Deno.makeTempDir();
+ * const settings = { num_layers: 1, lora_parameters: { rank: 2, scale: 20, dropout: 0 } };
+ * await Deno.writeTextFile(`${folder}/adapter_config.json`, JSON.stringify(settings));
+ * await mx.saveSafetensors(`${folder}/adapters.safetensors`, {
+ *   "model.layers.5.self_attn.q_proj.lora_b": mx.ones([2, 192]),
+ * });
+ * loadAdapters(model, folder); // or load("models/storyteller", { adapterPath: folder })
+ * model.modules().filter((m) => m instanceof LoRALinear).length; // 7
+ * ```
  */
 export function loadAdapters(model: Adaptable, path: string): void {
   const folder = path.replace(/[/\\]+$/, ""), json = readJsonFile(`${folder}/adapter_config.json`);
@@ -135,16 +160,53 @@ export function loadAdapters(model: Adaptable, path: string): void {
 
 type Fusible = Module & { fuse(options?: FuseOptions): Module };
 const isFusible = (m: Module): m is Fusible => "fuse" in m && typeof m.fuse === "function";
-/** Makes every adapter one with its layer (`mlx_lm.fuse`, in memory); quantized layers are quantized again. */
+/**
+ * Makes every adapter one with its layer (`mlx_lm.fuse`, in memory); quantized layers are quantized again.
+ *
+ * @example
+ * ```ts
+ * import { fuseAdapters, linearToLoraLayers, load } from "@denim/ml/lm";
+ * const { model } = await load("models/storyteller");
+ * linearToLoraLayers(model, 1, { rank: 4, scale: 20, dropout: 0, keys: ["mlp.up_proj"] });
+ * fuseAdapters(model, { dequantize: true });
+ * model.namedModules().find(([path]) => path.endsWith("5.mlp.up_proj"))?.[1].constructor.name; // "Linear"
+ * ```
+ */
 export function fuseAdapters(model: Module, options: FuseOptions = {}): void {
   for (const [path, layer] of model.namedModules()) if (isFusible(layer)) put(model, path, layer.fuse(options));
 }
-/** Takes all adapters of linear layers off (`remove_lora_layers` of mlx-lm). */
+/**
+ * Takes all adapters of linear layers off (`remove_lora_layers` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import { linearToLoraLayers, load, LoRALinear, removeLoraLayers } from "@denim/ml/lm";
+ * const { model } = await load("models/storyteller");
+ * const adapters = () => model.modules().filter((m) => m instanceof LoRALinear).length;
+ * linearToLoraLayers(model, 2, { rank: 4, scale: 20, dropout: 0 });
+ * adapters(); // 14
+ * removeLoraLayers(model);
+ * adapters(); // 0
+ * ```
+ */
 export function removeLoraLayers(model: Module): void {
   for (const [path, layer] of model.namedModules()) if (layer instanceof LoRALinear) put(model, path, layer.linear);
 }
 
-/** Puts plain layers in the place of quantized ones (`dequantize_model` of mlx-lm). */
+/**
+ * Puts plain layers in the place of quantized ones (`dequantize_model` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import { dequantizeModel, load } from "@denim/ml/lm";
+ * import { QuantizedEmbedding, QuantizedLinear } from "@denim/ml/nn";
+ * const { model } = await load("models/storyteller");
+ * const isPacked = (m: unknown) => m instanceof QuantizedLinear || m instanceof QuantizedEmbedding;
+ * model.modules().filter(isPacked).length; // 43
+ * dequantizeModel(model);
+ * model.modules().filter(isPacked).length; // 0
+ * ```
+ */
 export function dequantizeModel(model: Module): void {
   for (const [path, layer] of model.namedModules()) {
     if (!isQuantized(layer)) continue;

@@ -11,7 +11,21 @@ import { drawn, type FuseOptions, linearLike, type LoraSettings, plainWeight } f
 /** Lengths of the vectors along the last axis. */
 const lengths = (x: NDArray): NDArray => mx.linalg.norm(x, { axis: -1 });
 
-/** A linear layer with adapted directions and learned lengths (`DoRALinear` of mlx-lm). */
+/**
+ * A linear layer with adapted directions and learned lengths (`DoRALinear` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { DoRALinear } from "@denim/ml/lm";
+ * import { Linear } from "@denim/ml/nn";
+ * const linear = new Linear(8, 3), adapter = new DoRALinear(linear, { rank: 2, scale: 20, dropout: 0 });
+ * const x = mx.random.normal([5, 8]);
+ * mx.allclose(adapter.forward(x), linear.forward(x), 1e-4, { atol: 1e-5 }).item(); // true
+ * adapter.m = adapter.m.multiply(2); // rows twice as long; the bias stays
+ * mx.allclose(adapter.fuse().weight, linear.weight.multiply(2), 1e-4).item(); // true
+ * ```
+ */
 export class DoRALinear extends Module {
   /** The adapted layer. */
   linear: Linear | QuantizedLinear;
@@ -52,7 +66,20 @@ export class DoRALinear extends Module {
   }
 }
 
-/** An embedding with adapted directions and learned lengths (`DoRAEmbedding` of mlx-lm). */
+/**
+ * An embedding with adapted directions and learned lengths (`DoRAEmbedding` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { DoRAEmbedding } from "@denim/ml/lm";
+ * import { Embedding } from "@denim/ml/nn";
+ * const adapter = new DoRAEmbedding(new Embedding(10, 4), { rank: 2, scale: 20, dropout: 0 });
+ * adapter.m = mx.arange(10).add(1); // the vectors' lengths
+ * const vectors = adapter.forward(mx.array([0, 4], mx.int32)); // [2, 4]
+ * mx.linalg.norm(vectors, { axis: -1 }).round(4).tolist(); // [1, 5]
+ * ```
+ */
 export class DoRAEmbedding extends Module {
   /** The adapted layer. */
   embedding: Embedding;

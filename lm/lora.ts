@@ -51,7 +51,21 @@ export function linearLike(
   return layer instanceof QuantizedLinear && !dequantize ? QuantizedLinear.fromLinear(fused, layer.options) : fused;
 }
 
-/** `linear(x) + scale x A B` (`LoRALinear` of mlx-lm), A [inputs, rank], B [rank, outputs], which starts as zeros. */
+/**
+ * `linear(x) + scale x A B` (`LoRALinear` of mlx-lm), A [inputs, rank], B [rank, outputs], which starts as zeros.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { LoRALinear } from "@denim/ml/lm";
+ * import { Linear } from "@denim/ml/nn";
+ * const linear = new Linear(8, 3), adapter = new LoRALinear(linear, { rank: 2, scale: 20, dropout: 0 });
+ * [adapter.lora_a.shape, adapter.lora_b.shape]; // [[8, 2], [2, 3]]
+ * adapter.lora_b = mx.ones([2, 3]);
+ * const x = mx.random.normal([5, 8]);
+ * mx.allclose(adapter.fuse().forward(x), adapter.forward(x), 1e-3, { atol: 1e-3 }).item(); // true
+ * ```
+ */
 export class LoRALinear extends Module {
   /** The adapted layer. */
   linear: Linear | QuantizedLinear;
@@ -87,6 +101,15 @@ export class LoRALinear extends Module {
 /**
  * {@linkcode LoRALinear} for the layers of experts (`LoRASwitchLinear` of mlx-lm): A [experts, rank, inputs], B
  * [experts, outputs, rank].
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { LoRASwitchLinear, SwitchLinear } from "@denim/ml/lm";
+ * const adapter = new LoRASwitchLinear(new SwitchLinear(8, 3, 4), { rank: 2, scale: 20, dropout: 0 });
+ * [adapter.lora_a.shape, adapter.lora_b.shape]; // [[4, 2, 8], [4, 3, 2]]
+ * adapter.forward(mx.ones([5, 1, 1, 8]), mx.zeros([5, 2], mx.int32)).shape; // [5, 2, 1, 3]
+ * ```
  */
 export class LoRASwitchLinear extends Module {
   /** The adapted layer. */
@@ -130,6 +153,16 @@ export class LoRASwitchLinear extends Module {
 
 /**
  * `embedding(i) + scale A[i] B` (`LoRAEmbedding` of mlx-lm), A [vectors, rank], B [rank, dims], which starts as zeros.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { LoRAEmbedding } from "@denim/ml/lm";
+ * import { Embedding } from "@denim/ml/nn";
+ * const embedding = new Embedding(10, 4), adapter = new LoRAEmbedding(embedding, { rank: 2, scale: 20, dropout: 0 });
+ * adapter.forward(mx.array([[1, 2, 3]], mx.int32)).shape; // [1, 3, 4]
+ * adapter.asLinear(mx.ones([1, 4])).shape; // [1, 10]
+ * ```
  */
 export class LoRAEmbedding extends Module {
   /** The adapted layer. */

@@ -17,7 +17,18 @@ export type ExpertProjection = Module & { forward(x: NDArray, indices: NDArray):
 /** Chooses the experts of each token of x [B, L, hidden], and their shares: both [B, L, k]. */
 export type ExpertGate = Module & { forward(x: NDArray): [indices: NDArray, scores: NDArray] };
 
-/** `x Wᵀ + b` with the W and b of an expert (`SwitchLinear` of mlx-lm), W [experts, outputs, inputs]. */
+/**
+ * `x Wᵀ + b` with the W and b of an expert (`SwitchLinear` of mlx-lm), W [experts, outputs, inputs].
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { SwitchLinear } from "@denim/ml/lm";
+ * const layer = new SwitchLinear(2, 2, 3, { bias: false }), x = mx.array([[[[1, 1]]]]);
+ * layer.weight = mx.array([0, 1, 2]).reshape([3, 1, 1]).multiply(mx.ones([3, 2, 2])); // the number of the expert
+ * layer.forward(x, mx.array([[2, 1]], mx.int32)).tolist(); // [[[[4, 4]], [[2, 2]]]]
+ * ```
+ */
 export class SwitchLinear extends Module {
   /** One matrix per expert. */
   weight: NDArray;
@@ -40,7 +51,18 @@ export class SwitchLinear extends Module {
     return new QuantizedSwitchLinear(this, options);
   }
 }
-/** {@linkcode SwitchLinear} with quantized weights; frozen. */
+/**
+ * {@linkcode SwitchLinear} with quantized weights; frozen.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { SwitchLinear } from "@denim/ml/lm";
+ * const layer = new SwitchLinear(64, 8, 4), packed = layer.toQuantized({ groupSize: 32, bits: 4 });
+ * [packed.weight.shape, packed.scales.shape]; // [[4, 8, 8], [4, 8, 2]]
+ * packed.forward(mx.ones([5, 1, 1, 64]), mx.zeros([5, 2], mx.int32)).shape; // [5, 2, 1, 8]
+ * ```
+ */
 export class QuantizedSwitchLinear extends Module {
   /** Packed words, [experts, outputs, inputs bits / 32]. */
   weight: NDArray;
