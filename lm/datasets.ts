@@ -71,6 +71,15 @@ function chatRows(
 /**
  * A data set of entries (`create_dataset` of mlx-lm); the fields of the first entry say of which kind they all are:
  * with a prompt and a completion, with messages, or with a text.
+ *
+ * @example
+ * ```ts
+ * import { createDataset, Tokenizer } from "@denim/ml/lm";
+ * const chatTemplate = "{% for m in messages %}{{ m.content }}{% endfor %}";
+ * const tokenizer = Tokenizer.load("models/storyteller", { chatTemplate });
+ * const data = createDataset([{ prompt: "Who is", completion: " Alice?" }], tokenizer, { maskPrompt: true });
+ * data.process(data.entry(0)); // [[2368, 364, 768, 31], 2]
+ * ```
  */
 export function createDataset(
   data: readonly JsonRecord[],
@@ -103,6 +112,16 @@ export function createDataset(
 /**
  * The data sets train.jsonl, valid.jsonl and test.jsonl of a folder (`load_local_dataset` of mlx-lm); one that is
  * missing is empty.
+ *
+ * @example
+ * ```ts
+ * import { loadLocalDataset, Tokenizer } from "@denim/ml/lm";
+ * const folder = await Deno.makeTempDir();
+ * await Deno.writeTextFile(`${folder}/train.jsonl`, '{"text": "Once upon a time"}\n{"text": "The end."}\n');
+ * const [train, valid] = loadLocalDataset(folder, Tokenizer.load("models/storyteller"));
+ * [train.length, valid.length]; // [2, 0]
+ * train.entry(1); // { text: "The end." }
+ * ```
  */
 export function loadLocalDataset(
   folder: string,
@@ -143,7 +162,18 @@ function readLines(path: string): JsonRecord[] {
   });
 }
 
-/** A data set whose rows are made once (`CacheDataset` of mlx-lm). */
+/**
+ * A data set whose rows are made once (`CacheDataset` of mlx-lm).
+ *
+ * @example
+ * ```ts
+ * import { CacheDataset, createDataset, Tokenizer } from "@denim/ml/lm";
+ * const tokenizer = Tokenizer.load("models/storyteller");
+ * const data = new CacheDataset(createDataset([{ text: "The end." }], tokenizer));
+ * data.get(0); // [[515, 879, 14, 0], 0]
+ * data.get(0) === data.get(0); // true
+ * ```
+ */
 export class CacheDataset {
   readonly #data: Dataset;
   readonly #rows: (Row | undefined)[] = [];

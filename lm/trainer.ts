@@ -24,6 +24,15 @@ const PAD_TO = 32;
  * Whole batches of a data set (`iterate_batches` of mlx-lm), in order of the rows' lengths as the data set has them;
  * rows that fill no batch are left out.
  * @throws ValueError where the data set is smaller than a batch.
+ *
+ * @example
+ * ```ts
+ * import { CacheDataset, createDataset, iterateBatches, Tokenizer } from "@denim/ml/lm";
+ * const data = ["Once upon a time", "The end.", "Alice"].map((text) => ({ text }));
+ * const dataset = new CacheDataset(createDataset(data, Tokenizer.load("models/storyteller")));
+ * const batches = [...iterateBatches(dataset, { batchSize: 2 })]; // the third row fills no batch
+ * batches.map(([tokens, lengths]) => [tokens.shape, lengths.tolist()]); // [[[2, 33], [[0, 5], [0, 4]]]]
+ * ```
  */
 export function* iterateBatches(
   dataset: CacheDataset,
@@ -55,6 +64,16 @@ export function* iterateBatches(
 /**
  * The mean loss of the next tokens from `lengths[:, 0]` to `lengths[:, 1]`, and how many these are (`default_loss` of
  * mlx-lm). As there, the target after the last token counts, too.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { defaultLoss, load } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller"), ids = tokenizer.encode("Once upon a time there was");
+ * const batch = mx.array([[...ids, 0, 0]], mx.int32); // padded with zeros
+ * const [loss, tokens] = defaultLoss(model, batch, mx.array([[1, ids.length - 1]], mx.int32));
+ * [Number(loss.item()).toFixed(2), tokens.item()]; // ["3.19", 5]
+ * ```
  */
 export function defaultLoss(model: LanguageModel, batch: NDArray, lengths: NDArray): [loss: NDArray, tokens: NDArray] {
   const inputs = batch.index("...", mx.slice(0, -1)), targets = batch.index("...", mx.slice(1, null));
@@ -73,6 +92,15 @@ export interface EvaluateOptions extends BatchOptions {
 }
 /**
  * The mean loss per token over a data set (`evaluate` of mlx-lm's trainer); the model is in inference mode afterwards.
+ *
+ * @example
+ * ```ts
+ * import { CacheDataset, createDataset, evaluate, load } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller");
+ * const data = ["Once upon a time there was a little", "Theorem 3.1"].map((text) => ({ text }));
+ * const rows = data.map((row) => new CacheDataset(createDataset([row], tokenizer)));
+ * rows.map((row) => evaluate(model, row, { batchSize: 1 }).toFixed(2)); // ["6.19", "10.67"]
+ * ```
  */
 export function evaluate(model: LanguageModel, dataset: CacheDataset, options: EvaluateOptions): number {
   const { numBatches = -1, loss = defaultLoss } = options;
@@ -96,6 +124,16 @@ export interface PerplexityOptions {
 /**
  * The perplexity `e^(mean loss)` of rows of tokens [N, L], and its standard error (`eval_ppl` of mlx-lm): the error of
  * the mean loss times the perplexity.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { evalPpl, load } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller");
+ * const rows = ["He said that he had seen", "She said that she had been"].map((text) => tokenizer.encode(text));
+ * const [perplexity, error] = evalPpl(model, mx.array(rows, mx.int32));
+ * [perplexity.toFixed(1), error.toFixed(1)]; // ["17.9", "8.5"]
+ * ```
  */
 export function evalPpl(
   model: LanguageModel,
