@@ -138,12 +138,17 @@ function checkPrompts(prompts: readonly (readonly number[])[], maxTokens: number
 /**
  * Generates a text for each prompt (`batch_generate` of mlx-lm), several at a time, until an end token of the tokenizer or
  * `maxTokens`.
- *
- * ```ts ignore
- * const prompts = ["Once upon a time", "The sky is"].map((text) => tokenizer.encode(text));
- * console.log((await batchGenerate(model, tokenizer, prompts, { maxTokens: 20 })).texts);
- * ```
  * @throws ValueError for an empty prompt, or where the model's caches cannot hold several texts.
+ *
+ * @example
+ * ```ts
+ * import { batchGenerate, load } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller");
+ * const prompts = ["Once upon a time", "The King said"].map((text) => tokenizer.encode(text));
+ * const { texts, stats } = await batchGenerate(model, tokenizer, prompts, { maxTokens: [8, 4] });
+ * texts; // [", and the little Nightingale was so much", " to the King."]
+ * stats.generationTokens; // 12
+ * ```
  */
 export async function batchGenerate(
   model: LanguageModel,

@@ -59,7 +59,18 @@ function lastRow(logits: NDArray): NDArray {
   return logits.index(mx.slice(null), -1);
 }
 
-/** Calls, traces and programs of the model's compiled decoding steps so far. */
+/**
+ * Calls, traces and programs of the model's compiled decoding steps so far.
+ *
+ * @example
+ * ```ts
+ * import { decodeStatistics, generateStep, load } from "@denim/ml/lm";
+ * const { model } = await load("models/storyteller");
+ * for (const _ of generateStep([1, 2, 3], model, { maxTokens: 20 }));
+ * for (const _ of generateStep([4, 5], model, { maxTokens: 20 }));
+ * const { calls, traces } = decodeStatistics(model); // { calls: 42, traces: 1 }
+ * ```
+ */
 export function decodeStatistics(model: LanguageModel): CompileStatistics {
   const total = { calls: 0, traces: 0, replays: 0, programs: 0, evictions: 0 };
   for (const { run } of programs.get(model) ?? []) {

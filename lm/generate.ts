@@ -82,11 +82,17 @@ const greedyToken: Head = (logits) => {
  * Generates tokens (`generate_step` of mlx-lm): reads all tokens of the prompt but the last in pieces, then yields token after
  * token with the log-probabilities [vocabulary] that it was chosen by. End tokens do not end it. A prompt cache that was given
  * holds the prompt and all tokens that were yielded afterwards.
- *
- * ```ts ignore
- * for (const [token] of generateStep(tokenizer.encode("Hello"), model, { maxTokens: 20 })) console.log(token);
- * ```
  * @throws ValueError for an empty prompt.
+ *
+ * @example
+ * ```ts
+ * import { generateStep, load } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller");
+ * const ids = Array.from(generateStep(tokenizer.encode("Once upon a"), model, { maxTokens: 5 }), ([id]) => id);
+ * tokenizer.decode(ids); // " few minutes, and the"
+ * for (const [id, logprobs] of generateStep(ids, model, { maxTokens: 1 })) console.log(id, logprobs.shape);
+ * // 439 [4096]
+ * ```
  */
 export function* generateStep(
   prompt: NDArray | readonly number[],
@@ -161,11 +167,16 @@ export const breathe = (): Promise<void> => new Promise((done) => void setImmedi
 
 /**
  * Generates text piece by piece (`stream_generate` of mlx-lm), until an end token of the tokenizer or `maxTokens`.
- *
- * ```ts ignore
- * for await (const { text } of streamGenerate(model, tokenizer, "Once upon a time")) console.log(text);
- * ```
  * @throws ValueError for an empty prompt, or `maxTokens` of 0.
+ *
+ * @example
+ * ```ts
+ * import { load, streamGenerate } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller");
+ * for await (const { text, finishReason } of streamGenerate(model, tokenizer, "Once upon a", { maxTokens: 3 })) {
+ *   console.log([text, finishReason]); // ["few", null], [" minutes", null], [",", "length"]
+ * }
+ * ```
  */
 export async function* streamGenerate(
   model: LanguageModel,
@@ -219,10 +230,17 @@ export async function* streamGenerate(
 /**
  * Generates a whole text (`generate` of mlx-lm).
  *
- * ```ts ignore
- * const { model, tokenizer } = await load();
- * const prompt = tokenizer.applyChatTemplate([{ role: "user", content: "Hi!" }], { addGenerationPrompt: true });
- * console.log(await generate(model, tokenizer, prompt, { maxTokens: 50 }));
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { generate, load, makeSampler } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller");
+ * await generate(model, tokenizer, "Once upon a time", { maxTokens: 12 });
+ * // ", and the little Nightingale was so much frightened that it was"
+ * mx.random.seed(1);
+ * const sampler = makeSampler({ temp: 0.6, topP: 0.95 });
+ * await generate(model, tokenizer, "Once upon a time", { maxTokens: 12, sampler });
+ * // ", and was quite a word of diff, which they"
  * ```
  */
 export async function generate(

@@ -62,7 +62,16 @@ const refuse = (name: string, expected: string, got: number): never =>
     fix: "give another value",
   });
 
-/** The most likely token. */
+/**
+ * The most likely token.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { greedySampler } from "@denim/ml/lm";
+ * greedySampler(mx.array([[-1, -0.2, -3], [-0.1, -4, -4]])).tolist(); // [1, 0]
+ * ```
+ */
 export function greedySampler(logprobs: NDArray): NDArray {
   return logprobs.argmax(-1);
 }
@@ -90,18 +99,50 @@ export function makeSampler(options: number | SamplerOptions = {}): Sampler {
   return (logprobs) => categoricalSampling(filters.reduce((x, filter) => filter(x), logprobs), temp);
 }
 
-/** A token drawn from `softmax(logits / temp)`. */
+/**
+ * A token drawn from `softmax(logits / temp)`.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { categoricalSampling } from "@denim/ml/lm";
+ * mx.random.seed(1);
+ * const logits = mx.broadcastTo(mx.array([2, 1, 0]), [1000, 3]), counts = [0, 0, 0];
+ * for (const token of categoricalSampling(logits, 0.5).dataSync()) counts[Number(token)]!++;
+ * counts; // [862, 122, 16]
+ * ```
+ */
 export function categoricalSampling(logits: NDArray, temp: number): NDArray {
   return mx.random.categorical(logits.multiply(mx.float(1 / temp)));
 }
-/** Only the `topK` most likely tokens stay. */
+/**
+ * Only the `topK` most likely tokens stay.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { applyTopK } from "@denim/ml/lm";
+ * applyTopK(mx.array([[-3, -0.5, -2, -1]]), 2).tolist(); // [[-Infinity, -0.5, -Infinity, -1]]
+ * ```
+ */
 export function applyTopK(logprobs: NDArray, topK: number): NDArray {
   const size = logprobs.shape.at(-1) ?? 0;
   if (!Number.isInteger(topK) || topK <= 0 || topK >= size) refuse("topK", `an integer in (0, ${size})`, topK);
   const rest = mx.argpartition(logprobs.negative(), topK - 1, -1).index("...", mx.slice(topK, null));
   return mx.putAlongAxis(logprobs, rest, -Infinity, -1);
 }
-/** Only tokens at least `minP` times as likely as the most likely one stay. */
+/**
+ * Only tokens at least `minP` times as likely as the most likely one stay.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { applyMinP } from "@denim/ml/lm";
+ * const logprobs = mx.array([[-0.5, -1, -4, -9]]);
+ * applyMinP(logprobs, 0.1).tolist(); // [[-0.5, -1, -Infinity, -Infinity]]
+ * applyMinP(logprobs, 0.1, { minTokensToKeep: 3 }).tolist(); // [[-0.5, -1, -4, -Infinity]]
+ * ```
+ */
 export function applyMinP(logprobs: NDArray, minP: number, options: MinPOptions = {}): NDArray {
   const { minTokensToKeep: keep = 1 } = options;
   if (!(minP >= 0 && minP <= 1)) refuse("minP", "a number in [0, 1]", minP);
@@ -113,6 +154,14 @@ export function applyMinP(logprobs: NDArray, minP: number, options: MinPOptions 
 }
 /**
  * Only the most likely tokens that reach the probability `topP` together stay, and those as likely as the last of them.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { applyTopP } from "@denim/ml/lm";
+ * const logprobs = mx.log(mx.array([[0.05, 0.5, 0.3, 0.15]]));
+ * applyTopP(logprobs, 0.75).greater(-Infinity).tolist(); // [[false, true, true, false]]
+ * ```
  */
 export function applyTopP(logprobs: NDArray, topP: number): NDArray {
   const sorted = mx.sort(logprobs, -1), probs = sorted.astype(mx.float32).exp();
@@ -125,6 +174,15 @@ export function applyTopP(logprobs: NDArray, topP: number): NDArray {
 /**
  * With a probability, excludes all tokens above a threshold but the least likely of them: "exclude top choices".
  * Special tokens are never excluded.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { applyXtc } from "@denim/ml/lm";
+ * const logits = mx.log(mx.array([[0.5, 0.25, 0.2, 0.05]])); // three are above 0.1
+ * applyXtc(logits, 1, 0.1).greater(-Infinity).tolist(); // [[false, false, true, true]]
+ * applyXtc(logits, 1, 0.1, [0]).greater(-Infinity).tolist(); // [[true, false, true, true]]
+ * ```
  */
 export function applyXtc(
   logits: NDArray,
@@ -144,6 +202,15 @@ export function applyXtc(
 /**
  * Processors by options (`make_logits_processors` of mlx-lm), in the order of the options. The tokens of the prompt
  * count, too.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { makeLogitsProcessors } from "@denim/ml/lm";
+ * const processors = makeLogitsProcessors({ logitBias: { 2: -10 }, repetitionPenalty: 2 });
+ * const tokens = mx.array([0, 1], mx.int32), logits = mx.array([[4, -1, 3]]);
+ * processors.reduce((x, processor) => processor(tokens, x), logits).tolist(); // [[2, -2, -7]]
+ * ```
  */
 export function makeLogitsProcessors(options: LogitsProcessorOptions = {}): LogitsProcessor[] {
   const processors: LogitsProcessor[] = [], bias = Object.entries(options.logitBias ?? {});

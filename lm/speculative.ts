@@ -96,11 +96,17 @@ function runners(
 /**
  * Generates tokens with the help of a smaller model with the same tokenizer (`speculative_generate_step` of mlx-lm): yields each
  * token, the log-probabilities [vocabulary] that the model chose it by, and whether the draft had proposed it.
- *
- * ```ts ignore
- * for (const [token, , fromDraft] of speculativeGenerateStep(ids, model, draft)) console.log(token, fromDraft);
- * ```
  * @throws ValueError for an empty prompt, or caches that cannot be trimmed.
+ *
+ * @example
+ * ```ts
+ * import { load, speculativeGenerateStep } from "@denim/ml/lm";
+ * const { model, tokenizer } = await load("models/storyteller"), ids = tokenizer.encode("Once upon a time");
+ * const draft = model; // in earnest a smaller one; this one is always right
+ * const steps = [...speculativeGenerateStep(ids, model, draft, { numDraftTokens: 2, maxTokens: 6 })];
+ * tokenizer.decode(steps.map(([token]) => token)); // ", and the little Nightingale was"
+ * steps.map(([, , fromDraft]) => fromDraft); // [true, true, false, true, true, false]
+ * ```
  */
 export function* speculativeGenerateStep(
   prompt: NDArray | readonly number[],
