@@ -31,6 +31,16 @@ const NUMBERS: Kind<readonly number[]> = {
 /**
  * A JSON object with typed fields. A method's second argument is what an absent field means; without it the field must
  * be there.
+ *
+ * @example
+ * ```ts
+ * import { Config } from "@denim/ml/lm";
+ * const config = new Config({ hidden_size: 64, rope_scaling: { factor: 2 } });
+ * config.size("hidden_size"); // 64
+ * config.size("num_key_value_heads", 4); // 4
+ * config.object("rope_scaling").number("factor"); // 2
+ * // config.text("model_type") throws: cannot use model_type of config.json: expected a text, got nothing
+ * ```
  */
 export class Config {
   /** Reads `json`; `where` is what errors call it. */

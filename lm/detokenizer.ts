@@ -21,14 +21,17 @@ export interface TokenText {
 /**
  * Turns tokens into text one by one.
  *
- * ```ts ignore
- * const d = tokenizer.detokenizer();
- * for (const id of ids) {
- *   d.addToken(id);
- *   console.log(d.lastSegment());
- * }
- * d.finalize();
- * console.log(d.lastSegment());
+ * @example
+ * ```ts
+ * import { Tokenizer } from "@denim/ml/lm";
+ * const tokenizer = Tokenizer.load("models/storyteller"), detokenizer = tokenizer.detokenizer();
+ * const pieces = tokenizer.encode("Tea at five ☕!").map((id) => {
+ *   detokenizer.addToken(id);
+ *   return detokenizer.lastSegment();
+ * });
+ * detokenizer.finalize();
+ * pieces; // ["T", "e", "a", " at", " five", "", "", "", " ☕", "!"]
+ * detokenizer.text; // "Tea at five ☕!"
  * ```
  */
 export abstract class StreamingDetokenizer {

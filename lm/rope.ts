@@ -145,6 +145,16 @@ export interface RopeSettings {
  * The layer for a `rope_scaling`, of the types default, linear, dynamic, llama3, yarn, longrope, proportional and mrope
  * (`initialize_rope` of mlx-lm).
  * @throws CheckpointError for another type, or for missing fields.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { Config, initializeRope } from "@denim/ml/lm";
+ * const plain = initializeRope({ dims: 4, base: 10000 });
+ * const scaling = new Config({ rope_type: "linear", factor: 2 }), x = mx.ones([1, 1, 1, 4]);
+ * const halved = initializeRope({ dims: 4, base: 10000, scaling }); // position 6 becomes position 3
+ * mx.allclose(halved.forward(x, { offset: 6 }), plain.forward(x, { offset: 3 })).item(); // true
+ * ```
  */
 export function initializeRope(settings: RopeSettings): Rope {
   const { dims, base, traditional = false, scaling = null, maxPositions = null } = settings;

@@ -103,7 +103,19 @@ const libraryToken = (t: AddedToken): JsonRecord => ({
   rstrip: t.rstrip,
 });
 
-/** A model's tokenizer. */
+/**
+ * A model's tokenizer.
+ *
+ * @example
+ * ```ts
+ * import { Tokenizer } from "@denim/ml/lm";
+ * const tokenizer = Tokenizer.load("models/storyteller"), ids = tokenizer.encode("Once upon a time");
+ * // [3773, 628, 259, 563]
+ * ids.map((id) => tokenizer.idToToken(id)); // ["Once", "Ġupon", "Ġa", "Ġtime"]
+ * tokenizer.decode([...ids, 0]); // "Once upon a time<|endoftext|>"
+ * tokenizer.decode([...ids, 0], { skipSpecialTokens: true }); // "Once upon a time"
+ * ```
+ */
 export class Tokenizer {
   /** Ids that end a generated text; may be added to. */
   readonly eosTokenIds: Set<number>;
@@ -284,8 +296,12 @@ export class Tokenizer {
   /**
    * A conversation as the ids of a prompt, by the model's chat template. MLX: `apply_chat_template`.
    *
-   * ```ts ignore
-   * tokenizer.applyChatTemplate([{ role: "user", content: "Hi" }], { addGenerationPrompt: true });
+   * @example
+   * ```ts
+   * import { Tokenizer } from "@denim/ml/lm";
+   * const chatTemplate = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+   * const tokenizer = Tokenizer.load("models/storyteller", { chatTemplate });
+   * tokenizer.applyChatTemplate([{ role: "user", content: "Hi" }]).length; // 6
    * ```
    */
   applyChatTemplate(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {

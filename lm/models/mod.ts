@@ -154,6 +154,15 @@ export const modelTypes: readonly string[] = [...MODELS.keys(), ...ALIASES.keys(
 /**
  * The model that a config describes, with random weights.
  * @throws CheckpointError for a type that is not known.
+ *
+ * @example
+ * ```ts
+ * import * as mx from "@denim/ml";
+ * import { Config, makeModel } from "@denim/ml/lm";
+ * const sizes = { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 2, num_attention_heads: 4 };
+ * const model = makeModel(new Config({ model_type: "llama", vocab_size: 100, rms_norm_eps: 1e-5, ...sizes }));
+ * model.forward(mx.array([[1, 2, 3]], mx.int32)).shape; // [1, 3, 100]
+ * ```
  */
 export function makeModel(config: Config): LanguageModel {
   const type = config.text("model_type"), Model = MODELS.get(ALIASES.get(type) ?? type);
