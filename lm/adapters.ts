@@ -75,6 +75,7 @@ function adapted(layer: Module, settings: LoraSettings, useDora: boolean): Modul
 /**
  * Puts adapters around layers of the last `numLayers` blocks (0 or less: of all), and around layers of the model that
  * `keys` names (`linear_to_lora_layers` of mlx-lm). Freeze the model before, and only the adapters will be trained.
+ * @throws ValueError for a layer that cannot be adapted, as experts by DoRA.
  *
  * @example
  * ```ts

@@ -129,8 +129,8 @@ export function arraysOf(cache: Cache | null): ArraysCache | null {
   return cache instanceof ArraysCache ? cache : null;
 }
 /**
- * x [B, T, C] after the last `kernel - 1` inputs (zeros at the start of a text), as a causal convolution needs it; array `slot`
- * of the cache keeps these.
+ * x [B, T, C] after the last `kernel - 1` inputs (zeros at the start of a text), as a causal convolution needs it;
+ * array `slot` of the cache keeps these.
  */
 export function withHistory(x: NDArray, kernel: number, cache: ArraysCache | null, slot = 0): NDArray {
   const [B = 1, , C = 1] = x.shape, past = cache?.get(slot) ?? mx.zeros([B, kernel - 1, C], x.dtype);

@@ -30,7 +30,8 @@ export function fetchedPlain(keys: NDArray, values: NDArray, cache: Cache | null
 }
 /**
  * Attention of queries [B, H, L, D] to what was fetched, plain or quantized; of a buffer with room left only the part
- * that exists is seen (`scaled_dot_product_attention` of mlx-lm).
+ * that exists is seen (`scaled_dot_product_attention` of mlx-lm): [B, H, L, E].
+ * @throws ValueError for sinks with a quantized cache.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * Generation for several prompts at once: prompts are read one by one, then all texts grow together; one that ends makes room
- * for the next prompt.
+ * Generation for several prompts at once: prompts are read one by one, then all texts grow together; one that ends
+ * makes room for the next prompt.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -136,8 +136,8 @@ function checkPrompts(prompts: readonly (readonly number[])[], maxTokens: number
 }
 
 /**
- * Generates a text for each prompt (`batch_generate` of mlx-lm), several at a time, until an end token of the tokenizer or
- * `maxTokens`.
+ * Generates a text for each prompt (`batch_generate` of mlx-lm), several at a time, until an end token of the tokenizer
+ * or `maxTokens`.
  * @throws ValueError for an empty prompt, or where the model's caches cannot hold several texts.
  *
  * @example

@@ -1,6 +1,6 @@
 /**
- * Caches of several texts at once. Texts of different lengths end together: a row's tokens are the last ones of the buffer,
- * and what lies before them is not seen. The caches of single texts are in `cache.ts`.
+ * Caches of several texts at once. Texts of different lengths end together: a row's tokens are the last ones of the
+ * buffer, and what lies before them is not seen. The caches of single texts are in `cache.ts`.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -31,7 +31,9 @@ function stackedRows(parts: readonly NDArray[]): NDArray {
   const length = Math.max(...parts.map((x) => x.shape[2]!));
   return mx.concatenate(parts.map((x) => endingAt(x, length)), 0);
 }
-/** true where a row's query sees a key: [rows, 1, n, keys] of the keys' ages [n, keys] and the rows' numbers of tokens. */
+/**
+ * true where a row's query sees a key: [rows, 1, n, keys] of the keys' ages [n, keys] and the rows' numbers of tokens.
+ */
 function seenRows(ages: NDArray, counts: readonly number[]): NDArray {
   const tokens = mx.array(Int32Array.from(counts)).reshape([counts.length, 1, 1, 1]);
   return ages.greaterEqual(0).logicalAnd(ages.less(tokens));
@@ -175,7 +177,8 @@ export class BatchKVCache extends RowsCache implements BatchCache {
 }
 
 /**
- * Keys and values of the last `maxSize` tokens of several texts (`BatchRotatingKVCache` of mlx-lm): a ring, token by token.
+ * Keys and values of the last `maxSize` tokens of several texts (`BatchRotatingKVCache` of mlx-lm): a ring, token by
+ * token.
  *
  * @example
  * ```ts
@@ -244,6 +247,7 @@ export class BatchRotatingKVCache extends RowsCache implements BatchCache {
 
 /**
  * Caches of single texts, for each layer one, as caches of all of them.
+ * @throws ValueError for quantized caches, or for different kinds in a layer.
  *
  * @example
  * ```ts

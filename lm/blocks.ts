@@ -158,8 +158,8 @@ export type Block = Module & {
   forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray;
 };
 /**
- * The block of most architectures: `h = x + self_attn(input_layernorm(x))`, then `h + mlp(post_attention_layernorm(h))`.
- * A subclass makes the four.
+ * The block of most architectures: `h = x + self_attn(input_layernorm(x))`, then
+ * `h + mlp(post_attention_layernorm(h))`. A subclass makes the four.
  */
 export abstract class PreNormBlock extends Module {
   abstract self_attn: { forward(x: NDArray, mask: Mask, cache: Cache | null): NDArray };

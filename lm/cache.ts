@@ -257,7 +257,8 @@ export interface PromptCacheOptions {
   readonly maxKvSize?: number | null;
 }
 /**
- * One cache per layer: the model's own kind, else rotating ones of `maxKvSize` (keep 4), else plain ones.
+ * One cache per layer: the model's own kind, else rotating ones of `maxKvSize` (keep 4), else plain ones
+ * (`make_prompt_cache` of mlx-lm).
  *
  * @example
  * ```ts
@@ -278,7 +279,7 @@ export function plainCaches(count: number, { maxKvSize = null }: PromptCacheOpti
   return Array.from({ length: count }, one);
 }
 /**
- * Can all caches take tokens back?
+ * Can all caches take tokens back (`can_trim_prompt_cache` of mlx-lm)?
  *
  * @example
  * ```ts
@@ -291,7 +292,7 @@ export function canTrimPromptCache(cache: readonly Cache[]): boolean {
   return cache.every((c) => c.isTrimmable());
 }
 /**
- * Takes back the last n tokens of all caches, if they can; returns how many.
+ * Takes back the last n tokens of all caches, if they can; returns how many (`trim_prompt_cache` of mlx-lm).
  *
  * @example
  * ```ts

@@ -71,6 +71,7 @@ function chatRows(
 /**
  * A data set of entries (`create_dataset` of mlx-lm); the fields of the first entry say of which kind they all are:
  * with a prompt and a completion, with messages, or with a text.
+ * @throws ValueError where the fields are missing, or prompts of texts are to be masked.
  *
  * @example
  * ```ts
@@ -112,6 +113,7 @@ export function createDataset(
 /**
  * The data sets train.jsonl, valid.jsonl and test.jsonl of a folder (`load_local_dataset` of mlx-lm); one that is
  * missing is empty.
+ * @throws CheckpointError for a line that is no JSON object.
  *
  * @example
  * ```ts

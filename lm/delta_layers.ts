@@ -1,6 +1,6 @@
 /**
- * What Qwen 3 Next and Qwen 3.5 share: attention with a gate, gated delta rules, and mixtures with an expert that all tokens
- * use.
+ * What Qwen 3 Next and Qwen 3.5 share: attention with a gate, gated delta rules, and mixtures with an expert that all
+ * tokens use.
  * @module
  */
 import * as mx from "../core/mod.ts";

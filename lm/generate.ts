@@ -1,6 +1,7 @@
 /**
- * Generation: token by token with {@linkcode generateStep}, as pieces of text with {@linkcode streamGenerate}, or as a whole
- * with {@linkcode generate}. The next token is queued before the current one is read, so that the device never waits.
+ * Generation: token by token with {@linkcode generateStep}, as pieces of text with {@linkcode streamGenerate}, or as a
+ * whole with {@linkcode generate}. The next token is queued before the current one is read, so that the device never
+ * waits.
  * @module
  */
 import { setImmediate } from "node:timers";
@@ -22,7 +23,9 @@ export interface GenerateStepOptions {
   readonly sampler?: Sampler | null;
   /** Change the logits by the tokens so far, in this order. */
   readonly logitsProcessors?: readonly LogitsProcessor[] | null;
-  /** Tokens that the cache keeps; older ones but the first 4 are overwritten. Models with caches of their own ignore it. */
+  /**
+   * Tokens that the cache keeps; older ones but the first 4 are overwritten. Models with caches of their own ignore it.
+   */
   readonly maxKvSize?: number | null;
   /** The cache of a text that the prompt goes on with; it is changed. Default: an empty one. */
   readonly promptCache?: Cache[] | null;
@@ -79,9 +82,9 @@ const greedyToken: Head = (logits) => {
 };
 
 /**
- * Generates tokens (`generate_step` of mlx-lm): reads all tokens of the prompt but the last in pieces, then yields token after
- * token with the log-probabilities [vocabulary] that it was chosen by. End tokens do not end it. A prompt cache that was given
- * holds the prompt and all tokens that were yielded afterwards.
+ * Generates tokens (`generate_step` of mlx-lm): reads all tokens of the prompt but the last in pieces, then yields
+ * token after token with the log-probabilities [vocabulary] that it was chosen by. End tokens do not end it. A prompt
+ * cache that was given holds the prompt and all tokens that were yielded afterwards.
  * @throws ValueError for an empty prompt.
  *
  * @example

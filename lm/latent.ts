@@ -1,6 +1,6 @@
 /**
- * What the models of DeepSeek share: attention through a small shared vector (multi-head latent attention), linear layers
- * with one matrix per head, and layers of which the first are dense and the others mixtures of experts.
+ * What the models of DeepSeek share: attention through a small shared vector (multi-head latent attention), linear
+ * layers with one matrix per head, and layers of which the first are dense and the others mixtures of experts.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -149,7 +149,10 @@ export class DeepseekBlock extends PreNormBlock {
 
 /** A linear layer with one matrix per head, of any kind. */
 export type HeadsProjection = Module & { forward(x: NDArray, options?: { readonly transpose?: boolean }): NDArray };
-/** `x_h W_hᵀ`, or `x_h W_h`, for the heads h of x [B, heads, L, inputs] (`MultiLinear` of mlx-lm), W [heads, outputs, inputs]. */
+/**
+ * `x_h W_hᵀ`, or `x_h W_h`, for the heads h of x [B, heads, L, inputs] (`MultiLinear` of mlx-lm), W [heads, outputs,
+ * inputs].
+ */
 export class MultiLinear extends Module {
   weight: NDArray;
   constructor(inputs: number, outputs: number, heads: number) {

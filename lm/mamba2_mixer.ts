@@ -1,6 +1,6 @@
 /**
- * The state-space layer of Mamba 2, as several models have it: one projection, a short convolution, the recurrence, a gated
- * norm.
+ * The state-space layer of Mamba 2, as several models have it: one projection, a short convolution, the recurrence, a
+ * gated norm.
  * @module
  */
 import * as mx from "../core/mod.ts";

@@ -9,7 +9,8 @@ import type { Cache } from "./cache.ts";
 export type Mask = "causal" | mx.NDArray | null;
 
 /**
- * [n, offset + n]: query i (at offset + i) sees keys up to itself, and no more than `windowSize` of them.
+ * [n, offset + n]: query i (at offset + i) sees keys up to itself, and no more than `windowSize` of them
+ * (`create_causal_mask` of mlx-lm).
  *
  * @example
  * ```ts
@@ -30,7 +31,7 @@ export function causalMaskAt(n: number, position: mx.NDArray, size: number, wind
   return windowSize === null ? mask : mask.logicalAnd(queries.less(keys.add(windowSize)));
 }
 /**
- * The mask for the tokens of h [B, L, ...]: the cache's, or a causal one.
+ * The mask for the tokens of h [B, L, ...]: the cache's, or a causal one (`create_attention_mask` of mlx-lm).
  *
  * @example
  * ```ts

@@ -52,7 +52,7 @@ export class SwitchLinear extends Module {
   }
 }
 /**
- * {@linkcode SwitchLinear} with quantized weights; frozen.
+ * {@linkcode SwitchLinear} with quantized weights (`QuantizedSwitchLinear` of mlx-lm); frozen.
  *
  * @example
  * ```ts
@@ -168,8 +168,8 @@ export function weighted(y: NDArray, scores: NDArray): NDArray {
 }
 
 /**
- * A gate with sigmoids (`MoEGate` of DeepSeek V3): a learned correction, and the best groups of experts, count for the choice
- * only.
+ * A gate with sigmoids (`MoEGate` of DeepSeek V3): a learned correction, and the best groups of experts, count for the
+ * choice only.
  */
 export class CorrectedGate extends Module {
   weight: NDArray;

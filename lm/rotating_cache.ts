@@ -1,5 +1,6 @@
 /**
- * The cache of the last tokens: a ring of keys and values. The plain cache, and what caches have in common, is in `cache.ts`.
+ * The cache of the last tokens: a ring of keys and values. The plain cache, and what caches have in common, is in
+ * `cache.ts`.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -9,8 +10,8 @@ import { emptyLike, grown, positions, STEP, written } from "./cache_buffers.ts";
 import { causalMask, type Mask } from "./mask.ts";
 
 /**
- * Keys and values of the last `maxSize` tokens, of which the first `keep` stay for ever (`RotatingKVCache` of mlx-lm). Single tokens
- * overwrite the oldest in place, so the order of positions in the buffer is that of a ring.
+ * Keys and values of the last `maxSize` tokens, of which the first `keep` stay for ever (`RotatingKVCache` of mlx-lm).
+ * Single tokens overwrite the oldest in place, so the order of positions in the buffer is that of a ring.
  *
  * @example
  * ```ts
@@ -61,7 +62,10 @@ export class RotatingKVCache implements Cache {
     this.keys = this.#holder.hold("keys", keys);
     this.values = this.#holder.hold("values", values);
   }
-  /** Several tokens: the buffer in temporal order, cut so that the first new token still sees maxSize positions, then extended. */
+  /**
+   * Several tokens: the buffer in temporal order, cut so that the first new token still sees maxSize positions, then
+   * extended.
+   */
   #append(keys: NDArray, values: NDArray): Fetched {
     if (!this.keys || !this.values) this.#set(keys, values);
     else {

@@ -63,7 +63,7 @@ const refuse = (name: string, expected: string, got: number): never =>
   });
 
 /**
- * The most likely token.
+ * The most likely token: logits or log-probabilities [..., vocabulary] -> [...].
  *
  * @example
  * ```ts
@@ -100,7 +100,7 @@ export function makeSampler(options: number | SamplerOptions = {}): Sampler {
 }
 
 /**
- * A token drawn from `softmax(logits / temp)`.
+ * A token drawn from `softmax(logits / temp)` (`categorical_sampling` of mlx-lm).
  *
  * @example
  * ```ts
@@ -116,7 +116,8 @@ export function categoricalSampling(logits: NDArray, temp: number): NDArray {
   return mx.random.categorical(logits.multiply(mx.float(1 / temp)));
 }
 /**
- * Only the `topK` most likely tokens stay.
+ * Only the `topK` most likely tokens stay (`apply_top_k` of mlx-lm).
+ * @throws ValueError for a `topK` outside (0, vocabulary).
  *
  * @example
  * ```ts
@@ -132,7 +133,8 @@ export function applyTopK(logprobs: NDArray, topK: number): NDArray {
   return mx.putAlongAxis(logprobs, rest, -Infinity, -1);
 }
 /**
- * Only tokens at least `minP` times as likely as the most likely one stay.
+ * Only tokens at least `minP` times as likely as the most likely one stay (`apply_min_p` of mlx-lm).
+ * @throws ValueError for a `minP` outside [0, 1], or a `minTokensToKeep` below 1.
  *
  * @example
  * ```ts
@@ -153,7 +155,8 @@ export function applyMinP(logprobs: NDArray, minP: number, options: MinPOptions 
   return mx.where(mx.putAlongAxis(drop, best, false, -1), -Infinity, logprobs);
 }
 /**
- * Only the most likely tokens that reach the probability `topP` together stay, and those as likely as the last of them.
+ * Only the most likely tokens that reach the probability `topP` together stay, and those as likely as the last of them
+ * (`apply_top_p` of mlx-lm).
  *
  * @example
  * ```ts
@@ -173,7 +176,8 @@ export function applyTopP(logprobs: NDArray, topP: number): NDArray {
 }
 /**
  * With a probability, excludes all tokens above a threshold but the least likely of them: "exclude top choices".
- * Special tokens are never excluded.
+ * Special tokens are never excluded (`apply_xtc` of mlx-lm).
+ * @throws ValueError for a threshold outside [0, 0.5], or a probability outside [0, 1].
  *
  * @example
  * ```ts

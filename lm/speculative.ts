@@ -1,6 +1,6 @@
 /**
- * Speculative decoding: a small model proposes tokens, the model checks all of them in one run and keeps those that it would
- * have chosen itself, so that the text is the model's own.
+ * Speculative decoding: a small model proposes tokens, the model checks all of them in one run and keeps those that it
+ * would have chosen itself, so that the text is the model's own.
  * @module
  */
 import * as mx from "../core/mod.ts";
@@ -12,7 +12,10 @@ import type { LanguageModel } from "./model.ts";
 import { promptArray } from "./prompt.ts";
 import { greedySampler, type LogitsProcessor, type Sampler } from "./sample.ts";
 
-/** Options of {@linkcode speculativeGenerateStep}; a given prompt cache holds the model's caches, then those of the draft. */
+/**
+ * Options of {@linkcode speculativeGenerateStep}; a given prompt cache holds the model's caches, then those of the
+ * draft.
+ */
 export interface SpeculativeOptions extends GenerateStepOptions {
   /** How many tokens are proposed at a time. Default 2. */
   readonly numDraftTokens?: number;
@@ -94,8 +97,9 @@ function runners(
 }
 
 /**
- * Generates tokens with the help of a smaller model with the same tokenizer (`speculative_generate_step` of mlx-lm): yields each
- * token, the log-probabilities [vocabulary] that the model chose it by, and whether the draft had proposed it.
+ * Generates tokens with the help of a smaller model with the same tokenizer (`speculative_generate_step` of mlx-lm):
+ * yields each token, the log-probabilities [vocabulary] that the model chose it by, and whether the draft had proposed
+ * it.
  * @throws ValueError for an empty prompt, or caches that cannot be trimmed.
  *
  * @example

@@ -80,7 +80,9 @@ function tokenText(x: Json | undefined): string | null {
   if (typeof x === "string") return x;
   return isRecord(x) && typeof x.content === "string" ? x.content : null;
 }
-/** All added tokens: those of tokenizer.json, then those that only the config knows, whose word on flags is the last. */
+/**
+ * All added tokens: those of tokenizer.json, then those that only the config knows, whose word on flags is the last.
+ */
 function allAddedTokens(json: JsonRecord, config: JsonRecord): AddedToken[] {
   const own = (Array.isArray(json.added_tokens) ? json.added_tokens : []).map(addedToken).filter((t) => t !== null);
   const stated = Object.entries(isRecord(config.added_tokens_decoder) ? config.added_tokens_decoder : {})
