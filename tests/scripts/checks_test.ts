@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { documented } from "../../scripts/check_examples.ts";
 import { imports, refusal } from "../../scripts/check_rooms.ts";
 import { readMachO, readStub, refused } from "../../scripts/macho_check.ts";
 import { code, declarations, sourceTexts } from "../../scripts/sources.ts";
@@ -120,4 +121,17 @@ Deno.test("sourceTexts leaves generated files out", () => {
   const paths = sourceTexts(["ts", "h"]).map((source) => source.path);
   assertEquals(paths.filter((path) => path.includes("generated/") || path.includes("node_modules/")), []);
   assertEquals(paths.includes("runtime/kernel.h") && paths.includes("core/dtype.ts"), true);
+});
+
+Deno.test("documented finds functions and classes, also in namespaces, and whether they have an example", () => {
+  const jsDoc = { tags: [{ kind: "example", doc: "f();" }] }, location = { filename: "file:///a.ts" };
+  const one = (name: string, kind: string, more = {}) => ({ name, declarations: [{ kind, location, ...more }] });
+  const inner = [one("f", "function", { jsDoc }), one("C", "class"), one("T", "interface")];
+  const found = [...documented(one("ns", "namespace", { def: { elements: inner } }))];
+  assertEquals(found.map(({ name, has }) => [name, has]), [["ns.f", true], ["ns.C", false]]);
+  const overloads = {
+    name: "g",
+    declarations: [{ kind: "function", location }, { kind: "function", location, jsDoc }],
+  };
+  assertEquals([...documented(overloads)].map(({ has }) => has), [true]);
 });
