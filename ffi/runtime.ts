@@ -153,6 +153,16 @@ export class Runtime {
     this.#c = library.symbols;
     this.tableHash = this.#c.rt_table_hash();
     this.#session = this.#c.rt_session_open();
+    if (this.#session === 0) {
+      libraryFailure({
+        cannot: "open a session",
+        expected: "at most 256 workers that compute at once",
+        got: "one more",
+        fix: "end some of them",
+      });
+    }
+    // Test files run one after the other on threads that live on: what one leaves goes when the next one starts.
+    globalThis.addEventListener("unload", () => this.#c.rt_session_leave(this.#session));
   }
 
   /** Runs a program once. `give[i]` hands input i over. */

@@ -7,7 +7,7 @@
 export const symbols = {
   rt_table_hash: { parameters: [], result: "f64" },
   rt_session_open: { parameters: [], result: "f64" },
-  rt_session_close: { parameters: ["f64"], result: "void" },
+  rt_session_leave: { parameters: ["f64"], result: "void" },
   rt_eval: { parameters: ["f64", "i32", "buffer", "u32", "buffer", "u32", "buffer", "u32", "i32"], result: "i32" },
   rt_prepare: { parameters: ["f64", "buffer", "u32", "buffer"], result: "i32" },
   rt_run: { parameters: ["f64", "i32", "f64", "buffer", "u32", "buffer", "u32", "i32"], result: "i32" },

@@ -61,6 +61,10 @@ double rt_session_open(void) {
   Session* s = open_session();
   return s ? s->id : 0;
 }
+void rt_session_leave(double session) {
+  Lock hold;
+  if (Session* s = find_session(session)) s->left = true;
+}
 void rt_session_close(double session) {
   Lock hold;
   if (Session* s = find_session(session)) close_session(s);

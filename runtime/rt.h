@@ -24,6 +24,8 @@ RT_API double rt_table_hash(void);
 /// A session of the calling thread; it is closed when the thread ends, at the latest.
 RT_API double rt_session_open(void);
 RT_API void rt_session_close(double session);
+/// Its isolate is ending, and its thread may live on: the next session that is opened closes this one.
+RT_API void rt_session_leave(double session);
 
 /// Decodes and runs a program. inputs: pairs (handle, given away). outputs: triples (handle, address, bytes), written
 /// on success. wait = 0 queues it and returns at once; wait = 1 returns when it has run.

@@ -15,9 +15,9 @@ static uint32_t g_next_session = 1;
 static pthread_key_t g_thread_end;
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 
-static void thread_ended(void* session) {
+static void thread_ended(void*) {
   lock();
-  for (Session* s : g_sessions) if (s == session) { close_session(s); break; }
+  for (Session*& s : g_sessions) if (s && pthread_equal(s->thread, pthread_self())) close_session(s);
   unlock();
 }
 /// The library stays in memory: threads that end later still run `thread_ended`, and the pool's threads never end.
@@ -30,6 +30,7 @@ static void make_key() {
 // ---- sessions and handles -------------------------------------------------------------------------------------------
 Session* open_session() {
   pthread_once(&g_once, make_key);
+  for (Session*& s : g_sessions) if (s && s->left) close_session(s);
   int at = -1;
   for (int i = 0; i < kMaxSessions; i++) if (!g_sessions[i] && at < 0) at = i;
   if (at < 0) return nullptr;
@@ -41,14 +42,14 @@ Session* open_session() {
   g_sessions[at] = s;
   open_stream(s, kCpu);  // 0 and 1: the streams of the devices by default
   open_stream(s, kGpu);
-  pthread_setspecific(g_thread_end, s);
+  pthread_setspecific(g_thread_end, &g_once);  // whatever is not null: this thread has sessions
   return s;
 }
 Session* find_session(double id) {
   if (!(id >= 0 && id < 4294967296.0)) return nullptr;
   uint32_t n = static_cast<uint32_t>(id);
   Session* s = g_sessions[n % kMaxSessions];
-  return s && s->id == n ? s : nullptr;
+  return s && s->id == n && !s->closing ? s : nullptr;
 }
 constexpr double kSlots = 16777216.0;  // 2^24 slots, 2^29 generations
 
@@ -152,6 +153,8 @@ int32_t open_stream(Session* s, Device device) {
   return s->n_streams++;
 }
 void close_session(Session* s) {
+  if (s->closing) return;  // by another thread, which lets go of the lock while it waits
+  s->closing = true;
   // Nobody can ask for results any more: the isolate is gone. All streams hear of it before one is waited for.
   for (int i = 0; i < s->n_streams; i++) {
     s->streams[i]->closing = true;
@@ -178,7 +181,6 @@ void close_session(Session* s) {
   free(s->spans.list);
   free(s->slots);
   g_sessions[s->id % kMaxSessions] = nullptr;
-  if (pthread_equal(s->thread, pthread_self())) pthread_setspecific(g_thread_end, nullptr);
   free(s);
 }
 

@@ -56,6 +56,8 @@ struct Session {
   int32_t waiting;  // calls that wait inside, on this thread or others
   Failure* last;
   bool profiled;
+  bool closing;
+  bool left;  // its isolate ends; the next session closes it
   Spans spans;
 };
 

@@ -35,5 +35,24 @@ TEST(session_that_ends_drops_what_has_not_begun) {
   unlock();
 }
 
+TEST(session_that_is_left_is_closed_by_the_next) {
+  const uint8_t zeros[64] = {};
+  lock();
+  const int64_t active = g_memory.active;
+  unlock();
+  const double first = rt_session_open(), kept = rt_session_open();
+  double buffer[3];
+  CHECK(rt_upload(first, zeros, sizeof zeros, buffer) == kOk);
+  rt_session_leave(first);
+  CHECK(rt_refs(first, buffer[0]) == 1);  // code that runs while the isolate ends may still use it
+  const double next = rt_session_open();
+  lock();
+  CHECK(!find_session(first) && find_session(kept) && find_session(next));
+  CHECK(g_memory.active == active);
+  unlock();
+  rt_session_close(next);
+  rt_session_close(kept);
+}
+
 }  // namespace
 }  // namespace denim
